@@ -1,0 +1,15 @@
+//! The seam between the runtime and its compilers: plain data in, plain data out.
+//!
+//! A [`Compiler`] turns a [`CompileRequest`] into [`CompiledCode`] and touches nothing else: no code memory, no code
+//! table, no profile. So a compiler may run on any thread, in any order, in another process, and its result may be
+//! thrown away or kept on disk. Every tier returns the same kind of artefact, which one linker places.
+#![forbid(unsafe_code)]
+
+pub mod symbol;
+
+mod code;
+mod compiler;
+
+pub use code::{CompiledCode, RelocKind, Relocation, SourcePosition, Target, TrapSite};
+pub use compiler::{CompileError, CompileKind, CompileRequest, Compiler};
+pub use cranelift_codegen;

@@ -1,0 +1,67 @@
+//! How CLIF names what it refers to: [`UserExternalName`]s whose namespace says what kind of thing is meant.
+//!
+//! A *direct call* of a function in namespace [`FUNCTION`] that is declared not colocated compiles, with
+//! position-independent code, to a call through an address cell of the linker's. Upshift's linker gives the function's
+//! *entry slot* as that cell. So every direct call in CLIF is a call through the slot, a new version is published by
+//! one atomic store to the slot, and transformations (inlining, devirtualization) still see a direct call.
+
+use crate::Target;
+use cranelift_codegen::ir::{
+    AbiParam, ExtFuncData, ExternalName, FuncRef, Function, GlobalValue, GlobalValueData, SigRef,
+    UserExternalName,
+};
+use upshift_base::FuncId;
+
+/// Functions, by [`FuncId`].
+pub const FUNCTION: u32 = 0;
+/// Profile cells, by [`FuncId`].
+pub const PROFILE_CELL: u32 = 1;
+/// Entry points of the runtime, by number.
+pub const BUILTIN: u32 = 2;
+
+/// What a name refers to, if it is one of ours.
+pub fn target(name: &UserExternalName) -> Option<Target> {
+    match name.namespace {
+        FUNCTION => Some(Target::Function(FuncId(name.index))),
+        PROFILE_CELL => Some(Target::ProfileCell(FuncId(name.index))),
+        BUILTIN => Some(Target::Builtin(name.index)),
+        _ => None,
+    }
+}
+
+/// Declares in `body` the function `callee` of signature `signature`, to be called through its entry slot.
+pub fn import_function(body: &mut Function, callee: FuncId, signature: SigRef) -> FuncRef {
+    import(body, FUNCTION, callee.0, signature)
+}
+
+/// Declares in `body` the runtime's entry point number `builtin`.
+pub fn import_builtin(body: &mut Function, builtin: u32, signature: SigRef) -> FuncRef {
+    import(body, BUILTIN, builtin, signature)
+}
+
+fn import(body: &mut Function, namespace: u32, index: u32, signature: SigRef) -> FuncRef {
+    let name = body.declare_imported_user_function(UserExternalName::new(namespace, index));
+    body.import_function(ExtFuncData {
+        name: ExternalName::user(name),
+        signature,
+        colocated: false,
+        patchable: false,
+    })
+}
+
+/// Declares in `body` the address of `function`'s profile cell.
+pub fn import_profile_cell(body: &mut Function, function: FuncId) -> GlobalValue {
+    let name =
+        body.declare_imported_user_function(UserExternalName::new(PROFILE_CELL, function.0));
+    body.create_global_value(GlobalValueData::Symbol {
+        name: ExternalName::user(name),
+        offset: 0.into(),
+        colocated: true,
+        tls: false,
+    })
+}
+
+/// A parameter of the machine's pointer type.
+pub fn pointer_param() -> AbiParam {
+    AbiParam::new(cranelift_codegen::ir::types::I64)
+}
