@@ -51,8 +51,7 @@ fn import(body: &mut Function, namespace: u32, index: u32, signature: SigRef) ->
 
 /// Declares in `body` the address of `function`'s profile cell.
 pub fn import_profile_cell(body: &mut Function, function: FuncId) -> GlobalValue {
-    let name =
-        body.declare_imported_user_function(UserExternalName::new(PROFILE_CELL, function.0));
+    let name = body.declare_imported_user_function(UserExternalName::new(PROFILE_CELL, function.0));
     body.create_global_value(GlobalValueData::Symbol {
         name: ExternalName::user(name),
         offset: 0.into(),

@@ -1,1 +1,123 @@
-//! Placeholder.
+//! What the runtime tells about itself: typed events, and the one seam that receives them.
+//!
+//! This crate knows no sink. A log, a trace file, a statistics page or a test's expectation is a [`Subscriber`]; the
+//! runtime that emits the events does not know which, and builds none of them when there is no subscriber.
+#![forbid(unsafe_code)]
+
+use std::sync::Mutex;
+use std::time::Duration;
+use upshift_base::{FuncId, Tier};
+
+/// Something that happened to one function.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Event {
+    /// When, counted from the start of the runtime.
+    pub time: Duration,
+    /// The function's id, unique while it lives.
+    pub function: FuncId,
+    /// The function's name as its front end gives it.
+    pub name: String,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened to a function.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The policy asked for better code.
+    Promoted {
+        /// The tier it runs in.
+        from: Tier,
+        /// The tier that was asked for.
+        to: Tier,
+        /// Calls counted so far.
+        calls: u64,
+        /// Loop iterations counted so far.
+        loops: u64,
+    },
+    /// A compiler made code. It is not in use yet.
+    Compiled(Compilation),
+    /// New calls use this code from now on.
+    Published {
+        /// The code's tier.
+        tier: Tier,
+        /// Its size in bytes.
+        code_bytes: usize,
+    },
+    /// There is no code: the compiler declined or failed, or code memory is full.
+    Failed {
+        /// The tier that was asked for.
+        tier: Tier,
+        /// Whether the compiler declined, which is not an error.
+        declined: bool,
+        /// What was wrong.
+        reason: String,
+    },
+    /// Code that nobody waits for any more was thrown away: its function was dropped, or better code is there already.
+    Discarded {
+        /// The code's tier.
+        tier: Tier,
+    },
+    /// The function was dropped and its code memory given back.
+    Freed {
+        /// The tier of the code.
+        tier: Tier,
+        /// Its size in bytes.
+        code_bytes: usize,
+    },
+}
+
+/// One successful compilation.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Compilation {
+    /// The compilation's number, counted from 1 in each runtime.
+    pub id: u64,
+    /// For which tier.
+    pub tier: Tier,
+    /// The compiler's name.
+    pub compiler: String,
+    /// The size of the source in bytes, as the front end counts it.
+    pub source_bytes: u32,
+    /// The size of the code in bytes.
+    pub code_bytes: usize,
+    /// How long lowering, compiling and linking took together.
+    pub duration: Duration,
+    /// How long the request waited before.
+    pub queued: Duration,
+    /// Whether the program's own thread did the work.
+    pub on_program_thread: bool,
+}
+
+/// Receives events. Called on whichever thread the event happens, so it must be quick and must not call back into the
+/// runtime.
+pub trait Subscriber: Send + Sync {
+    /// Takes note of one event.
+    fn event(&self, event: &Event);
+}
+
+/// A subscriber that keeps all events in memory, for tests and small tools.
+#[derive(Default, Debug)]
+pub struct Recorder {
+    events: Mutex<Vec<Event>>,
+}
+
+impl Recorder {
+    /// All events so far, oldest first.
+    pub fn events(&self) -> Vec<Event> {
+        match self.events.lock() {
+            Ok(events) => events.clone(),
+            Err(poisoned) => poisoned.into_inner().clone(),
+        }
+    }
+}
+
+impl Subscriber for Recorder {
+    fn event(&self, event: &Event) {
+        let mut events = match self.events.lock() {
+            Ok(events) => events,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        events.push(event.clone());
+    }
+}

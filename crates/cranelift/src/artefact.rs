@@ -1,0 +1,123 @@
+//! From what Cranelift emits to the artefact that every tier returns.
+
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::ir::{ExternalName, Function, SourceLoc};
+use cranelift_codegen::isa::FunctionAlignment;
+use cranelift_codegen::{CompiledCode as Emitted, FinalizedMachReloc, FinalizedRelocTarget};
+use upshift_base::TrapKind;
+use upshift_codegen::{
+    CompileError, CompiledCode, RelocKind, Relocation, SourcePosition, Target, TrapSite, symbol,
+};
+
+pub(crate) fn from_cranelift(
+    emitted: &Emitted,
+    body: &Function,
+    alignment: FunctionAlignment,
+) -> Result<CompiledCode, CompileError> {
+    let buffer = &emitted.buffer;
+    let relocations = buffer
+        .relocs()
+        .iter()
+        .map(|reloc| relocation(reloc, body))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut traps: Vec<TrapSite> = buffer
+        .traps()
+        .iter()
+        .map(|trap| TrapSite {
+            offset: trap.offset,
+            kind: TrapKind::from_code(trap.code.as_raw().get()),
+        })
+        .collect();
+    traps.sort_by_key(|trap| trap.offset);
+    Ok(CompiledCode {
+        bytes: buffer.data().to_vec(),
+        alignment: alignment
+            .preferred
+            .max(alignment.minimum)
+            .max(buffer.alignment),
+        relocations,
+        traps,
+        positions: positions(emitted),
+        frame_bytes: buffer
+            .frame_layout()
+            .map_or(0, |layout| layout.frame_to_fp_offset),
+    })
+}
+
+/// Cranelift's ranges of code with a position, with the gaps between them made explicit and equal neighbours joined.
+fn positions(emitted: &Emitted) -> Vec<SourcePosition> {
+    let mut positions: Vec<SourcePosition> = Vec::new();
+    let mut push = |offset: u32, position: Option<u32>| {
+        if let Some(last) = positions.last_mut() {
+            if last.position == position {
+                return;
+            }
+            if last.offset == offset {
+                last.position = position;
+                return;
+            }
+        }
+        positions.push(SourcePosition { offset, position });
+    };
+    let mut covered = 0;
+    for range in emitted.buffer.get_srclocs_sorted() {
+        if range.start > covered {
+            push(covered, None);
+        }
+        let position = (range.loc != SourceLoc::default()).then(|| range.loc.bits());
+        push(range.start, position);
+        covered = range.end;
+    }
+    if covered < emitted.buffer.total_size() {
+        push(covered, None);
+    }
+    positions
+}
+
+fn relocation(reloc: &FinalizedMachReloc, body: &Function) -> Result<Relocation, CompileError> {
+    let kind = match reloc.kind {
+        Reloc::Abs4 => RelocKind::Abs4,
+        Reloc::Abs8 => RelocKind::Abs8,
+        Reloc::X86PCRel4 | Reloc::X86CallPCRel4 | Reloc::X86CallPLTRel4 => RelocKind::PcRel4,
+        Reloc::X86GOTPCRel4 => RelocKind::GotPcRel4,
+        Reloc::Arm64Call => RelocKind::Aarch64Call,
+        Reloc::Aarch64AdrPrelPgHi21 => RelocKind::Aarch64AdrPage21,
+        Reloc::Aarch64AddAbsLo12Nc => RelocKind::Aarch64AddLo12,
+        Reloc::Aarch64AdrGotPage21 => RelocKind::Aarch64AdrGotPage21,
+        Reloc::Aarch64Ld64GotLo12Nc => RelocKind::Aarch64LdGotLo12,
+        other => {
+            return Err(CompileError::Bailout(format!(
+                "relocations of kind {other} are not linked"
+            )));
+        }
+    };
+    Ok(Relocation {
+        offset: reloc.offset,
+        kind,
+        target: target(&reloc.target, body)?,
+        addend: reloc.addend,
+    })
+}
+
+fn target(target: &FinalizedRelocTarget, body: &Function) -> Result<Target, CompileError> {
+    match target {
+        FinalizedRelocTarget::Func(offset) => Ok(Target::Local(*offset)),
+        FinalizedRelocTarget::ExternalName(ExternalName::LibCall(libcall)) => {
+            Ok(Target::LibCall(*libcall))
+        }
+        FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => body
+            .params
+            .user_named_funcs()
+            .get(*name)
+            .and_then(symbol::target)
+            .ok_or_else(|| unknown(target, body)),
+        FinalizedRelocTarget::ExternalName(_) => Err(unknown(target, body)),
+    }
+}
+
+fn unknown(target: &FinalizedRelocTarget, body: &Function) -> CompileError {
+    CompileError::Failed(format!(
+        "the body refers to {}, which is neither a function, a profile cell nor an entry point of the runtime",
+        target.display(Some(&body.params))
+    ))
+}
