@@ -1,0 +1,323 @@
+//! The decoded form of a module.
+
+use super::const_expr::ConstExpr;
+use super::names::Names;
+use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
+use crate::vmctx::VMLayout;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::time::Duration;
+use wasmparser::{BinaryReader, FunctionBody, WasmFeatures};
+
+/// What modules may use: WebAssembly 2.0, tail calls, extended constant expressions and multiple memories.
+pub const FEATURES: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::BULK_MEMORY_OPT)
+    .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::MULTI_MEMORY);
+
+/// How a module is to be compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ModuleOptions {
+    /// Whether running code can be stopped from outside: it then looks at a flag at each loop header and function entry.
+    pub interruptible: bool,
+}
+
+/// A part of the module's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Span {
+    /// Where it starts.
+    pub start: u32,
+    /// Where it ends.
+    pub end: u32,
+}
+
+impl Span {
+    /// From offsets that lie in a module, which is smaller than 4 GiB.
+    pub(super) fn new(range: Range<u64>) -> Span {
+        Span { start: range.start as u32, end: range.end as u32 }
+    }
+
+    /// Where `part`, which points into `whole`, is in it.
+    pub(super) fn of_part(whole: &[u8], part: &[u8]) -> Option<Span> {
+        let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+        let end = start + part.len();
+        (end <= whole.len()).then(|| Span::new(start as u64..end as u64))
+    }
+
+    /// The bytes.
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start as usize..self.end as usize).unwrap_or(&[])
+    }
+
+    /// How many bytes.
+    pub fn len(self) -> u32 {
+        self.end - self.start
+    }
+}
+
+/// Something that a module needs from outside.
+#[derive(Clone, Debug)]
+pub struct Import {
+    pub(super) module: Box<str>,
+    pub(super) name: Box<str>,
+    pub(super) ty: ExternType,
+}
+
+impl Import {
+    /// The name of the module that it is to come from.
+    pub fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// Its name there.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it has to be.
+    pub fn ty(&self) -> &ExternType {
+        &self.ty
+    }
+}
+
+/// Something of a module, by its index among all of its kind, imported ones first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExternIndex {
+    /// A function.
+    Func(u32),
+    /// A table.
+    Table(u32),
+    /// A memory.
+    Memory(u32),
+    /// A global.
+    Global(u32),
+}
+
+/// Something that a module offers.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// By what name.
+    pub name: Box<str>,
+    /// What.
+    pub index: ExternIndex,
+}
+
+/// When a segment is copied to where.
+#[derive(Clone, Debug)]
+pub enum SegmentMode {
+    /// At instantiation, to `offset` in the memory or table number `target`.
+    Active {
+        /// Which memory or table.
+        target: u32,
+        /// Where in it.
+        offset: ConstExpr,
+    },
+    /// When the program says so.
+    Passive,
+    /// Never: an element segment that only announces functions of which references will be made.
+    Declared,
+}
+
+/// References to initialize a table with.
+#[derive(Clone, Debug)]
+pub struct ElementSegment {
+    /// When and where.
+    pub mode: SegmentMode,
+    /// The type of the references.
+    pub ty: ValType,
+    /// The references.
+    pub items: ElementItems,
+}
+
+/// The references of an element segment.
+#[derive(Clone, Debug)]
+pub enum ElementItems {
+    /// All are to functions of the module.
+    Functions(Box<[u32]>),
+    /// Anything.
+    Expressions(Box<[ConstExpr]>),
+}
+
+/// One reference of an element segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ElementItem<'a> {
+    /// To a function of the module.
+    Function(u32),
+    /// The value of an expression.
+    Expression(&'a ConstExpr),
+}
+
+impl ElementItems {
+    /// How many references there are.
+    pub fn len(&self) -> usize {
+        match self {
+            ElementItems::Functions(functions) => functions.len(),
+            ElementItems::Expressions(expressions) => expressions.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The reference number `index`.
+    pub fn get(&self, index: usize) -> Option<ElementItem<'_>> {
+        match self {
+            ElementItems::Functions(functions) => {
+                functions.get(index).copied().map(ElementItem::Function)
+            }
+            ElementItems::Expressions(expressions) => {
+                expressions.get(index).map(ElementItem::Expression)
+            }
+        }
+    }
+
+    /// All references in order.
+    pub fn iter(&self) -> impl Iterator<Item = ElementItem<'_>> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+}
+
+/// Bytes to initialize a memory with.
+#[derive(Clone, Debug)]
+pub struct DataSegment {
+    /// When and where; never [`SegmentMode::Declared`].
+    pub mode: SegmentMode,
+    /// Where in the module the bytes are.
+    pub bytes: Span,
+}
+
+/// A decoded, valid module.
+///
+/// In each of the lists of functions, tables, memories and globals, the imported ones come first.
+#[derive(Debug)]
+pub struct ModuleInfo {
+    /// The module in its binary form.
+    pub bytes: Vec<u8>,
+    /// How it is to be compiled.
+    pub options: ModuleOptions,
+    /// The types that the module declares.
+    pub types: Vec<FuncType>,
+    /// What it imports.
+    pub imports: Vec<Import>,
+    /// All functions: the index of each one's type.
+    pub functions: Vec<u32>,
+    /// How many of the functions are imported.
+    pub imported_functions: u32,
+    /// The body of each function that is not imported.
+    pub bodies: Vec<Span>,
+    /// All tables.
+    pub tables: Vec<TableType>,
+    /// How many of the tables are imported.
+    pub imported_tables: u32,
+    /// All memories.
+    pub memories: Vec<MemoryType>,
+    /// How many of the memories are imported.
+    pub imported_memories: u32,
+    /// All globals.
+    pub globals: Vec<GlobalType>,
+    /// How many of the globals are imported.
+    pub imported_globals: u32,
+    /// The initial value of each global that is not imported.
+    pub global_inits: Vec<ConstExpr>,
+    /// What it exports.
+    pub exports: Vec<Export>,
+    /// Indices into `exports`, sorted by name.
+    pub(super) exports_by_name: Vec<u32>,
+    /// The globals that are exported.
+    pub(super) exported_globals: HashSet<u32>,
+    /// The function to call at the end of instantiation.
+    pub start: Option<u32>,
+    /// The element segments.
+    pub elements: Vec<ElementSegment>,
+    /// The data segments.
+    pub data: Vec<DataSegment>,
+    /// The module's own functions that may become references, sorted; each has a
+    /// [`VMFuncRef`](crate::vmctx::VMFuncRef) in the VM context.
+    pub escaping: Vec<u32>,
+    /// Where everything is in the VM context.
+    pub layout: VMLayout,
+    /// How long it took to decode the sections, and then to validate the bodies.
+    pub load_times: (Duration, Duration),
+    pub(super) name_section: Span,
+    pub(super) names: OnceLock<Names>,
+}
+
+impl ModuleInfo {
+    /// The type of function `index`.
+    pub fn func_type(&self, index: u32) -> &FuncType {
+        &self.types[self.functions[index as usize] as usize]
+    }
+
+    /// What kind of thing `index` is, in full.
+    pub fn extern_type(&self, index: ExternIndex) -> ExternType {
+        match index {
+            ExternIndex::Func(index) => ExternType::Func(self.func_type(index).clone()),
+            ExternIndex::Table(index) => ExternType::Table(self.tables[index as usize]),
+            ExternIndex::Memory(index) => ExternType::Memory(self.memories[index as usize]),
+            ExternIndex::Global(index) => ExternType::Global(self.globals[index as usize]),
+        }
+    }
+
+    /// The export of that name.
+    pub fn export(&self, name: &str) -> Option<&Export> {
+        let by_name = |&index: &u32| self.exports[index as usize].name.as_ref().cmp(name);
+        let found = self.exports_by_name.binary_search_by(by_name).ok()?;
+        self.exports.get(self.exports_by_name[found] as usize)
+    }
+
+    /// Where in the VM context the [`VMFuncRef`](crate::vmctx::VMFuncRef) of function `index` is; `None` if it never
+    /// becomes a reference.
+    pub fn funcref_offset(&self, index: u32) -> Option<i32> {
+        if index < self.imported_functions {
+            return Some(self.layout.imported_function(index));
+        }
+        let position = self.escaping.binary_search(&index).ok()?;
+        Some(self.layout.escaping_function(position as u32))
+    }
+
+    /// Whether only this module's own code can get at global `index`.
+    pub fn is_private_global(&self, index: u32) -> bool {
+        index >= self.imported_globals && !self.exported_globals.contains(&index)
+    }
+
+    /// The value of global `index` if it is the same in every instance and at all times.
+    pub fn constant_global(&self, index: u32) -> Option<u128> {
+        let own = index.checked_sub(self.imported_globals)?;
+        match self.globals[index as usize].mutable {
+            true => None,
+            false => self.global_inits[own as usize].constant(),
+        }
+    }
+
+    /// The body of the module's own function number `own`, not counting imported ones.
+    pub fn body(&self, own: u32) -> Option<FunctionBody<'_>> {
+        let span = *self.bodies.get(own as usize)?;
+        let reader =
+            BinaryReader::new_features(span.of(&self.bytes), span.start.into(), FEATURES);
+        Some(FunctionBody::new(reader))
+    }
+
+    /// The bytes of a data segment.
+    pub fn segment_bytes(&self, segment: &DataSegment) -> &[u8] {
+        segment.bytes.of(&self.bytes)
+    }
+
+    /// The name that the module gives itself.
+    pub fn name(&self) -> Option<&str> {
+        self.names().module(&self.bytes)
+    }
+
+    /// The name that the module gives function `index`.
+    pub fn func_name(&self, index: u32) -> Option<&str> {
+        self.names().function(&self.bytes, index)
+    }
+
+    fn names(&self) -> &Names {
+        self.names.get_or_init(|| Names::read(&self.bytes, self.name_section))
+    }
+}

@@ -1,0 +1,352 @@
+//! From bytes to a [`ModuleInfo`].
+
+use super::const_expr::ConstExpr;
+use super::data::{
+    DataSegment, ElementItems, ElementSegment, Export, ExternIndex, FEATURES, Import, ModuleInfo,
+    ModuleOptions, SegmentMode, Span,
+};
+use super::fault::unsupported;
+use super::names::Names;
+use super::validate::{Job, validate};
+use crate::error::Error;
+use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
+use crate::vmctx::{VMCounts, VMLayout};
+use std::collections::HashSet;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use wasmparser::{
+    DataKind, DataSectionReader, ElementKind, ElementSectionReader,
+    ExportSectionReader, ExternalKind, GlobalSectionReader, ImportSectionReader, Parser, Payload,
+    TypeRef, TypeSectionReader, ValidPayload, Validator,
+};
+
+type Read<T = ()> = Result<T, Error>;
+
+/// Decodes and validates a module in its binary form.
+///
+/// # Errors
+/// If the module is malformed or invalid, or uses a proposal that is not supported.
+pub fn decode(bytes: Vec<u8>, options: ModuleOptions) -> Result<ModuleInfo, Error> {
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(Error::invalid_module(None, "the module is larger than 4 GiB"));
+    }
+    if Parser::is_component(&bytes) {
+        let message = "this is a component; only core modules are supported";
+        return Err(Error::invalid_module(None, message));
+    }
+    let start = Instant::now();
+    let mut sections = Sections::default();
+    let jobs = sections.read(&bytes)?;
+    let decoded = Instant::now();
+    if let Err((index, error)) = validate(jobs) {
+        let names = Names::read(&bytes, sections.name_section);
+        let name = names.function(&bytes, index).map(|name| format!(" `{name}`"));
+        let function = format!("function {index}{}", name.unwrap_or_default());
+        return Err(Error::from(error).context(function));
+    }
+    sections.load_times = (decoded - start, decoded.elapsed());
+    sections.finish(bytes, options)
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Sections {
+    types: Vec<FuncType>,
+    imports: Vec<Import>,
+    functions: Vec<u32>,
+    bodies: Vec<Span>,
+    tables: Vec<TableType>,
+    memories: Vec<MemoryType>,
+    globals: Vec<GlobalType>,
+    global_inits: Vec<ConstExpr>,
+    exports: Vec<Export>,
+    start: Option<u32>,
+    elements: Vec<ElementSegment>,
+    data: Vec<DataSegment>,
+    counts: VMCounts,
+    name_section: Span,
+    load_times: (Duration, Duration),
+}
+
+impl Sections {
+    /// Reads all sections, each once it has been validated. Returns the bodies that are still to be.
+    fn read<'a>(&mut self, bytes: &'a [u8]) -> Read<Vec<Job<'a>>> {
+        let mut validator = Validator::new_with_features(FEATURES);
+        let mut parser = Parser::new(0);
+        parser.set_features(FEATURES);
+        let mut jobs = Vec::new();
+        for payload in parser.parse_all(bytes) {
+            let payload = payload?;
+            if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
+                self.bodies.push(Span::new(body.range()));
+                jobs.push((function, body));
+                continue;
+            }
+            self.section(payload, bytes)?;
+        }
+        Ok(jobs)
+    }
+
+    fn section(&mut self, payload: Payload<'_>, bytes: &[u8]) -> Read {
+        match payload {
+            Payload::TypeSection(reader) => self.type_section(reader)?,
+            Payload::ImportSection(reader) => self.import_section(reader)?,
+            Payload::FunctionSection(reader) => {
+                for ty in reader {
+                    self.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(reader) => {
+                for table in reader.into_iter_with_offsets() {
+                    let (offset, table) = table?;
+                    self.tables.push(table_type(&table.ty, offset)?);
+                }
+            }
+            Payload::MemorySection(reader) => {
+                for memory in reader.into_iter_with_offsets() {
+                    let (offset, memory) = memory?;
+                    self.memories.push(memory_type(&memory, offset)?);
+                }
+            }
+            Payload::GlobalSection(reader) => self.global_section(reader)?,
+            Payload::ExportSection(reader) => self.export_section(reader)?,
+            Payload::StartSection { func, .. } => self.start = Some(func),
+            Payload::ElementSection(reader) => self.element_section(reader)?,
+            Payload::DataSection(reader) => self.data_section(reader, bytes)?,
+            Payload::CodeSectionStart { count, .. } => self.bodies.reserve_exact(count as usize),
+            Payload::CustomSection(section) if section.name() == "name" => {
+                let start = section.data_offset();
+                self.name_section = Span::new(start..start + section.data().len() as u64);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn type_section(&mut self, reader: TypeSectionReader<'_>) -> Read {
+        let offset = reader.range().start;
+        for ty in reader.into_iter_err_on_gc_types() {
+            let ty = ty?;
+            let values = |types: &[wasmparser::ValType]| -> Option<Vec<ValType>> {
+                types.iter().map(|&ty| ValType::from_wasmparser(ty)).collect()
+            };
+            let types = values(ty.params()).zip(values(ty.results()));
+            let (params, results) = types.ok_or_else(|| unsupported("type", offset))?;
+            self.types.push(FuncType::new(params, results));
+        }
+        Ok(())
+    }
+
+    fn import_section(&mut self, reader: ImportSectionReader<'_>) -> Read {
+        for import in reader.into_imports_with_offsets() {
+            let (offset, import) = import?;
+            let ty = match import.ty {
+                TypeRef::Func(ty) => {
+                    self.functions.push(ty);
+                    ExternType::Func(self.types[ty as usize].clone())
+                }
+                TypeRef::Table(ty) => {
+                    self.tables.push(table_type(&ty, offset)?);
+                    ExternType::Table(table_type(&ty, offset)?)
+                }
+                TypeRef::Memory(ty) => {
+                    self.memories.push(memory_type(&ty, offset)?);
+                    ExternType::Memory(memory_type(&ty, offset)?)
+                }
+                TypeRef::Global(ty) => {
+                    self.globals.push(global_type(&ty, offset)?);
+                    ExternType::Global(global_type(&ty, offset)?)
+                }
+                TypeRef::Tag(_) | TypeRef::FuncExact(_) => return Err(unsupported("type", offset)),
+            };
+            self.imports.push(Import { module: import.module.into(), name: import.name.into(), ty });
+        }
+        self.counts.imported_functions = self.functions.len() as u32;
+        self.counts.imported_globals = self.globals.len() as u32;
+        Ok(())
+    }
+
+    fn global_section(&mut self, reader: GlobalSectionReader<'_>) -> Read {
+        for global in reader.into_iter_with_offsets() {
+            let (offset, global) = global?;
+            self.globals.push(global_type(&global.ty, offset)?);
+            self.global_inits.push(ConstExpr::read(&global.init_expr)?);
+        }
+        Ok(())
+    }
+
+    fn export_section(&mut self, reader: ExportSectionReader<'_>) -> Read {
+        for export in reader.into_iter_with_offsets() {
+            let (offset, export) = export?;
+            let index = match export.kind {
+                ExternalKind::Func => ExternIndex::Func(export.index),
+                ExternalKind::Table => ExternIndex::Table(export.index),
+                ExternalKind::Memory => ExternIndex::Memory(export.index),
+                ExternalKind::Global => ExternIndex::Global(export.index),
+                ExternalKind::Tag | ExternalKind::FuncExact => return Err(unsupported("type", offset)),
+            };
+            self.exports.push(Export { name: export.name.into(), index });
+        }
+        Ok(())
+    }
+
+    fn element_section(&mut self, reader: ElementSectionReader<'_>) -> Read {
+        for segment in reader.into_iter_with_offsets() {
+            let (offset, segment) = segment?;
+            let mode = match segment.kind {
+                ElementKind::Passive => SegmentMode::Passive,
+                ElementKind::Declared => SegmentMode::Declared,
+                ElementKind::Active { table_index, offset_expr } => SegmentMode::Active {
+                    target: table_index.unwrap_or(0),
+                    offset: ConstExpr::read(&offset_expr)?,
+                },
+            };
+            let (ty, items) = match segment.items {
+                wasmparser::ElementItems::Functions(functions) => {
+                    let functions = functions.into_iter().collect::<Result<_, _>>()?;
+                    (ValType::FuncRef, ElementItems::Functions(functions))
+                }
+                wasmparser::ElementItems::Expressions(ty, expressions) => {
+                    let ty = ValType::from_wasmparser_ref(ty).ok_or_else(|| unsupported("type", offset))?;
+                    let expressions = expressions.into_iter().map(|expr| ConstExpr::read(&expr?));
+                    (ty, ElementItems::Expressions(expressions.collect::<Read<_>>()?))
+                }
+            };
+            self.elements.push(ElementSegment { mode, ty, items });
+        }
+        Ok(())
+    }
+
+    fn data_section(&mut self, reader: DataSectionReader<'_>, bytes: &[u8]) -> Read {
+        for segment in reader {
+            let segment = segment?;
+            let mode = match segment.kind {
+                DataKind::Passive => SegmentMode::Passive,
+                DataKind::Active { memory_index, offset_expr } => SegmentMode::Active {
+                    target: memory_index,
+                    offset: ConstExpr::read(&offset_expr)?,
+                },
+            };
+            let bytes = Span::of_part(bytes, segment.data).unwrap_or_default();
+            self.data.push(DataSegment { mode, bytes });
+        }
+        Ok(())
+    }
+
+    /// The module's own functions that something may make a reference to, sorted. Validation has made sure that a body
+    /// makes references only to functions that are named outside of bodies.
+    fn escaping(&self) -> Vec<u32> {
+        let mut escaping = Vec::new();
+        for export in &self.exports {
+            if let ExternIndex::Func(index) = export.index {
+                escaping.push(index);
+            }
+        }
+        let mut named = |expr: &ConstExpr| {
+            for op in expr.ops() {
+                if let super::ConstOp::RefFunc(index) = *op {
+                    escaping.push(index);
+                }
+            }
+        };
+        self.global_inits.iter().for_each(&mut named);
+        for segment in &self.elements {
+            if let ElementItems::Expressions(expressions) = &segment.items {
+                expressions.iter().for_each(&mut named);
+            }
+        }
+        for segment in &self.elements {
+            if let ElementItems::Functions(functions) = &segment.items {
+                escaping.extend_from_slice(functions);
+            }
+        }
+        escaping.retain(|&index| index >= self.counts.imported_functions);
+        escaping.sort_unstable();
+        escaping.dedup();
+        escaping
+    }
+
+    fn finish(self, bytes: Vec<u8>, options: ModuleOptions) -> Result<ModuleInfo, Error> {
+        let escaping = self.escaping();
+        let counts = VMCounts {
+            globals: self.globals.len() as u32,
+            memories: self.memories.len() as u32,
+            tables: self.tables.len() as u32,
+            escaping_functions: escaping.len() as u32,
+            types: self.types.len() as u32,
+            ..self.counts
+        };
+        let layout = VMLayout::new(counts)
+            .ok_or_else(|| Error::invalid_module(None, "the module declares too many things"))?;
+        let imported = |kind: fn(&ExternType) -> bool| {
+            self.imports.iter().filter(|import| kind(&import.ty)).count() as u32
+        };
+        let imported_tables = imported(|ty| matches!(ty, ExternType::Table(_)));
+        let imported_memories = imported(|ty| matches!(ty, ExternType::Memory(_)));
+        let mut exports_by_name: Vec<u32> = (0..self.exports.len() as u32).collect();
+        exports_by_name.sort_unstable_by_key(|&index| &self.exports[index as usize].name);
+        let exported_globals: HashSet<u32> = self
+            .exports
+            .iter()
+            .filter_map(|export| match export.index {
+                ExternIndex::Global(index) => Some(index),
+                _ => None,
+            })
+            .collect();
+        Ok(ModuleInfo {
+            bytes,
+            options,
+            types: self.types,
+            imports: self.imports,
+            functions: self.functions,
+            imported_functions: counts.imported_functions,
+            bodies: self.bodies,
+            tables: self.tables,
+            imported_tables,
+            memories: self.memories,
+            imported_memories,
+            globals: self.globals,
+            imported_globals: counts.imported_globals,
+            global_inits: self.global_inits,
+            exports: self.exports,
+            exports_by_name,
+            exported_globals,
+            start: self.start,
+            elements: self.elements,
+            data: self.data,
+            escaping,
+            layout,
+            load_times: self.load_times,
+            name_section: self.name_section,
+            names: OnceLock::new(),
+        })
+    }
+}
+
+fn table_type(ty: &wasmparser::TableType, offset: u64) -> Read<TableType> {
+    let limits = limits(ty.initial, ty.maximum, ty.table64 || ty.shared);
+    let element = ValType::from_wasmparser_ref(ty.element_type);
+    let ((min, max), element) = limits.zip(element).ok_or_else(|| unsupported("type", offset))?;
+    Ok(TableType { element, min, max })
+}
+
+fn memory_type(ty: &wasmparser::MemoryType, offset: u64) -> Read<MemoryType> {
+    let other = ty.memory64 || ty.shared || ty.page_size_log2.is_some();
+    let (min, max) =
+        limits(ty.initial, ty.maximum, other).ok_or_else(|| unsupported("type", offset))?;
+    Ok(MemoryType { min, max })
+}
+
+fn limits(min: u64, max: Option<u64>, unsupported: bool) -> Option<(u32, Option<u32>)> {
+    if unsupported {
+        return None;
+    }
+    let max = max.map(u32::try_from).transpose().ok()?;
+    Some((u32::try_from(min).ok()?, max))
+}
+
+fn global_type(ty: &wasmparser::GlobalType, offset: u64) -> Read<GlobalType> {
+    let content = ValType::from_wasmparser(ty.content_type).filter(|_| !ty.shared);
+    let content = content.ok_or_else(|| unsupported("type", offset))?;
+    Ok(GlobalType { content, mutable: ty.mutable })
+}

@@ -1,0 +1,23 @@
+//! Everything about a module that does not depend on the engine or on an instance: decoded and validated.
+//!
+//! [`decode`] is the way in: bytes in, a [`ModuleInfo`] out. Decoding is one pass over the sections that steps over the
+//! function bodies; these are then validated by all cores at once. What is kept of a function is its type and where its
+//! body is, 12 bytes; names and bodies stay in the module's bytes until somebody asks.
+
+mod const_expr;
+mod data;
+mod decode;
+mod fault;
+mod names;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use const_expr::{ConstExpr, ConstOp};
+pub use data::{
+    DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExternIndex, FEATURES, Import,
+    ModuleInfo, ModuleOptions, SegmentMode, Span,
+};
+pub use decode::decode;
+pub use names::Names;
