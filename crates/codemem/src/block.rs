@@ -108,7 +108,7 @@ impl BlockMap {
         CodeBlock {
             map: Arc::clone(map),
             info,
-            _extent: extent,
+            extent,
         }
     }
 
@@ -140,13 +140,13 @@ pub struct CodeBlock {
     map: Arc<BlockMap>,
     info: Arc<BlockInfo>,
     /// Dropped after the block has left the map.
-    _extent: Extent,
+    extent: Extent,
 }
 
 impl CodeBlock {
     /// Where the code is entered: what to store to a slot.
-    pub fn entry(&self) -> *mut u8 {
-        std::ptr::with_exposed_provenance_mut(self.info.start)
+    pub fn entry(&self) -> *const u8 {
+        std::ptr::with_exposed_provenance(self.info.start)
     }
 
     /// What is known about the block; outlives it.
@@ -172,6 +172,9 @@ impl CodeBlock {
 
 impl Drop for CodeBlock {
     fn drop(&mut self) {
-        self.map.remove(self.info.start);
+        // In a forked child another thread of the parent's may hold the lock for ever.
+        if self.extent.is_own() {
+            self.map.remove(self.info.start);
+        }
     }
 }

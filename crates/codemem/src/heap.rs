@@ -203,6 +203,11 @@ impl Extent {
         HOST.publish(self.bytes_mut(), address, reused);
     }
 
+    /// Whether this process made it, and not one that forked this one.
+    pub fn is_own(&self) -> bool {
+        self.heap.mapping.check_owner().is_ok()
+    }
+
     fn offset(&self) -> usize {
         self.heap.mapping.layout().code + granule_bytes(&self.granules).start
     }
@@ -216,7 +221,7 @@ impl Extent {
 
 impl Drop for Extent {
     fn drop(&mut self) {
-        if self.heap.mapping.check_owner().is_err() {
+        if !self.is_own() {
             return;
         }
         let all = granule_bytes(&self.granules).len();

@@ -30,9 +30,9 @@
 //! guest code; allocating in it is [`CodeMemoryError::Forked`], and dropping blocks and ranges does nothing there.
 //!
 //! # Signal handlers
-//! [`CodeMemory::contains`] takes no lock. [`CodeMemory::with_block`] takes a read lock and allocates nothing; a
-//! handler may call it if the interrupted address is in the code ([`CodeMemory::contains`]), as guest code holds no
-//! lock.
+//! [`CodeMemory::contains`] takes no lock. [`CodeMemory::with_block`] allocates nothing, and takes a read lock only for
+//! addresses in the executable part. A thread that was interrupted there holds no lock, so a handler of faults may call
+//! it with the interrupted address.
 #![warn(missing_docs)]
 
 mod allocator;
@@ -237,13 +237,15 @@ impl CodeMemory {
 
     /// The block of code that `pc` lies in.
     pub fn lookup(&self, pc: usize) -> Option<Arc<BlockInfo>> {
-        self.blocks.with_block(pc, Arc::clone)
+        self.contains(pc)
+            .then(|| self.blocks.with_block(pc, Arc::clone))?
     }
 
     /// What `inspect` says of the block of code that `pc` lies in. Allocates nothing, so that signal handlers may use
     /// it. `inspect` must not install or drop code.
     pub fn with_block<R>(&self, pc: usize, inspect: impl FnOnce(&BlockInfo) -> R) -> Option<R> {
-        self.blocks.with_block(pc, |info| inspect(info))
+        self.contains(pc)
+            .then(|| self.blocks.with_block(pc, |info| inspect(info)))?
     }
 
     /// How full this memory is.

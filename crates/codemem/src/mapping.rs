@@ -57,7 +57,6 @@ impl Mapping {
         // A table is touched here and there: a huge page for one function's cell would be waste. A kernel that has no
         // huge pages declines, which is just as well.
         let _ = range.advise(0..executable.start, libc::MADV_NOHUGEPAGE, "advise");
-        register_for_core_sync();
         Ok(Mapping {
             layout,
             range,
@@ -225,6 +224,19 @@ impl Drop for Region {
 
 /// A file in memory, of zeros.
 fn memory_file(bytes: usize) -> Result<File, CodeMemoryError> {
+    // Exceeding the limit would be a fatal signal.
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a place for the limit.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } == 0;
+    if known && limit.rlim_cur < bytes as u64 {
+        return Err(CodeMemoryError::System {
+            action: "create a file in memory",
+            reason: io::Error::from_raw_os_error(libc::EFBIG),
+        });
+    }
     // Files that may never be run as programs are all that some systems allow; mapping them to be executed is another
     // matter. Kernels before 6.3 do not know the flag.
     const MFD_NOEXEC_SEAL: libc::c_uint = 8;
@@ -252,20 +264,22 @@ fn system_error(action: &'static str) -> CodeMemoryError {
     }
 }
 
-// Of linux/membarrier.h.
-const REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: libc::c_int = 1 << 6;
-const PRIVATE_EXPEDITED_SYNC_CORE: libc::c_int = 1 << 5;
-
-fn register_for_core_sync() {
-    membarrier(REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
-}
-
 /// Makes every thread of this process drop instructions that it fetched before, as far as the kernel can (from 4.16).
 pub(crate) fn sync_cores() {
-    membarrier(PRIVATE_EXPEDITED_SYNC_CORE);
+    // Of linux/membarrier.h.
+    const PRIVATE_EXPEDITED_SYNC_CORE: libc::c_int = 1 << 5;
+    const REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: libc::c_int = 1 << 6;
+    let barrier = || membarrier(PRIVATE_EXPEDITED_SYNC_CORE);
+    // A process has to register first. That takes milliseconds once there are threads, so it waits until it is needed.
+    if barrier().is_err() && membarrier(REGISTER_PRIVATE_EXPEDITED_SYNC_CORE).is_ok() {
+        let _ = barrier();
+    }
 }
 
-fn membarrier(command: libc::c_int) {
+fn membarrier(command: libc::c_int) -> io::Result<()> {
     // SAFETY: the call touches no memory.
-    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
+    match unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
