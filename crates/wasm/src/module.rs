@@ -4,7 +4,7 @@
 //! first call. All instances of a module share its code, so they also share what has been learned of what is hot.
 
 use crate::error::{Error, Result};
-use crate::info::{Export, Import, ModuleInfo, ModuleOptions, decode};
+use crate::info::{Export, ImportType, ModuleInfo, ModuleOptions, decode};
 use crate::translate::ModuleSource;
 use crate::types::ExternType;
 use std::fmt;
@@ -137,14 +137,16 @@ impl Module {
     }
 
     /// What the module needs from outside, in its order.
-    pub fn imports(&self) -> impl ExactSizeIterator<Item = &Import> {
+    pub fn imports(&self) -> impl ExactSizeIterator<Item = &ImportType> {
         self.0.info.imports.iter()
     }
 
     /// What the module offers, in its order.
     pub fn exports(&self) -> impl ExactSizeIterator<Item = ExportType<'_>> {
         let info = &*self.0.info;
-        info.exports.iter().map(move |export| ExportType { info, export })
+        info.exports
+            .iter()
+            .map(move |export| ExportType { info, export })
     }
 
     /// The type of the export of that name.
@@ -194,7 +196,10 @@ impl Module {
         if let Some(functions) = inner.functions.get() {
             return Ok(functions);
         }
-        let _defining = inner.defining.lock().unwrap_or_else(PoisonError::into_inner);
+        let _defining = inner
+            .defining
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(functions) = inner.functions.get() {
             return Ok(functions);
         }
@@ -210,7 +215,10 @@ impl Module {
     pub fn func_index_of(&self, function: FuncId) -> Option<u32> {
         let functions = self.0.functions.get()?;
         let first = functions.id(0);
-        let own = function.0.checked_sub(first.0).filter(|&own| own < functions.len())?;
+        let own = function
+            .0
+            .checked_sub(first.0)
+            .filter(|&own| own < functions.len())?;
         Some(self.0.info.imported_functions + own)
     }
 }
@@ -227,8 +235,8 @@ impl fmt::Debug for Module {
 
 /// A module in its binary form, translated from text if it is not in it.
 fn binary(bytes: Vec<u8>) -> Result<Vec<u8>> {
-    // Truncated binary modules are not text either.
-    if bytes.starts_with(b"\0") {
+    // What is left of a truncated binary module is not text either.
+    if bytes.is_empty() || bytes.starts_with(b"\0") {
         return Ok(bytes);
     }
     match wat::parse_bytes(&bytes) {

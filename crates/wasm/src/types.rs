@@ -4,7 +4,7 @@
 //! which compiled code checks an indirect call, whichever modules caller and callee come from. A type's id is used again
 //! only once nothing holds the type any more.
 
-use cranelift_codegen::ir::types::{F32, F64, I32, I64, I8X16};
+use cranelift_codegen::ir::types::{F32, F64, I8X16, I32, I64};
 use cranelift_codegen::ir::{AbiParam, ArgumentPurpose, Signature, Type};
 use cranelift_codegen::isa::CallConv;
 use std::collections::HashMap;
@@ -114,7 +114,10 @@ struct Registry {
 fn registry() -> MutexGuard<'static, Registry> {
     static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
     // Every change of the registry is complete before anything in it can panic.
-    REGISTRY.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    REGISTRY
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 impl FuncType {
@@ -126,10 +129,17 @@ impl FuncType {
         let mut values: Vec<ValType> = params.into_iter().collect();
         let params = values.len();
         values.extend(results);
-        let key = Key { values: values.into(), params };
+        let key = Key {
+            values: values.into(),
+            params,
+        };
 
         let mut registry = registry();
-        if let Some(interned) = registry.types.get(&key).and_then(|(_, weak)| weak.upgrade()) {
+        if let Some(interned) = registry
+            .types
+            .get(&key)
+            .and_then(|(_, weak)| weak.upgrade())
+        {
             return FuncType(interned);
         }
         let id = registry.free_ids.pop().unwrap_or_else(|| {
@@ -137,7 +147,10 @@ impl FuncType {
             registry.ids += 1;
             id
         });
-        let interned = Arc::new(Interned { id, key: key.clone() });
+        let interned = Arc::new(Interned {
+            id,
+            key: key.clone(),
+        });
         registry.types.insert(key, (id, Arc::downgrade(&interned)));
         FuncType(interned)
     }
@@ -161,7 +174,9 @@ impl FuncType {
     pub fn signature(&self) -> Signature {
         let mut signature = Signature::new(CallConv::Tail);
         signature.params.reserve_exact(1 + self.params().len());
-        signature.params.push(AbiParam::special(I64, ArgumentPurpose::VMContext));
+        signature
+            .params
+            .push(AbiParam::special(I64, ArgumentPurpose::VMContext));
         let abi = |ty: &ValType| AbiParam::new(ty.clif_type());
         signature.params.extend(self.params().iter().map(abi));
         signature.returns.extend(self.results().iter().map(abi));
@@ -173,7 +188,11 @@ impl Drop for Interned {
     fn drop(&mut self) {
         let mut registry = registry();
         // An equal type may have been made since the last reference to this one went; it then has an id of its own.
-        if registry.types.get(&self.key).is_some_and(|&(id, _)| id == self.id) {
+        if registry
+            .types
+            .get(&self.key)
+            .is_some_and(|&(id, _)| id == self.id)
+        {
             registry.types.remove(&self.key);
         }
         registry.free_ids.push(self.id);
@@ -357,7 +376,11 @@ mod tests {
     fn signatures_start_with_the_context() {
         let signature = FuncType::new([I32, ExternRef], [V128]).signature();
         assert_eq!(signature.params[0].purpose, ArgumentPurpose::VMContext);
-        let types: Vec<Type> = signature.params.iter().map(|param| param.value_type).collect();
+        let types: Vec<Type> = signature
+            .params
+            .iter()
+            .map(|param| param.value_type)
+            .collect();
         assert_eq!(types, [I64, cranelift_codegen::ir::types::I32, I64]);
         assert_eq!(signature.returns, [AbiParam::new(I8X16)]);
     }

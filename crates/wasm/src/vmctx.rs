@@ -346,7 +346,9 @@ mod tests {
             types: 3,
         })
         .unwrap();
-        let GlobalPlace::Inline(first) = layout.global(2) else { panic!("own globals are inline") };
+        let GlobalPlace::Inline(first) = layout.global(2) else {
+            panic!("own globals are inline")
+        };
         assert_eq!(first % 16, 0);
         assert_eq!(layout.global(1), GlobalPlace::Pointer(first + 3 * 16 + 8));
         assert_eq!(layout.memory(0), first + 3 * 16 + 2 * 8);
@@ -359,7 +361,10 @@ mod tests {
 
     #[test]
     fn a_context_that_is_too_large_is_refused() {
-        let counts = VMCounts { imported_functions: u32::MAX, ..VMCounts::default() };
+        let counts = VMCounts {
+            imported_functions: u32::MAX,
+            ..VMCounts::default()
+        };
         assert_eq!(VMLayout::new(counts), None);
     }
 }

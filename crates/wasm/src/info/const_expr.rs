@@ -51,7 +51,9 @@ impl ConstExpr {
                 Operator::I64Const { value } => ConstOp::Value(value.cast_unsigned().into()),
                 Operator::F32Const { value } => ConstOp::Value(value.bits().into()),
                 Operator::F64Const { value } => ConstOp::Value(value.bits().into()),
-                Operator::V128Const { value } => ConstOp::Value(u128::from_le_bytes(*value.bytes())),
+                Operator::V128Const { value } => {
+                    ConstOp::Value(u128::from_le_bytes(*value.bytes()))
+                }
                 Operator::RefNull { .. } => ConstOp::Value(0),
                 Operator::RefFunc { function_index } => ConstOp::RefFunc(function_index),
                 Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
@@ -143,9 +145,15 @@ mod tests {
         ]));
         let value = expr.evaluate(|index| u128::from(index) | 7 << 32, |_| 0);
         assert_eq!(value, 10);
-        let null_minus_one =
-            ConstExpr::Ops(Box::new([ConstOp::Value(0), ConstOp::Value(1), ConstOp::I64Sub]));
+        let null_minus_one = ConstExpr::Ops(Box::new([
+            ConstOp::Value(0),
+            ConstOp::Value(1),
+            ConstOp::I64Sub,
+        ]));
         assert_eq!(null_minus_one.evaluate(|_| 0, |_| 0), u64::MAX.into());
-        assert_eq!(ConstExpr::Op(ConstOp::RefFunc(4)).evaluate(|_| 0, |index| index.into()), 4);
+        assert_eq!(
+            ConstExpr::Op(ConstOp::RefFunc(4)).evaluate(|_| 0, |index| index.into()),
+            4
+        );
     }
 }

@@ -37,7 +37,10 @@ pub struct Span {
 impl Span {
     /// From offsets that lie in a module, which is smaller than 4 GiB.
     pub(super) fn new(range: Range<u64>) -> Span {
-        Span { start: range.start as u32, end: range.end as u32 }
+        Span {
+            start: range.start as u32,
+            end: range.end as u32,
+        }
     }
 
     /// Where `part`, which points into `whole`, is in it.
@@ -49,7 +52,9 @@ impl Span {
 
     /// The bytes.
     pub fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes.get(self.start as usize..self.end as usize).unwrap_or(&[])
+        bytes
+            .get(self.start as usize..self.end as usize)
+            .unwrap_or(&[])
     }
 
     /// How many bytes.
@@ -60,13 +65,13 @@ impl Span {
 
 /// Something that a module needs from outside.
 #[derive(Clone, Debug)]
-pub struct Import {
+pub struct ImportType {
     pub(super) module: Box<str>,
     pub(super) name: Box<str>,
     pub(super) ty: ExternType,
 }
 
-impl Import {
+impl ImportType {
     /// The name of the module that it is to come from.
     pub fn module(&self) -> &str {
         &self.module
@@ -203,7 +208,7 @@ pub struct ModuleInfo {
     /// The types that the module declares.
     pub types: Vec<FuncType>,
     /// What it imports.
-    pub imports: Vec<Import>,
+    pub imports: Vec<ImportType>,
     /// All functions: the index of each one's type.
     pub functions: Vec<u32>,
     /// How many of the functions are imported.
@@ -297,8 +302,7 @@ impl ModuleInfo {
     /// The body of the module's own function number `own`, not counting imported ones.
     pub fn body(&self, own: u32) -> Option<FunctionBody<'_>> {
         let span = *self.bodies.get(own as usize)?;
-        let reader =
-            BinaryReader::new_features(span.of(&self.bytes), span.start.into(), FEATURES);
+        let reader = BinaryReader::new_features(span.of(&self.bytes), span.start.into(), FEATURES);
         Some(FunctionBody::new(reader))
     }
 
@@ -318,6 +322,7 @@ impl ModuleInfo {
     }
 
     fn names(&self) -> &Names {
-        self.names.get_or_init(|| Names::read(&self.bytes, self.name_section))
+        self.names
+            .get_or_init(|| Names::read(&self.bytes, self.name_section))
     }
 }

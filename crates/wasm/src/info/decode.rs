@@ -2,8 +2,8 @@
 
 use super::const_expr::ConstExpr;
 use super::data::{
-    DataSegment, ElementItems, ElementSegment, Export, ExternIndex, FEATURES, Import, ModuleInfo,
-    ModuleOptions, SegmentMode, Span,
+    DataSegment, ElementItems, ElementSegment, Export, ExternIndex, FEATURES, ImportType,
+    ModuleInfo, ModuleOptions, SegmentMode, Span,
 };
 use super::fault::unsupported;
 use super::names::Names;
@@ -15,9 +15,9 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use wasmparser::{
-    DataKind, DataSectionReader, ElementKind, ElementSectionReader,
-    ExportSectionReader, ExternalKind, GlobalSectionReader, ImportSectionReader, Parser, Payload,
-    TypeRef, TypeSectionReader, ValidPayload, Validator,
+    DataKind, DataSectionReader, ElementKind, ElementSectionReader, ExportSectionReader,
+    ExternalKind, GlobalSectionReader, ImportSectionReader, Parser, Payload, TypeRef,
+    TypeSectionReader, ValidPayload, Validator,
 };
 
 type Read<T = ()> = Result<T, Error>;
@@ -28,7 +28,10 @@ type Read<T = ()> = Result<T, Error>;
 /// If the module is malformed or invalid, or uses a proposal that is not supported.
 pub fn decode(bytes: Vec<u8>, options: ModuleOptions) -> Result<ModuleInfo, Error> {
     if u32::try_from(bytes.len()).is_err() {
-        return Err(Error::invalid_module(None, "the module is larger than 4 GiB"));
+        return Err(Error::invalid_module(
+            None,
+            "the module is larger than 4 GiB",
+        ));
     }
     if Parser::is_component(&bytes) {
         let message = "this is a component; only core modules are supported";
@@ -40,7 +43,9 @@ pub fn decode(bytes: Vec<u8>, options: ModuleOptions) -> Result<ModuleInfo, Erro
     let decoded = Instant::now();
     if let Err((index, error)) = validate(jobs) {
         let names = Names::read(&bytes, sections.name_section);
-        let name = names.function(&bytes, index).map(|name| format!(" `{name}`"));
+        let name = names
+            .function(&bytes, index)
+            .map(|name| format!(" `{name}`"));
         let function = format!("function {index}{}", name.unwrap_or_default());
         return Err(Error::from(error).context(function));
     }
@@ -52,7 +57,7 @@ pub fn decode(bytes: Vec<u8>, options: ModuleOptions) -> Result<ModuleInfo, Erro
 #[derive(Default)]
 struct Sections {
     types: Vec<FuncType>,
-    imports: Vec<Import>,
+    imports: Vec<ImportType>,
     functions: Vec<u32>,
     bodies: Vec<Span>,
     tables: Vec<TableType>,
@@ -128,7 +133,10 @@ impl Sections {
         for ty in reader.into_iter_err_on_gc_types() {
             let ty = ty?;
             let values = |types: &[wasmparser::ValType]| -> Option<Vec<ValType>> {
-                types.iter().map(|&ty| ValType::from_wasmparser(ty)).collect()
+                types
+                    .iter()
+                    .map(|&ty| ValType::from_wasmparser(ty))
+                    .collect()
             };
             let types = values(ty.params()).zip(values(ty.results()));
             let (params, results) = types.ok_or_else(|| unsupported("type", offset))?;
@@ -159,7 +167,11 @@ impl Sections {
                 }
                 TypeRef::Tag(_) | TypeRef::FuncExact(_) => return Err(unsupported("type", offset)),
             };
-            self.imports.push(Import { module: import.module.into(), name: import.name.into(), ty });
+            self.imports.push(ImportType {
+                module: import.module.into(),
+                name: import.name.into(),
+                ty,
+            });
         }
         self.counts.imported_functions = self.functions.len() as u32;
         self.counts.imported_globals = self.globals.len() as u32;
@@ -183,9 +195,14 @@ impl Sections {
                 ExternalKind::Table => ExternIndex::Table(export.index),
                 ExternalKind::Memory => ExternIndex::Memory(export.index),
                 ExternalKind::Global => ExternIndex::Global(export.index),
-                ExternalKind::Tag | ExternalKind::FuncExact => return Err(unsupported("type", offset)),
+                ExternalKind::Tag | ExternalKind::FuncExact => {
+                    return Err(unsupported("type", offset));
+                }
             };
-            self.exports.push(Export { name: export.name.into(), index });
+            self.exports.push(Export {
+                name: export.name.into(),
+                index,
+            });
         }
         Ok(())
     }
@@ -196,7 +213,10 @@ impl Sections {
             let mode = match segment.kind {
                 ElementKind::Passive => SegmentMode::Passive,
                 ElementKind::Declared => SegmentMode::Declared,
-                ElementKind::Active { table_index, offset_expr } => SegmentMode::Active {
+                ElementKind::Active {
+                    table_index,
+                    offset_expr,
+                } => SegmentMode::Active {
                     target: table_index.unwrap_or(0),
                     offset: ConstExpr::read(&offset_expr)?,
                 },
@@ -207,9 +227,13 @@ impl Sections {
                     (ValType::FuncRef, ElementItems::Functions(functions))
                 }
                 wasmparser::ElementItems::Expressions(ty, expressions) => {
-                    let ty = ValType::from_wasmparser_ref(ty).ok_or_else(|| unsupported("type", offset))?;
+                    let ty = ValType::from_wasmparser_ref(ty)
+                        .ok_or_else(|| unsupported("type", offset))?;
                     let expressions = expressions.into_iter().map(|expr| ConstExpr::read(&expr?));
-                    (ty, ElementItems::Expressions(expressions.collect::<Read<_>>()?))
+                    (
+                        ty,
+                        ElementItems::Expressions(expressions.collect::<Read<_>>()?),
+                    )
                 }
             };
             self.elements.push(ElementSegment { mode, ty, items });
@@ -222,7 +246,10 @@ impl Sections {
             let segment = segment?;
             let mode = match segment.kind {
                 DataKind::Passive => SegmentMode::Passive,
-                DataKind::Active { memory_index, offset_expr } => SegmentMode::Active {
+                DataKind::Active {
+                    memory_index,
+                    offset_expr,
+                } => SegmentMode::Active {
                     target: memory_index,
                     offset: ConstExpr::read(&offset_expr)?,
                 },
@@ -279,7 +306,10 @@ impl Sections {
         let layout = VMLayout::new(counts)
             .ok_or_else(|| Error::invalid_module(None, "the module declares too many things"))?;
         let imported = |kind: fn(&ExternType) -> bool| {
-            self.imports.iter().filter(|import| kind(&import.ty)).count() as u32
+            self.imports
+                .iter()
+                .filter(|import| kind(&import.ty))
+                .count() as u32
         };
         let imported_tables = imported(|ty| matches!(ty, ExternType::Table(_)));
         let imported_memories = imported(|ty| matches!(ty, ExternType::Memory(_)));
@@ -326,7 +356,9 @@ impl Sections {
 fn table_type(ty: &wasmparser::TableType, offset: u64) -> Read<TableType> {
     let limits = limits(ty.initial, ty.maximum, ty.table64 || ty.shared);
     let element = ValType::from_wasmparser_ref(ty.element_type);
-    let ((min, max), element) = limits.zip(element).ok_or_else(|| unsupported("type", offset))?;
+    let ((min, max), element) = limits
+        .zip(element)
+        .ok_or_else(|| unsupported("type", offset))?;
     Ok(TableType { element, min, max })
 }
 
@@ -348,5 +380,8 @@ fn limits(min: u64, max: Option<u64>, unsupported: bool) -> Option<(u32, Option<
 fn global_type(ty: &wasmparser::GlobalType, offset: u64) -> Read<GlobalType> {
     let content = ValType::from_wasmparser(ty.content_type).filter(|_| !ty.shared);
     let content = content.ok_or_else(|| unsupported("type", offset))?;
-    Ok(GlobalType { content, mutable: ty.mutable })
+    Ok(GlobalType {
+        content,
+        mutable: ty.mutable,
+    })
 }

@@ -16,8 +16,8 @@ mod tests;
 
 pub use const_expr::{ConstExpr, ConstOp};
 pub use data::{
-    DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExternIndex, FEATURES, Import,
-    ModuleInfo, ModuleOptions, SegmentMode, Span,
+    DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExternIndex, FEATURES,
+    ImportType, ModuleInfo, ModuleOptions, SegmentMode, Span,
 };
 pub use decode::decode;
 pub use names::Names;

@@ -41,7 +41,10 @@ impl Names {
 
     /// The name of function `index`.
     pub fn function<'a>(&self, bytes: &'a [u8], index: u32) -> Option<&'a str> {
-        let found = self.functions.binary_search_by_key(&index, |&(index, _)| index).ok()?;
+        let found = self
+            .functions
+            .binary_search_by_key(&index, |&(index, _)| index)
+            .ok()?;
         std::str::from_utf8(self.functions[found].1.of(bytes)).ok()
     }
 }

@@ -85,7 +85,10 @@ impl<'a> Work<'a> {
     }
 
     fn outcome(self) -> Result<(), (u32, BinaryReaderError)> {
-        let first = self.first_error.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let first = self
+            .first_error
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         first.map_or(Ok(()), Err)
     }
 }

@@ -1,0 +1,156 @@
+//! The translation of one function, from its first instruction to its last.
+
+use super::env::Env;
+use super::memory::check_interrupt;
+use super::operator::operator;
+use super::state::{Frame, FrameKind, Translator, not_supported};
+use crate::info::ModuleInfo;
+use crate::types::ValType;
+use crate::vmctx::offset;
+use cranelift_codegen::ir::immediates::Offset32;
+use cranelift_codegen::ir::types::{F32, F64, I8X16, I64};
+use cranelift_codegen::ir::{
+    Function, GlobalValue, GlobalValueData, InstBuilder, MemFlagsData, SourceLoc, Type,
+    UserFuncName, Value,
+};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use std::cell::Cell;
+use upshift::embed::{CompileError, FuncId, symbol};
+use wasmparser::{BinaryReaderError, FunctionBody, OperatorsReader};
+
+thread_local! {
+    /// What the builder can use again for the thread's next function.
+    static CONTEXT: Cell<Option<FunctionBuilderContext>> = const { Cell::new(None) };
+}
+
+/// The CLIF of function `own` of a module, not counting imported ones; `first` is function 0.
+///
+/// # Errors
+/// If the module has no such function, or its body is not valid after all.
+pub fn function(info: &ModuleInfo, own: u32, first: FuncId) -> Result<Function, CompileError> {
+    let body = info.body(own);
+    let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+    let ty = info.func_type(info.imported_functions + own);
+    let name = UserFuncName::user(symbol::FUNCTION, first.0 + own);
+    let mut function = Function::with_name_signature(name, ty.signature());
+    function.stack_limit = Some(stack_limit(&mut function));
+
+    let mut context = CONTEXT.take().unwrap_or_default();
+    let mut b = FunctionBuilder::new(&mut function, &mut context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    b.seal_block(entry);
+    let vmctx = b.block_params(entry)[0];
+    let function_frame = Frame {
+        kind: FrameKind::Function,
+        params: &[],
+        results: ty.results(),
+        height: 0,
+        end: None,
+    };
+    let mut t = Translator {
+        b,
+        env: Env::new(info, first, vmctx),
+        stack: Vec::with_capacity(16),
+        control: vec![function_frame],
+        reachable: true,
+        skipped: 0,
+    };
+    translate_body(&mut t, &body, ty.params())?;
+    t.b.finalize(symbol::frontend_config());
+    // Only a context whose function was finished is empty again.
+    CONTEXT.set(Some(context));
+    Ok(function)
+}
+
+fn translate_body(
+    t: &mut Translator<'_, '_>,
+    body: &FunctionBody<'_>,
+    params: &[ValType],
+) -> Result<(), CompileError> {
+    let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
+    t.b.set_srcloc(position(body.range().start));
+    declare_params(t, params);
+    let mut locals = body.get_locals_reader().map_err(failed)?;
+    for _ in 0..locals.get_count() {
+        let (count, ty) = locals.read().map_err(failed)?;
+        let ty = ValType::from_wasmparser(ty).ok_or_else(|| not_supported(ty))?;
+        declare_locals(t, count, ty);
+    }
+    if t.env.info().options.interruptible {
+        check_interrupt(&mut t.b, &t.env);
+    }
+    let mut operators = OperatorsReader::new(locals.get_binary_reader());
+    while !t.control.is_empty() {
+        let (op, offset) = operators.read_with_offset().map_err(failed)?;
+        t.b.set_srcloc(position(offset));
+        operator(t, &op)?;
+    }
+    Ok(())
+}
+
+/// Modules are smaller than 4 GiB.
+fn position(offset: u64) -> SourceLoc {
+    SourceLoc::new(offset as u32)
+}
+
+/// Makes the parameters the first variables.
+fn declare_params(t: &mut Translator<'_, '_>, params: &[ValType]) {
+    for (index, ty) in params.iter().enumerate() {
+        let variable = t.b.declare_var(ty.clif_type());
+        let entry =
+            t.b.current_block()
+                .map(|block| t.b.block_params(block)[1 + index]);
+        if let Some(value) = entry {
+            t.b.def_var(variable, value);
+        }
+    }
+}
+
+/// Makes `count` more variables, with the value that locals start with: zero or null.
+fn declare_locals(t: &mut Translator<'_, '_>, count: u32, ty: ValType) {
+    if count == 0 {
+        return;
+    }
+    let zero = zero(&mut t.b, ty.clif_type());
+    for _ in 0..count {
+        let variable = t.b.declare_var(ty.clif_type());
+        t.b.def_var(variable, zero);
+    }
+}
+
+fn zero(b: &mut FunctionBuilder<'_>, ty: Type) -> Value {
+    match ty {
+        F32 => b.ins().f32const(0.0),
+        F64 => b.ins().f64const(0.0),
+        I8X16 => {
+            let zeros = b.func.dfg.constants.insert([0; 16].as_slice().into());
+            b.ins().vconst(I8X16, zeros)
+        }
+        ty => b.ins().iconst(ty, 0),
+    }
+}
+
+/// Where the function's prologue finds how far down the stack may reach.
+fn stack_limit(function: &mut Function) -> GlobalValue {
+    let flags = MemFlagsData::trusted();
+    let fixed = function
+        .dfg
+        .mem_flags
+        .insert_unchecked(flags.with_readonly().with_can_move());
+    let flags = function.dfg.mem_flags.insert_unchecked(flags);
+    let vmctx = function.create_global_value(GlobalValueData::VMContext);
+    let limits = function.create_global_value(GlobalValueData::Load {
+        base: vmctx,
+        offset: Offset32::new(offset::VMCONTEXT_LIMITS),
+        global_type: I64,
+        flags: fixed,
+    });
+    function.create_global_value(GlobalValueData::Load {
+        base: limits,
+        offset: Offset32::new(offset::LIMITS_STACK_LIMIT),
+        global_type: I64,
+        flags,
+    })
+}

@@ -1,0 +1,46 @@
+//! What the runtime asks for the bodies of a module's functions.
+
+use super::function::function;
+use crate::info::{ExternIndex, ModuleInfo};
+use cranelift_codegen::ir;
+use std::sync::Arc;
+use upshift::embed::{CompileError, FuncId, FunctionSource};
+
+/// A module as a source of function bodies. Function 0 of the group is the first that is not imported.
+#[derive(Debug)]
+pub struct ModuleSource {
+    info: Arc<ModuleInfo>,
+}
+
+impl ModuleSource {
+    /// The functions of `info`.
+    pub fn new(info: Arc<ModuleInfo>) -> ModuleSource {
+        ModuleSource { info }
+    }
+}
+
+impl FunctionSource for ModuleSource {
+    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
+        function(&self.info, index, first)
+    }
+
+    /// The name that the module gives the function, or one that it is exported by, or its index.
+    fn name(&self, index: u32) -> String {
+        let index = self.info.imported_functions + index;
+        if let Some(name) = self.info.func_name(index) {
+            return name.to_owned();
+        }
+        let exported = |export: &&crate::info::Export| export.index == ExternIndex::Func(index);
+        match self.info.exports.iter().find(exported) {
+            Some(export) => export.name.to_string(),
+            None => format!("function[{index}]"),
+        }
+    }
+
+    fn source_bytes(&self, index: u32) -> u32 {
+        self.info
+            .bodies
+            .get(index as usize)
+            .map_or(0, |body| body.len())
+    }
+}
