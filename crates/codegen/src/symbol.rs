@@ -10,6 +10,8 @@ use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, FuncRef, Function, GlobalValue, GlobalValueData, SigRef,
     UserExternalName,
 };
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use target_lexicon::PointerWidth;
 use upshift_base::FuncId;
 
 /// Functions, by [`FuncId`].
@@ -63,4 +65,13 @@ pub fn import_profile_cell(body: &mut Function, function: FuncId) -> GlobalValue
 /// A parameter of the machine's pointer type.
 pub fn pointer_param() -> AbiParam {
     AbiParam::new(cranelift_codegen::ir::types::I64)
+}
+
+/// What front ends need to know of the target to build CLIF: the host, 64 bits, System V.
+pub fn frontend_config() -> TargetFrontendConfig {
+    TargetFrontendConfig {
+        default_call_conv: CallConv::SystemV,
+        pointer_width: PointerWidth::U64,
+        page_size_align_log2: 12,
+    }
 }

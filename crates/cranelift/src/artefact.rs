@@ -1,5 +1,6 @@
 //! From what Cranelift emits to the artefact that every tier returns.
 
+use crate::arch;
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, SourceLoc};
 use cranelift_codegen::isa::FunctionAlignment;
@@ -15,10 +16,11 @@ pub(crate) fn from_cranelift(
     alignment: FunctionAlignment,
 ) -> Result<CompiledCode, CompileError> {
     let buffer = &emitted.buffer;
+    let mut bytes = buffer.data().to_vec();
     let relocations = buffer
         .relocs()
         .iter()
-        .map(|reloc| relocation(reloc, body))
+        .map(|reloc| Ok(relax(relocation(reloc, body)?, &mut bytes)))
         .collect::<Result<Vec<_>, _>>()?;
     let mut traps: Vec<TrapSite> = buffer
         .traps()
@@ -30,7 +32,7 @@ pub(crate) fn from_cranelift(
         .collect();
     traps.sort_by_key(|trap| trap.offset);
     Ok(CompiledCode {
-        bytes: buffer.data().to_vec(),
+        bytes,
         alignment: alignment
             .preferred
             .max(alignment.minimum)
@@ -42,6 +44,20 @@ pub(crate) fn from_cranelift(
             .frame_layout()
             .map_or(0, |layout| layout.frame_to_fp_offset),
     })
+}
+
+/// Position-independent code loads every address from a cell. A profile cell has none: it is near, and its address is
+/// computed instead.
+fn relax(relocation: Relocation, bytes: &mut [u8]) -> Relocation {
+    let near = matches!(relocation.target, Target::ProfileCell(_));
+    let load = near && relocation.kind == RelocKind::GotPcRel4;
+    if load && arch::x64::relax_address_load(bytes, relocation.offset) {
+        return Relocation {
+            kind: RelocKind::PcRel4,
+            ..relocation
+        };
+    }
+    relocation
 }
 
 /// Cranelift's ranges of code with a position, with the gaps between them made explicit and equal neighbours joined.

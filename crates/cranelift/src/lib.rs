@@ -5,6 +5,7 @@
 //! call code of any other.
 #![forbid(unsafe_code)]
 
+mod arch;
 mod artefact;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,3 @@
+//! Rewriting of what Cranelift emits, by architecture.
+
+pub(crate) mod x64;

@@ -1,0 +1,5 @@
+//! What depends on the machine: entering and leaving guest code, and reading an interrupted thread's registers.
+
+mod x64;
+
+pub(crate) use x64::{Registers, enter, lazy_compile_entry, resume_at, unwind_to};

@@ -1,0 +1,157 @@
+//! x86-64, System V: the assembly around guest code.
+//!
+//! `enter` saves the callee-saved registers and the stack pointer, and calls a trampoline. Guest code is left either
+//! by returning, or by `unwind_to`, which restores what `enter` saved and makes it return a second time: no frame in
+//! between is looked at, so none of them may own anything that needs dropping.
+#![cfg(target_arch = "x86_64")]
+
+use core::ffi::c_void;
+
+/// Calls `trampoline(slot, values)`, having saved the stack pointer to `*saved_stack`. Returns 0 if the trampoline
+/// returned, 1 if it was left by [`unwind_to`].
+///
+/// # Safety
+/// `trampoline` must be a function of the System V ABI with two pointer parameters that may be called with these.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn enter(
+    trampoline: *const u8,
+    slot: *const c_void,
+    values: *mut c_void,
+    saved_stack: *mut usize,
+) -> usize {
+    core::arch::naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "sub rsp, 8",
+        "mov [rcx], rsp",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "call rax",
+        "xor eax, eax",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+    )
+}
+
+/// Makes the call of [`enter`] that saved `saved_stack` return 1.
+///
+/// # Safety
+/// That call must be active on this thread, and every frame above it must be of a kind that may be forgotten.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn unwind_to(saved_stack: usize) -> ! {
+    core::arch::naked_asm!(
+        "mov rsp, rdi",
+        "mov eax, 1",
+        "cld",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+    )
+}
+
+/// Where a function's lazy stub arrives: the stack holds the runtime's context, the stub's return address, and the
+/// guest caller's return address. Saves all registers that can hold arguments, asks for the code, and jumps to it.
+///
+/// # Safety
+/// Never called from Rust: only stubs jump here.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn lazy_compile_entry() {
+    core::arch::naked_asm!(
+        "pop r10",
+        "pop r11",
+        "push rbp",
+        "mov rbp, rsp",
+        "push rdi",
+        "push rsi",
+        "push rdx",
+        "push rcx",
+        "push r8",
+        "push r9",
+        "push rax",
+        "sub rsp, 136",
+        "movups [rsp], xmm0",
+        "movups [rsp + 16], xmm1",
+        "movups [rsp + 32], xmm2",
+        "movups [rsp + 48], xmm3",
+        "movups [rsp + 64], xmm4",
+        "movups [rsp + 80], xmm5",
+        "movups [rsp + 96], xmm6",
+        "movups [rsp + 112], xmm7",
+        "mov rdi, r10",
+        "mov rsi, r11",
+        "mov rdx, rbp",
+        "call {compile}",
+        "mov r11, rax",
+        "movups xmm0, [rsp]",
+        "movups xmm1, [rsp + 16]",
+        "movups xmm2, [rsp + 32]",
+        "movups xmm3, [rsp + 48]",
+        "movups xmm4, [rsp + 64]",
+        "movups xmm5, [rsp + 80]",
+        "movups xmm6, [rsp + 96]",
+        "movups xmm7, [rsp + 112]",
+        "add rsp, 136",
+        "pop rax",
+        "pop r9",
+        "pop r8",
+        "pop rcx",
+        "pop rdx",
+        "pop rsi",
+        "pop rdi",
+        "pop rbp",
+        "jmp r11",
+        compile = sym crate::lazy::compile_on_first_call,
+    )
+}
+
+/// The registers of an interrupted thread that matter here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registers {
+    pub(crate) pc: usize,
+    pub(crate) sp: usize,
+    pub(crate) fp: usize,
+}
+
+impl Registers {
+    /// Reads them from the third argument of a signal handler.
+    ///
+    /// # Safety
+    /// `context` must be that argument.
+    pub(crate) unsafe fn read(context: *mut c_void) -> Registers {
+        // SAFETY: the kernel passes a `ucontext_t` to handlers installed with `SA_SIGINFO`.
+        let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+        Registers {
+            pc: registers[libc::REG_RIP as usize] as usize,
+            sp: registers[libc::REG_RSP as usize] as usize,
+            fp: registers[libc::REG_RBP as usize] as usize,
+        }
+    }
+}
+
+/// Arranges that the interrupted thread continues with `unwind_to(saved_stack)`.
+///
+/// # Safety
+/// `context` must be the third argument of a signal handler, and the thread must be one that [`unwind_to`] allows.
+pub(crate) unsafe fn resume_at(context: *mut c_void, saved_stack: usize) {
+    // SAFETY: as above; the kernel restores the registers from here when the handler returns.
+    let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    registers[libc::REG_RIP as usize] = unwind_to as *const () as i64;
+    registers[libc::REG_RDI as usize] = saved_stack as i64;
+}

@@ -1,0 +1,90 @@
+//! What a runtime is made with.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use upshift_base::Tier;
+use upshift_codegen::Compiler;
+use upshift_event::Subscriber;
+
+/// How many calls make a function worth compiling again.
+///
+/// Loop iterations count too, [`crate::LOOP_ITERATIONS_PER_CALL`] of them as one call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Thresholds {
+    /// Calls before tier 1 is asked for.
+    pub optimizing: u32,
+    /// Calls before tier 2 is asked for.
+    pub top: u32,
+}
+
+impl Thresholds {
+    /// The threshold of promotion to `tier`; tier 0 needs none.
+    pub fn of(&self, tier: Tier) -> u32 {
+        match tier {
+            Tier::Baseline => 0,
+            Tier::Optimizing => self.optimizing,
+            Tier::Top => self.top,
+        }
+    }
+}
+
+/// When compilation for tiers 1 and 2 happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CompileMode {
+    /// On worker threads; the program goes on meanwhile.
+    Background {
+        /// How many threads, at least 1.
+        workers: usize,
+    },
+    /// On the calling thread, at the moment the threshold is reached: the same program does the same thing each time.
+    Synchronous,
+}
+
+/// What a runtime is made with.
+#[derive(Clone)]
+pub struct RuntimeConfig {
+    /// When a function is promoted.
+    pub thresholds: Thresholds,
+    /// Where compilation happens.
+    pub mode: CompileMode,
+    /// How long a request may wait before it must show that its function still runs.
+    pub check_interval: Duration,
+    /// Bytes of address space for code and the tables around it.
+    pub code_memory_bytes: usize,
+    /// Bytes of stack that guest code may use, counted from the outermost call into it.
+    pub stack_bytes: usize,
+    /// Each tier's compilers: the first that does not decline a function compiles it. A tier without any is skipped.
+    pub compilers: [Vec<Arc<dyn Compiler>>; 3],
+    /// Who is told what happens.
+    pub subscriber: Option<Arc<dyn Subscriber>>,
+}
+
+impl fmt::Debug for RuntimeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeConfig")
+            .field("thresholds", &self.thresholds)
+            .field("mode", &self.mode)
+            .field("code_memory_bytes", &self.code_memory_bytes)
+            .field("compilers", &self.compilers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RuntimeConfig {
+    /// The lowest tier that has a compiler.
+    pub(crate) fn lowest_tier(&self) -> Option<Tier> {
+        Tier::ALL.into_iter().find(|tier| self.has(*tier))
+    }
+
+    /// The next tier above `tier` that has a compiler.
+    pub(crate) fn tier_above(&self, tier: Tier) -> Option<Tier> {
+        Tier::ALL
+            .into_iter()
+            .find(|next| *next > tier && self.has(*next))
+    }
+
+    pub(crate) fn has(&self, tier: Tier) -> bool {
+        !self.compilers[tier.index()].is_empty()
+    }
+}

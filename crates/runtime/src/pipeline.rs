@@ -1,0 +1,208 @@
+//! The way of one function from its source to published code, in one readable line.
+
+use crate::profile;
+use crate::stats::Totals;
+use crate::table::{CodeInstance, FunctionState, Group, lock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use upshift_base::{Owner, Tier, World};
+use upshift_codegen::{CompileError, CompileKind, CompileRequest, CompiledCode};
+use upshift_codemem::BlockLabel;
+use upshift_event::{Compilation, EventKind};
+
+/// How a compilation came about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances {
+    pub(crate) on_program_thread: bool,
+    pub(crate) queued: Duration,
+}
+
+impl Circumstances {
+    /// On the program's own thread, at once.
+    pub(crate) const AT_ONCE: Circumstances = Circumstances {
+        on_program_thread: true,
+        queued: Duration::ZERO,
+    };
+}
+
+/// Makes code of `tier` for a function and publishes it, unless better code is there by then.
+///
+/// # Errors
+/// If no compiler of that tier makes code, or code memory is full. The tier is not tried again for this function,
+/// except after code memory was full.
+pub(crate) fn compile_and_publish(
+    group: &Arc<Group>,
+    index: u32,
+    tier: Tier,
+    circumstances: Circumstances,
+) -> Result<(), CompileError> {
+    let state = group.state_or_new(index);
+    let instance = match compile(group, state, tier, circumstances) {
+        Ok(instance) => instance,
+        Err(failure) => {
+            report_failure(group, state, tier, &failure);
+            return Err(failure.error);
+        }
+    };
+    publish(group, state, instance);
+    Ok(())
+}
+
+/// Why there is no code, and whether there may be some later.
+#[derive(Debug)]
+struct Failure {
+    error: CompileError,
+    temporary: bool,
+}
+
+impl From<CompileError> for Failure {
+    fn from(error: CompileError) -> Failure {
+        Failure {
+            error,
+            temporary: false,
+        }
+    }
+}
+
+/// source → body → counters planted → compiled → placed and linked.
+fn compile(
+    group: &Arc<Group>,
+    state: &FunctionState,
+    tier: Tier,
+    circumstances: Circumstances,
+) -> Result<CodeInstance, Failure> {
+    let started = Instant::now();
+    let request = request(group, state, tier)?;
+    let (code, compiler) = run_compilers(group, &request)?;
+    let label = BlockLabel {
+        function: state.function,
+        tier,
+        kind: group.kind,
+    };
+    let code = group
+        .shared
+        .memory
+        .install(label, &code)
+        .map_err(|error| Failure {
+            temporary: error.is_full(),
+            error: CompileError::Failed(error.to_string()),
+        })?;
+    let duration = started.elapsed();
+    let id = group.totals().map_or(0, Totals::next_compilation);
+    group.emit(
+        state.index,
+        EventKind::Compiled(Compilation {
+            id,
+            tier,
+            compiler,
+            source_bytes: group.source.source_bytes(state.index),
+            code_bytes: code.info().len(),
+            duration,
+            queued: circumstances.queued,
+            on_program_thread: circumstances.on_program_thread,
+        }),
+    );
+    Ok(CodeInstance { tier, code })
+}
+
+/// Asks the source for the body and plants the counters that lead to the next tier.
+fn request(
+    group: &Group,
+    state: &FunctionState,
+    tier: Tier,
+) -> Result<CompileRequest, CompileError> {
+    let mut body = survive(|| group.source.body(state.index, group.first()))?;
+    let next = group
+        .shared
+        .config
+        .tier_above(tier)
+        .filter(|next| !state.has_failed(*next));
+    if group.kind == CompileKind::Entry && next.is_some() {
+        profile::plant_counters(&mut body, state.function);
+    }
+    Ok(CompileRequest {
+        function: state.function,
+        tier,
+        kind: group.kind,
+        world: World::FIRST,
+        owner: Owner::BUILT_IN,
+        body,
+    })
+}
+
+/// The first of the tier's compilers that does not decline.
+fn run_compilers(
+    group: &Group,
+    request: &CompileRequest,
+) -> Result<(CompiledCode, String), CompileError> {
+    let mut declined = CompileError::Bailout(format!("tier {} has no compiler", request.tier));
+    for compiler in &group.shared.config.compilers[request.tier.index()] {
+        match survive(|| compiler.compile(request)) {
+            Ok(code) => return Ok((code, compiler.name().to_owned())),
+            Err(CompileError::Bailout(reason)) => declined = CompileError::Bailout(reason),
+            Err(failed) => return Err(failed),
+        }
+    }
+    Err(declined)
+}
+
+/// A compiler or front end that panics has failed on one function, and no more than that.
+fn survive<T>(f: impl FnOnce() -> Result<T, CompileError>) -> Result<T, CompileError> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(CompileError::Failed(format!(
+            "the compiler panicked: {text}"
+        )))
+    })
+}
+
+/// Makes new calls use `instance`: one store to the entry slot. Code that a thread may still be in stays where it is.
+fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
+    let (tier, code_bytes) = (instance.tier, instance.code.info().len());
+    let mut instances = lock(&state.instances);
+    if state.tier().is_some_and(|published| published >= tier) {
+        drop(instances);
+        group.emit(state.index, EventKind::Discarded { tier });
+        return;
+    }
+    // The counters in the new code start with a full budget.
+    if let Some(next) = group.shared.config.tier_above(tier) {
+        let counted = state.counts().score();
+        let threshold = u64::from(group.shared.config.thresholds.of(next));
+        state.grant(u32::try_from(threshold.saturating_sub(counted).max(1)).unwrap_or(u32::MAX));
+    } else {
+        state.grant(u32::MAX);
+    }
+    let entry = instance.code.entry();
+    instances.push(instance);
+    state.set_tier(tier);
+    group
+        .entry_slot(state.index)
+        .store(entry.cast_mut(), Ordering::Release);
+    drop(instances);
+    group.emit(state.index, EventKind::Published { tier, code_bytes });
+}
+
+fn report_failure(group: &Group, state: &FunctionState, tier: Tier, failure: &Failure) {
+    if failure.temporary {
+        state.withdraw_request(tier);
+    } else {
+        state.set_failed(tier);
+    }
+    let declined = matches!(failure.error, CompileError::Bailout(_));
+    let reason = failure.error.to_string();
+    group.emit(
+        state.index,
+        EventKind::Failed {
+            tier,
+            declined,
+            reason,
+        },
+    );
+}

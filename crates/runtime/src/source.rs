@@ -1,0 +1,24 @@
+//! Where functions come from: a front end that can produce each body whenever a tier asks for it.
+
+use cranelift_codegen::ir;
+use upshift_base::FuncId;
+use upshift_codegen::CompileError;
+
+/// The bodies of a group of functions, produced on demand.
+///
+/// A body is asked for at the function's first call, on the calling thread, and again for each later tier, on a worker
+/// thread. It must be the same each time. Names in it follow [`upshift_codegen::symbol`]; profile counters are planted
+/// afterwards, by the runtime.
+pub trait FunctionSource: Send + Sync {
+    /// The CLIF of function `index` of the group, whose first function is `first`.
+    ///
+    /// # Errors
+    /// If the body cannot be made; the reason ends up in the trap of whoever calls the function.
+    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError>;
+
+    /// The function's name for people.
+    fn name(&self, index: u32) -> String;
+
+    /// The size of the function's source in bytes, a measure of what compiling it costs.
+    fn source_bytes(&self, index: u32) -> u32;
+}

@@ -1,0 +1,356 @@
+//! The code table: which functions there are, what code each has, and what was counted for it.
+//!
+//! A *group* is a range of functions from one source, defined and dropped together. A function costs nothing but its
+//! slot, stub and cell until it is first called; then it gets a [`FunctionState`], which its profile cell points to.
+//! Code refers to functions by id, so a group must live as long as anything that can call into it; its owner sees to
+//! that. Requests for compilation hold groups weakly: dropping one while its code is being made loses only that work.
+
+use crate::config::RuntimeConfig;
+use crate::policy::Counts;
+use crate::profile::LOOP_ITERATIONS_PER_CALL;
+use crate::queue::Queue;
+use crate::source::FunctionSource;
+use crate::stats::Totals;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Instant;
+use upshift_base::{FuncId, Tier};
+use upshift_codegen::CompileKind;
+use upshift_codemem::{CodeBlock, CodeMemory, FuncRange, ProfileCell};
+use upshift_event::{Event, EventKind};
+
+/// What all parts of one runtime share.
+pub(crate) struct Shared {
+    pub(crate) config: RuntimeConfig,
+    pub(crate) memory: Arc<CodeMemory>,
+    pub(crate) queue: Queue<Request>,
+    pub(crate) started: Instant,
+    pub(crate) totals: Totals,
+    groups: RwLock<BTreeMap<u32, Weak<Group>>>,
+}
+
+/// A request for better code of a function.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) group: Weak<Group>,
+    pub(crate) index: u32,
+    pub(crate) tier: Tier,
+    pub(crate) counts: Counts,
+    pub(crate) queued: Instant,
+}
+
+/// A range of functions from one source.
+pub(crate) struct Group {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) source: Arc<dyn FunctionSource>,
+    pub(crate) kind: CompileKind,
+    ids: FuncRange,
+}
+
+/// What is known of a function that was called.
+pub(crate) struct FunctionState {
+    /// The shared part of the runtime. Valid because the group that owns this state holds it too.
+    pub(crate) shared: *const Shared,
+    pub(crate) group: Weak<Group>,
+    pub(crate) index: u32,
+    pub(crate) function: FuncId,
+    /// The tier of the published code, or [`NO_CODE`].
+    tier: AtomicU8,
+    /// One bit a tier: asked for, and one bit a tier: declined or failed.
+    requested: AtomicU8,
+    failed: AtomicU8,
+    /// Budgets spent in full so far.
+    calls: AtomicU64,
+    loops: AtomicU64,
+    granted_calls: AtomicI32,
+    granted_loops: AtomicI32,
+    /// When the function was first compiled.
+    pub(crate) since: Instant,
+    pub(crate) instances: Mutex<Vec<CodeInstance>>,
+    /// Held while the function's first code is made.
+    pub(crate) first_compilation: Mutex<()>,
+}
+
+// SAFETY: `shared` points to data that is itself shared between threads and outlives the state.
+unsafe impl Send for FunctionState {}
+// SAFETY: as above.
+unsafe impl Sync for FunctionState {}
+
+/// One piece of code of a function.
+#[derive(Debug)]
+pub(crate) struct CodeInstance {
+    pub(crate) tier: Tier,
+    pub(crate) code: CodeBlock,
+}
+
+const NO_CODE: u8 = u8::MAX;
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("first", &self.first())
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes a lock whose data is consistent whenever it is not held, panics or not.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(config: RuntimeConfig, memory: Arc<CodeMemory>) -> Shared {
+        Shared {
+            config,
+            memory,
+            queue: Queue::new(),
+            started: Instant::now(),
+            totals: Totals::default(),
+            groups: RwLock::default(),
+        }
+    }
+
+    /// Adds a group whose ids are allocated already.
+    pub(crate) fn add_group(
+        self: &Arc<Self>,
+        ids: FuncRange,
+        source: Arc<dyn FunctionSource>,
+        kind: CompileKind,
+    ) -> Arc<Group> {
+        let group = Arc::new(Group {
+            shared: Arc::clone(self),
+            source,
+            kind,
+            ids,
+        });
+        // A group without functions has no id of its own to be found by.
+        if group.len() > 0 {
+            let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+            groups.insert(group.first().0, Arc::downgrade(&group));
+        }
+        group
+    }
+
+    /// The group that `function` belongs to, unless it is being dropped.
+    pub(crate) fn group_of(&self, function: FuncId) -> Option<Arc<Group>> {
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        let (first, group) = groups.range(..=function.0).next_back()?;
+        let group = group.upgrade()?;
+        (function.0 - first < group.len()).then_some(group)
+    }
+
+    /// All groups that are alive, by their first function.
+    pub(crate) fn all_groups(&self) -> Vec<Arc<Group>> {
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        groups.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Tells the subscriber, if there is one.
+    pub(crate) fn emit(&self, function: FuncId, name: impl FnOnce() -> String, kind: EventKind) {
+        if let Some(subscriber) = &self.config.subscriber {
+            let event = Event {
+                time: self.started.elapsed(),
+                function,
+                name: name(),
+                kind,
+            };
+            subscriber.event(&event);
+        }
+    }
+
+    fn forget_group(&self, first: FuncId) {
+        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        // The ids may belong to a later group already only after this one's range is freed, which comes last.
+        groups.remove(&first.0);
+    }
+}
+
+impl Group {
+    pub(crate) fn first(&self) -> FuncId {
+        self.ids.first()
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.ids.len()
+    }
+
+    pub(crate) fn id(&self, index: u32) -> FuncId {
+        FuncId(self.first().0 + index)
+    }
+
+    pub(crate) fn name(&self, index: u32) -> String {
+        self.source.name(index)
+    }
+
+    pub(crate) fn emit(&self, index: u32, kind: EventKind) {
+        if let Some(totals) = self.totals() {
+            totals.book(&kind);
+            self.shared.emit(self.id(index), || self.name(index), kind);
+        }
+    }
+
+    /// The totals, unless the group is the runtime's own glue, which is neither counted nor told about.
+    pub(crate) fn totals(&self) -> Option<&Totals> {
+        (self.kind == CompileKind::Entry).then_some(&self.shared.totals)
+    }
+
+    pub(crate) fn entry_slot(&self, index: u32) -> &AtomicPtr<u8> {
+        self.shared.memory.entry_slot(self.id(index))
+    }
+
+    /// The function's state, if it was ever called or compiled.
+    pub(crate) fn state(&self, index: u32) -> Option<&FunctionState> {
+        let state = self.cell(index).state.load(Ordering::Acquire) as *const FunctionState;
+        // SAFETY: the cell holds null or a state that lives as long as the group.
+        unsafe { state.as_ref() }
+    }
+
+    /// The function's state, made now if it has none.
+    pub(crate) fn state_or_new(self: &Arc<Self>, index: u32) -> &FunctionState {
+        if let Some(state) = self.state(index) {
+            return state;
+        }
+        let state = Box::into_raw(Box::new(FunctionState {
+            shared: Arc::as_ptr(&self.shared),
+            group: Arc::downgrade(self),
+            index,
+            function: self.id(index),
+            tier: AtomicU8::new(NO_CODE),
+            requested: AtomicU8::new(0),
+            failed: AtomicU8::new(0),
+            calls: AtomicU64::new(0),
+            loops: AtomicU64::new(0),
+            granted_calls: AtomicI32::new(0),
+            granted_loops: AtomicI32::new(0),
+            since: Instant::now(),
+            instances: Mutex::default(),
+            first_compilation: Mutex::default(),
+        }));
+        let place = &self.cell(index).state;
+        if place
+            .compare_exchange(0, state as usize, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
+        {
+            // SAFETY: another thread was quicker, and nobody has seen this one.
+            drop(unsafe { Box::from_raw(state) });
+        }
+        // One of the two is there now; it is never taken away before the group goes.
+        // SAFETY: as in `state`.
+        unsafe { &*(place.load(Ordering::Acquire) as *const FunctionState) }
+    }
+
+    fn cell(&self, index: u32) -> &ProfileCell {
+        // SAFETY: the id is allocated as long as the group lives, and the cell is accessed through atomics.
+        unsafe { self.shared.memory.profile_cell(self.id(index)).as_ref() }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.len() > 0 {
+            self.shared.forget_group(self.first());
+        }
+        for index in 0..self.len() {
+            let state = self.cell(index).state.swap(0, Ordering::AcqRel) as *mut FunctionState;
+            if state.is_null() {
+                continue;
+            }
+            // SAFETY: the state was boxed by `state_or_new`, and no code or handle of the group is left to use it.
+            let state = unsafe { Box::from_raw(state) };
+            for instance in lock(&state.instances).drain(..) {
+                let (tier, code_bytes) = (instance.tier, instance.code.info().len());
+                drop(instance);
+                self.emit(index, EventKind::Freed { tier, code_bytes });
+            }
+        }
+    }
+}
+
+impl FunctionState {
+    pub(crate) fn tier(&self) -> Option<Tier> {
+        Tier::from_index(self.tier.load(Ordering::Acquire).into())
+    }
+
+    pub(crate) fn set_tier(&self, tier: Tier) {
+        self.tier.store(tier as u8, Ordering::Release);
+    }
+
+    /// Marks a promotion as asked for. `false` if it was before.
+    pub(crate) fn request(&self, tier: Tier) -> bool {
+        let bit = 1 << tier.index();
+        self.requested.fetch_or(bit, Ordering::AcqRel) & bit == 0
+    }
+
+    /// Allows a promotion to be asked for again.
+    pub(crate) fn withdraw_request(&self, tier: Tier) {
+        self.requested
+            .fetch_and(!(1 << tier.index()), Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_failed(&self, tier: Tier) {
+        self.failed.fetch_or(1 << tier.index(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn has_failed(&self, tier: Tier) -> bool {
+        self.failed.load(Ordering::Acquire) & (1 << tier.index()) != 0
+    }
+
+    fn cell(&self) -> &ProfileCell {
+        // SAFETY: the state is owned by a group, and so is the id.
+        unsafe { (*self.shared).memory.profile_cell(self.function).as_ref() }
+    }
+
+    /// Everything counted so far, what is left of the current budgets taken into account.
+    pub(crate) fn counts(&self) -> Counts {
+        let spent = |granted: &AtomicI32, left: &AtomicI32| {
+            let (granted, left) = (
+                granted.load(Ordering::Relaxed),
+                left.load(Ordering::Relaxed),
+            );
+            u64::try_from(i64::from(granted) - i64::from(left)).unwrap_or(0)
+        };
+        let cell = self.cell();
+        Counts {
+            calls: self.calls.load(Ordering::Relaxed)
+                + spent(&self.granted_calls, &cell.entry_budget),
+            loops: self.loops.load(Ordering::Relaxed)
+                + spent(&self.granted_loops, &cell.loop_budget),
+        }
+    }
+
+    /// Books what was spent, and grants new budgets: the counters trip again after `calls` calls, or the loop
+    /// iterations that count as much.
+    pub(crate) fn grant(&self, calls: u32) -> Counts {
+        let counts = self.counts();
+        self.calls.store(counts.calls, Ordering::Relaxed);
+        self.loops.store(counts.loops, Ordering::Relaxed);
+        // A budget trips when it falls below zero, on the call after the last one that was granted.
+        let budget = |n: u32| i32::try_from(n.saturating_sub(1)).unwrap_or(i32::MAX);
+        let (calls, loops) = (
+            budget(calls),
+            budget(calls.saturating_mul(LOOP_ITERATIONS_PER_CALL)),
+        );
+        let cell = self.cell();
+        self.granted_calls.store(calls, Ordering::Relaxed);
+        self.granted_loops.store(loops, Ordering::Relaxed);
+        cell.entry_budget.store(calls, Ordering::Relaxed);
+        cell.loop_budget.store(loops, Ordering::Relaxed);
+        counts
+    }
+
+    /// Counts a call that the host made without going through planted counters. Whether that used the budget up.
+    pub(crate) fn count_call(&self) -> bool {
+        self.cell().entry_budget.fetch_sub(1, Ordering::Relaxed) <= 0
+    }
+}

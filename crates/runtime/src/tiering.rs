@@ -1,0 +1,127 @@
+//! Promotion: from a counter that tripped to a request, and from a request to better code.
+
+use crate::config::CompileMode;
+use crate::pipeline::{Circumstances, compile_and_publish};
+use crate::policy::{self, Decision, Load};
+use crate::table::{FunctionState, Group, Request, Shared};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use upshift_base::Tier;
+use upshift_codemem::ProfileCell;
+use upshift_event::EventKind;
+
+/// Called by generated code when one of its budgets is used up.
+pub(crate) unsafe extern "C" fn counter_tripped(cell: *const ProfileCell) {
+    // SAFETY: planted code passes its own function's cell, whose state is set before the code is published and lives
+    // as long as the function's group.
+    let state = unsafe { ((*cell).state.load(Ordering::Acquire) as *const FunctionState).as_ref() };
+    if let Some(state) = state {
+        consider(state);
+    }
+}
+
+/// Decides whether `state`'s function deserves better code, and grants the next budget.
+pub(crate) fn consider(state: &FunctionState) {
+    // SAFETY: the group that owns the state holds the shared part too.
+    let shared = unsafe { &*state.shared };
+    let next = state.tier().and_then(|tier| shared.config.tier_above(tier));
+    let Some((next, group)) = next
+        .filter(|next| !state.has_failed(*next))
+        .and_then(|next| Some((next, state.group.upgrade()?)))
+    else {
+        state.grant(u32::MAX);
+        return;
+    };
+    let load = Load {
+        queued: shared.queue.len(),
+        workers: workers(shared),
+    };
+    let threshold = shared.config.thresholds.of(next);
+    let source_bytes = group.source.source_bytes(state.index);
+    match policy::decide(state.counts(), threshold, source_bytes, load) {
+        Decision::Wait { calls } => {
+            state.grant(calls);
+        }
+        Decision::Promote => promote(shared, &group, state, next),
+    }
+}
+
+fn workers(shared: &Shared) -> usize {
+    match shared.config.mode {
+        CompileMode::Background { workers } => workers,
+        CompileMode::Synchronous => 1,
+    }
+}
+
+/// Asks for code of `tier`, once.
+fn promote(shared: &Shared, group: &Arc<Group>, state: &FunctionState, tier: Tier) {
+    // Until the new code is there the counters stay quiet for as long as one threshold.
+    let counts = state.grant(shared.config.thresholds.of(tier).max(1));
+    if !state.request(tier) {
+        return;
+    }
+    let from = state.tier().unwrap_or(Tier::Baseline);
+    let promoted = || {
+        let (calls, loops) = (counts.calls, counts.loops);
+        group.emit(
+            state.index,
+            EventKind::Promoted {
+                from,
+                to: tier,
+                calls,
+                loops,
+            },
+        );
+    };
+    match shared.config.mode {
+        CompileMode::Synchronous => {
+            promoted();
+            // A failure is told to the subscriber, and the function runs on in the tier it is in.
+            let _ = compile_and_publish(group, state.index, tier, Circumstances::AT_ONCE);
+        }
+        CompileMode::Background { .. } => {
+            let request = Request {
+                group: Arc::downgrade(group),
+                index: state.index,
+                tier,
+                counts,
+                queued: Instant::now(),
+            };
+            let source_bytes = group.source.source_bytes(state.index);
+            let priority = policy::priority(counts, state.since.elapsed(), source_bytes);
+            promoted();
+            if !shared.queue.push(priority, request) {
+                state.withdraw_request(tier);
+            }
+        }
+    }
+}
+
+/// What a worker thread does until the queue is closed.
+pub(crate) fn work(shared: &Shared) {
+    while let Some(request) = shared.queue.pop() {
+        serve(shared, &request);
+    }
+}
+
+fn serve(shared: &Shared, request: &Request) {
+    // Whoever drops the last handle drops the group; a request alone does not keep it.
+    let Some(group) = request.group.upgrade() else {
+        return;
+    };
+    let state = group.state_or_new(request.index);
+    let queued = request.queued.elapsed();
+    let stale = queued > shared.config.check_interval && state.counts() == request.counts;
+    let superseded = state.tier().is_some_and(|tier| tier >= request.tier);
+    if stale || superseded {
+        state.withdraw_request(request.tier);
+        return;
+    }
+    let circumstances = Circumstances {
+        on_program_thread: false,
+        queued,
+    };
+    // A failure is told to the subscriber, and the function runs on in the tier it is in.
+    let _ = compile_and_publish(&group, request.index, request.tier, circumstances);
+}

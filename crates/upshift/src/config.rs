@@ -1,0 +1,244 @@
+//! How an engine is set up.
+
+use crate::sink::{Fanout, Log};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use upshift_base::Tier;
+use upshift_codegen::{CompileError, Compiler};
+use upshift_cranelift::{CraneliftCompiler, Effort, Options};
+use upshift_event::Subscriber;
+use upshift_runtime::{CompileMode, RuntimeConfig, Thresholds};
+
+/// What compiles the functions of a tier.
+#[derive(Clone)]
+pub enum Backend {
+    /// Nothing: the tier is left out.
+    Off,
+    /// Cranelift without optimization: compiles several times as fast as with it.
+    CraneliftNone,
+    /// Cranelift with all its optimizations.
+    CraneliftSpeed,
+    /// A compiler of the embedder's own. Code that calls other functions must follow [`crate::embed::symbol`].
+    Custom(Arc<dyn Compiler>),
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Backend::Off => f.write_str("Off"),
+            Backend::CraneliftNone => f.write_str("CraneliftNone"),
+            Backend::CraneliftSpeed => f.write_str("CraneliftSpeed"),
+            Backend::Custom(compiler) => write!(f, "Custom({})", compiler.name()),
+        }
+    }
+}
+
+/// How much an engine says on standard error by itself. Programs that want more shape attach a subscriber.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Verbosity {
+    /// Nothing.
+    #[default]
+    Quiet,
+    /// A line for each function that is promoted or fails to compile.
+    Promotions,
+    /// A line for each event.
+    All,
+}
+
+/// An engine's configuration: a preset, and what is changed about it.
+///
+/// ```
+/// use upshift::{Config, Engine};
+/// let engine = Engine::new(Config::development().workers(2))?;
+/// # Ok::<(), upshift::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Config {
+    thresholds: Thresholds,
+    workers: Option<usize>,
+    synchronous: bool,
+    check_interval: Duration,
+    verbosity: Verbosity,
+    backends: [Backend; 3],
+    canonical_nans: bool,
+    verify: bool,
+    code_memory_bytes: usize,
+    stack_bytes: usize,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("thresholds", &self.thresholds)
+            .field("workers", &self.workers)
+            .field("synchronous", &self.synchronous)
+            .field("backends", &self.backends)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Config {
+    /// Tier 1 after 100 calls, tier 2 after 1,000: for programs of any length.
+    fn default() -> Config {
+        Config {
+            thresholds: Thresholds {
+                optimizing: 100,
+                top: 1000,
+            },
+            workers: None,
+            synchronous: false,
+            check_interval: Duration::from_millis(100),
+            verbosity: Verbosity::default(),
+            backends: [
+                Backend::CraneliftNone,
+                Backend::CraneliftSpeed,
+                Backend::Off,
+            ],
+            canonical_nans: false,
+            verify: false,
+            code_memory_bytes: 1 << 30,
+            stack_bytes: 1 << 20,
+            subscribers: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Tier 1 after 10 calls, tier 2 after 100: everything happens soon, for trying things out.
+    pub fn development() -> Config {
+        Config::default().thresholds(10, 100)
+    }
+
+    /// Tier 1 after 1,000 calls, tier 2 after 10,000: for programs that run long and have much code.
+    pub fn production() -> Config {
+        Config::default().thresholds(1000, 10_000)
+    }
+
+    /// Calls before a function is compiled for tier 1 and for tier 2. Zero counts as one.
+    pub fn thresholds(mut self, optimizing: u32, top: u32) -> Config {
+        self.thresholds = Thresholds {
+            optimizing: optimizing.max(1),
+            top: top.max(1),
+        };
+        self
+    }
+
+    /// How many threads compile in the background; by default one less than there are processors, at least one.
+    pub fn workers(mut self, workers: usize) -> Config {
+        self.workers = Some(workers.max(1));
+        self
+    }
+
+    /// Whether promotion compiles on the calling thread, at the threshold, instead of in the background.
+    pub fn synchronous(mut self, synchronous: bool) -> Config {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// How long a request may wait before its function must show that it still runs, or lose its place.
+    pub fn check_interval(mut self, interval: Duration) -> Config {
+        self.check_interval = interval;
+        self
+    }
+
+    /// How much the engine says on standard error.
+    pub fn verbosity(mut self, verbosity: Verbosity) -> Config {
+        self.verbosity = verbosity;
+        self
+    }
+
+    /// What compiles the functions of `tier`.
+    pub fn backend(mut self, tier: Tier, backend: Backend) -> Config {
+        self.backends[tier.index()] = backend;
+        self
+    }
+
+    /// Keeps only `tier`: functions are compiled for it at their first call.
+    pub fn only_tier(mut self, tier: Tier) -> Config {
+        for other in Tier::ALL {
+            if other != tier {
+                self.backends[other.index()] = Backend::Off;
+            } else if matches!(self.backends[other.index()], Backend::Off) {
+                self.backends[other.index()] = Backend::CraneliftSpeed;
+            }
+        }
+        self
+    }
+
+    /// Whether operations that produce a NaN produce the canonical one, so that results are the same bit for bit on
+    /// every machine and in every tier.
+    pub fn canonical_nans(mut self, canonical: bool) -> Config {
+        self.canonical_nans = canonical;
+        self
+    }
+
+    /// Whether each function's CLIF is verified before it is compiled. Functions given to a
+    /// [`ModuleBuilder`](crate::ModuleBuilder) are verified in any case.
+    pub fn verify(mut self, verify: bool) -> Config {
+        self.verify = verify;
+        self
+    }
+
+    /// Bytes of address space for code, 1 MiB to 2 GiB; 1 GiB by default. Memory is used as needed.
+    pub fn code_memory_bytes(mut self, bytes: usize) -> Config {
+        self.code_memory_bytes = bytes;
+        self
+    }
+
+    /// Bytes of stack that guest code may use; 1 MiB by default. The thread's own stack sets a limit too.
+    pub fn stack_bytes(mut self, bytes: usize) -> Config {
+        self.stack_bytes = bytes;
+        self
+    }
+
+    /// Adds a receiver of events.
+    pub fn subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Config {
+        self.subscribers.push(subscriber);
+        self
+    }
+
+    /// Makes the compilers.
+    pub(crate) fn into_runtime(self) -> Result<RuntimeConfig, CompileError> {
+        let compiler = |effort| -> Result<Vec<Arc<dyn Compiler>>, CompileError> {
+            let options = Options {
+                effort,
+                canonical_nans: self.canonical_nans,
+                verify: self.verify,
+            };
+            Ok(vec![Arc::new(CraneliftCompiler::new(options)?)])
+        };
+        let mut compilers: [Vec<Arc<dyn Compiler>>; 3] = Default::default();
+        for (tier, backend) in compilers.iter_mut().zip(&self.backends) {
+            *tier = match backend {
+                Backend::Off => Vec::new(),
+                Backend::CraneliftNone => compiler(Effort::None)?,
+                Backend::CraneliftSpeed => compiler(Effort::Speed)?,
+                Backend::Custom(custom) => vec![Arc::clone(custom)],
+            };
+        }
+        let workers = self.workers.unwrap_or_else(default_workers);
+        let mode = match self.synchronous {
+            true => CompileMode::Synchronous,
+            false => CompileMode::Background { workers },
+        };
+        let mut subscribers = self.subscribers;
+        if self.verbosity > Verbosity::Quiet {
+            subscribers.push(Arc::new(Log::new(self.verbosity)));
+        }
+        Ok(RuntimeConfig {
+            thresholds: self.thresholds,
+            mode,
+            check_interval: self.check_interval,
+            code_memory_bytes: self.code_memory_bytes,
+            stack_bytes: self.stack_bytes,
+            compilers,
+            subscriber: Fanout::over(subscribers),
+        })
+    }
+}
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+}
