@@ -170,6 +170,9 @@ impl WasiCtxBuilder {
 
     /// Opens the host's directory `host_path` to the guest, which sees it at `guest_path`. The directory itself is opened by
     /// [`build`](Self::build), following links; from then on the guest cannot get out of it.
+    ///
+    /// Everything in it is the guest's, though, so do not open `/proc`, `/dev` or `/sys`, or a directory above them, to a
+    /// guest that is not trusted: through `/proc/self/mem` it could change the host process itself.
     pub fn preopened_dir(
         mut self,
         host_path: impl AsRef<Path>,

@@ -25,6 +25,10 @@ const PATH_MAX: usize = 4096;
 /// Tries at an operation that other processes keep disturbing.
 const RACES_MAX: usize = 16;
 
+/// Directories that [`walk`] keeps open at once. Each is a descriptor of the host process, of which a guest should not be
+/// able to use up all by making a deep tree.
+const DEPTH_MAX: usize = 256;
+
 const OPEN_PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// How parents are opened. Both obey the same rules; the second needs no `openat2`.
@@ -257,6 +261,7 @@ fn walk(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Errno> {
             Mode::empty(),
         )?;
         match crate::abi::file_type(&rustix::fs::fstat(&fd)?) {
+            FileType::Directory if opened.len() == DEPTH_MAX => return Err(Errno::NameTooLong),
             FileType::Directory => opened.push(fd),
             FileType::Symlink => {
                 links += 1;

@@ -4,7 +4,7 @@ use crate::abi::{self, FDSTAT_SIZE, FILESTAT_SIZE, FdFlags, GuestFileType, Right
 use crate::context::WasiCtx;
 use crate::errno::Errno;
 use crate::memory;
-use crate::table::{Descriptor, Object};
+use crate::table::{Access, Descriptor, Object};
 use crate::times::timestamps;
 use rustix::fs::OFlags;
 use std::os::fd::AsFd;
@@ -100,6 +100,10 @@ pub fn fd_filestat_set_size(
 ) -> Result<(), Errno> {
     let descriptor = ctx.table.get(fd)?;
     let file = descriptor.file()?;
+    if descriptor.access == Access::ReadWrite && !descriptor.rights.contains(Rights::FD_WRITE) {
+        // A file that is not open for writing: no matter of rights to `wasi-libc`, which passes this error on as it is.
+        return Err(Errno::Inval);
+    }
     descriptor.require_mutable(Rights::FD_FILESTAT_SET_SIZE)?;
     check_offset(size)?;
     Ok(rustix::fs::ftruncate(file, size)?)

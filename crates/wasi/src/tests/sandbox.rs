@@ -554,3 +554,21 @@ fn what_lies_above_is_not_numbered() {
     }
     panic!("no entry for the parent directory");
 }
+
+#[test]
+fn a_deep_tree_does_not_use_up_the_hosts_descriptors() {
+    let world = World::new();
+    let mut walk = world.guest(Resolver::Walk);
+    let mut depth = 0;
+    let refused = loop {
+        depth += 1;
+        let path = format!("{}d", "d/".repeat(depth));
+        match walk.mkdir(&path[2..]) {
+            Ok(()) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((depth, refused), (258, Errno::NameTooLong));
+    // Going down and up again is not deep.
+    walk.stat(&"sub/../".repeat(500), 0).unwrap();
+}
