@@ -332,8 +332,9 @@ impl fmt::Display for ExternType {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use ValType::*;
+    use super::ValType::{ExternRef, F32, F64, FuncRef, I32, V128};
+    use super::{AbiParam, ArgumentPurpose, FuncType, Type, registry};
+    use cranelift_codegen::ir::types;
 
     #[test]
     fn equal_types_have_one_id() {
@@ -376,12 +377,12 @@ mod tests {
     fn signatures_start_with_the_context() {
         let signature = FuncType::new([I32, ExternRef], [V128]).signature();
         assert_eq!(signature.params[0].purpose, ArgumentPurpose::VMContext);
-        let types: Vec<Type> = signature
+        let params: Vec<Type> = signature
             .params
             .iter()
             .map(|param| param.value_type)
             .collect();
-        assert_eq!(types, [I64, cranelift_codegen::ir::types::I32, I64]);
-        assert_eq!(signature.returns, [AbiParam::new(I8X16)]);
+        assert_eq!(params, [types::I64, types::I32, types::I64]);
+        assert_eq!(signature.returns, [AbiParam::new(types::I8X16)]);
     }
 }
