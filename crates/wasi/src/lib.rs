@@ -9,7 +9,7 @@
 //! time where that is missing, and acts on a single name.
 //!
 //! Four layers, each knowing only those before it: the vocabulary (`errno`, `abi`, `memory`), what a guest has
-//! (`resolve`, `directory`, `stdio`, `table`, `context`), the functions ([`snapshot`], and their list, [`FUNCTIONS`]), and
+//! (`resolve`, `directory`, `stdio`, `interrupt`, `table`, `context`), the functions ([`snapshot`], and their list, [`FUNCTIONS`]), and
 //! their import into an instance ([`add_to_linker`]). Only the last knows the engine: to the others a guest is a
 //! [`WasiCtx`] and some bytes.
 //!
@@ -22,6 +22,7 @@ mod context;
 mod directory;
 mod errno;
 mod functions;
+mod interrupt;
 mod linker;
 mod memory;
 mod resolve;
