@@ -58,7 +58,7 @@ impl Span {
     }
 
     /// How many bytes.
-    pub fn len(self) -> u32 {
+    pub fn byte_count(self) -> u32 {
         self.end - self.start
     }
 }

@@ -335,3 +335,97 @@ fn a_function_that_is_not_there_is_an_error() {
         PLAIN,
     );
 }
+
+/// An operation's code without a translator around it, as a generator of stencils makes it.
+#[test]
+fn operations_can_be_used_by_themselves() {
+    use crate::lower::{int, memory::i32_load};
+    use crate::translate::{Env, global, memory, table};
+    use cranelift_codegen::ir::types::{I32, I64};
+    use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature};
+    use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+
+    let text = "(module (memory 1) (table 1 externref) (global (mut i32) (i32.const 0)))";
+    let info = decode(wat::parse_str(text).expect("text"), PLAIN).expect("valid");
+    let isa = isa("speed");
+    let mut signature = Signature::new(isa.default_call_conv());
+    signature
+        .params
+        .extend([AbiParam::new(I64), AbiParam::new(I32)]);
+    signature.returns.extend([AbiParam::new(I64)]);
+    let mut body = ir::Function::with_name_signature(ir::UserFuncName::default(), signature);
+    let mut context = FunctionBuilderContext::new();
+    let mut b = FunctionBuilder::new(&mut body, &mut context);
+    let block = b.create_block();
+    b.append_block_params_for_function_params(block);
+    b.switch_to_block(block);
+    let &[vmctx, index] = b.block_params(block) else {
+        panic!("two parameters")
+    };
+    let mut env = Env::new(&info, FuncId(0), vmctx);
+    let location = memory::location(&mut b, &mut env, 0, index, 16, 4);
+    let loaded = i32_load(&mut b, location);
+    let old = global::global_get(&mut b, &mut env, 0);
+    let sum = int::i32_add(&mut b, loaded, old);
+    global::global_set(&mut b, &mut env, 0, sum);
+    let element = table::table_get(&mut b, &mut env, 0, sum);
+    b.ins().return_(&[element]);
+    b.seal_all_blocks();
+    b.finalize(isa.frontend_config());
+    verify_function(&body, &*isa).expect("valid CLIF");
+}
+
+/// Whatever the validator accepts can be translated.
+#[test]
+fn mutated_modules_never_panic() {
+    let texts = [
+        "(module (memory 1) (table 2 funcref) (elem (i32.const 0) 0 1) (global (mut i64) (i64.const 1))
+          (func (param i32 i64) (result i64) (local f64 v128)
+            (block $b (loop $l (br_if $b (i32.lt_u (local.get 0) (i32.const 9)))
+              (local.set 0 (i32.add (local.get 0) (i32.load8_s offset=3 (local.get 0)))) (br $l)))
+            (global.set 0 (i64.mul (local.get 1) (global.get 0)))
+            (if (result i64) (i64.eqz (local.get 1)) (then (i64.const 3)) (else (global.get 0))))
+          (func (result i32) (i32.const 1)))",
+        "(module (type $t (func (param i32) (result i32)))
+          (import \"a\" \"b\" (func $i (type $t))) (memory 1) (data \"abc\") (table 3 4 funcref) (elem declare func 0 1)
+          (func $f (type $t) (block (block (block (br_table 0 1 2 1 0 (local.get 0))) (return (i32.const 1)))
+              (drop (table.grow 0 (ref.func $f) (i32.const 2)))) (memory.init 0 (i32.const 1) (i32.const 0) (i32.const 2))
+            (call $i (call_indirect (type $t) (select (local.get 0) (i32.const 2) (i32.const 3)) (local.get 0))))
+          (func (type $t) (return_call $f (i32.trunc_sat_f64_s (f64.const 1e9)))))",
+        "(module (memory 1) (func (param v128 i32) (result v128)
+            (i8x16.shuffle 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 31 (local.get 0)
+              (v128.load32_lane 1 (local.get 1) (f32x4.mul (local.get 0) (v128.const f32x4 1 2 3 4))))
+            (i16x8.extadd_pairwise_i8x16_s) (v128.bitselect (local.get 0) (i64x2.splat (i64.const 7)))))",
+    ];
+    let isa = isa("none");
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below as u64) as usize
+    };
+    let mut translated = 0;
+    for text in texts {
+        let bytes = wat::parse_str(text).expect("text");
+        for _ in 0..4_000 {
+            let mut bytes = bytes.clone();
+            for _ in 0..=next(3) {
+                let at = next(bytes.len());
+                bytes[at] = next(256) as u8;
+            }
+            let options = ModuleOptions {
+                interruptible: next(2) == 0,
+            };
+            let Ok(info) = decode(bytes, options) else {
+                continue;
+            };
+            for own in 0..info.bodies.len() as u32 {
+                let body = function(&info, own, FuncId(0)).expect("valid functions are translated");
+                verify_function(&body, &*isa).expect("valid CLIF");
+                translated += 1;
+            }
+        }
+    }
+    assert!(translated > 1_000, "{translated} functions were translated");
+}
