@@ -218,23 +218,22 @@ pub fn lua(root: &Path, corpus: &Path) -> Result<()> {
     recipe.build(&corpus.join("lua/lua.wasm"))
 }
 
+/// How SQLite is configured. The last: the compiler's library has no 128-bit floating point to print with.
+pub const SQLITE_OPTIONS: [&str; 7] = [
+    "-DSQLITE_THREADSAFE=0",
+    "-DSQLITE_TEMP_STORE=3",
+    "-DHAVE_USLEEP",
+    "-DSQLITE_OMIT_LOAD_EXTENSION",
+    "-DSQLITE_OMIT_WAL",
+    "-DSQLITE_ENABLE_STAT4",
+    "-DLONGDOUBLE_TYPE=double",
+];
+
 /// Builds SQLite with the workload in `programs/sqlite/`.
 pub fn sqlite(root: &Path, corpus: &Path) -> Result<()> {
     let sqlite = fetch::crate_sources(&SQLITE, corpus)?;
-    let mut compile = strings(&[
-        "-O2",
-        "-w",
-        "-DSQLITE_THREADSAFE=0",
-        "-DSQLITE_TEMP_STORE=3",
-        "-DHAVE_USLEEP",
-    ]);
-    compile.extend(strings(&[
-        "-DSQLITE_OMIT_LOAD_EXTENSION",
-        "-DSQLITE_OMIT_WAL",
-        "-DSQLITE_ENABLE_STAT4",
-    ]));
-    // The compiler's library has no 128-bit floating point to print with.
-    compile.extend(strings(&["-DLONGDOUBLE_TYPE=double"]));
+    let mut compile = strings(&["-O2", "-w"]);
+    compile.extend(strings(&SQLITE_OPTIONS));
     compile.push(include(&sqlite));
     let recipe = Recipe {
         sources: vec![

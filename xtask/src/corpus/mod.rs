@@ -26,6 +26,9 @@ use crate::shell;
 pub struct Options {
     /// The programs; all of them if none is named
     names: Vec<String>,
+    /// Leave out the programs that take long to fetch or to run, unless they are named
+    #[arg(long)]
+    quick: bool,
     /// Print the programs and whether their files are there, and do nothing
     #[arg(long)]
     list: bool,
@@ -56,7 +59,7 @@ pub fn run(options: &Options) -> Result<bool> {
         corpus: root.join("corpus"),
         root,
     };
-    let programs = chosen(&options.names)?;
+    let programs = chosen(&options.names, options.quick)?;
     if options.list {
         list(&programs, &places);
         return Ok(true);
@@ -82,9 +85,12 @@ pub fn run(options: &Options) -> Result<bool> {
     Ok(good && (skipped == 0 || options.names.is_empty()))
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static Program>> {
+fn chosen(names: &[String], quick: bool) -> Result<Vec<&'static Program>> {
     if names.is_empty() {
-        return Ok(PROGRAMS.iter().collect());
+        return Ok(PROGRAMS
+            .iter()
+            .filter(|program| !(quick && program.slow))
+            .collect());
     }
     let find = |name: &String| {
         PROGRAMS
@@ -221,6 +227,7 @@ fn write_manifest(places: &Places) -> Result<()> {
             "dirs": pairs(program.dirs),
             "scratch": program.scratch,
             "exit": program.exit,
+            "slow": program.slow,
             "expected": format!("programs/expected/{}.txt", program.name),
             "there": is_there(program, &places.root),
         })
@@ -308,7 +315,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_known_ones() {
-        let error = chosen(&["nothing".to_owned()])
+        let error = chosen(&["nothing".to_owned()], false)
             .map(|_| ())
             .unwrap_err()
             .to_string();
@@ -316,8 +323,10 @@ mod tests {
             error.contains("nothing") && error.contains("sha256"),
             "{error}"
         );
-        assert_eq!(chosen(&["sha256".to_owned()]).unwrap().len(), 1);
-        assert_eq!(chosen(&[]).unwrap().len(), PROGRAMS.len());
+        assert_eq!(chosen(&["sha256".to_owned()], true).unwrap().len(), 1);
+        assert_eq!(chosen(&[], false).unwrap().len(), PROGRAMS.len());
+        let quick = chosen(&[], true).unwrap();
+        assert!(quick.len() < PROGRAMS.len() && quick.iter().all(|program| !program.slow));
     }
 
     #[test]

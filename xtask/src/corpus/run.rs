@@ -2,6 +2,7 @@
 //!
 //! `programs/oracle.mjs` takes the flags of `upshift run` that the corpus needs, so both are given the same arguments.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::build;
 use super::fetch;
-use super::table::{LUA, Origin, Program};
+use super::table::{LUA, Origin, Program, SQLITE};
 use crate::shell;
 
 /// How a run ended.
@@ -104,48 +105,54 @@ pub fn node(program: &Program, places: &Places, limit: Duration) -> Result<Ended
 }
 
 /// Builds and runs a program of which the C sources are here for this machine itself; none if that cannot be done.
-pub fn native(program: &Program, places: &Places, limit: Duration) -> Result<Option<Ended>> {
-    if !shell::has("cc") {
+fn native(program: &Program, places: &Places, limit: Duration) -> Result<Option<Ended>> {
+    let Some(sources) = native_sources(program, places)?.filter(|_| shell::has("cc")) else {
         return Ok(None);
-    }
-    let folder = places.corpus.join("native");
-    shell::create_folder(&folder)?;
-    let mut compile = Command::new("cc");
-    // The same floating-point operations that WebAssembly does: no fused multiply-add.
-    compile.args(["-O2", "-w", "-ffp-contract=off"]);
-    let binary = match program.origin {
-        Origin::Kept | Origin::Kernel => {
-            compile.arg(
-                places
-                    .root
-                    .join(format!("programs/kernels/{}.c", program.name)),
-            );
-            folder.join(program.name)
-        }
-        Origin::Lua => {
-            let lua = fetch::crate_sources(&LUA, &places.corpus)?;
-            compile
-                .arg("-I")
-                .arg(&lua)
-                .args(fetch::c_files(&lua, &["c"])?);
-            compile.arg(places.root.join("programs/lua/driver.c"));
-            folder.join("lua")
-        }
-        Origin::Sqlite | Origin::Npm(_) => return Ok(None),
     };
-    if program.origin != Origin::Lua || !binary.exists() {
-        shell::output(compile.args(["-lm", "-o"]).arg(&binary))?;
-    }
+    let run = format!("{}.native", program.name);
+    let binary = places.corpus.join("native").join(program.name);
+    shell::create_folder(&places.corpus.join("native"))?;
+    // The same floating-point operations that WebAssembly does: no fused multiply-add.
+    let options = ["-O1", "-w", "-ffp-contract=off"];
+    shell::output(
+        Command::new("cc")
+            .args(options)
+            .args(sources)
+            .args(["-lm", "-o"])
+            .arg(&binary),
+    )?;
     let mut command = Command::new(&binary);
     command
         .current_dir(places.root.join("programs"))
         .args(program.args);
-    finish(
-        &mut command,
-        &places.output(&format!("{}.native", program.name)),
-        limit,
-    )
-    .map(Some)
+    finish(&mut command, &places.output(&run), limit).map(Some)
+}
+
+/// The arguments that make a C compiler build a program, if it is made of C and needs no folder of the guest's.
+fn native_sources(program: &Program, places: &Places) -> Result<Option<Vec<OsString>>> {
+    let ours = places.root.join("programs");
+    let mut arguments: Vec<OsString> = Vec::new();
+    match program.origin {
+        Origin::Kept | Origin::Kernel => {
+            arguments.push(ours.join(format!("kernels/{}.c", program.name)).into());
+        }
+        Origin::Lua => {
+            let lua = fetch::crate_sources(&LUA, &places.corpus)?;
+            let sources = fetch::c_files(&lua, &["c"])?;
+            arguments.extend(["-I".into(), lua.into()]);
+            arguments.extend(sources.into_iter().map(OsString::from));
+            arguments.push(ours.join("lua/driver.c").into());
+        }
+        Origin::Sqlite if program.scratch.is_none() => {
+            let sqlite = fetch::crate_sources(&SQLITE, &places.corpus)?;
+            arguments.extend(build::SQLITE_OPTIONS.map(OsString::from));
+            arguments.push(sqlite.join("sqlite3.c").into());
+            arguments.extend(["-I".into(), sqlite.into()]);
+            arguments.push(ours.join("sqlite/workload.c").into());
+        }
+        Origin::Sqlite | Origin::Npm(_) => return Ok(None),
+    }
+    Ok(Some(arguments))
 }
 
 /// A path with something behind its name, which may have dots of its own.
@@ -287,6 +294,7 @@ mod tests {
         dirs: &[("programs/lua", "lua")],
         scratch: None,
         exit: 0,
+        slow: false,
     };
 
     fn ended(stdout: &str, exit: i32) -> Ended {

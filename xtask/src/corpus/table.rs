@@ -110,6 +110,8 @@ pub struct Program {
     pub scratch: Option<&'static str>,
     /// The exit code it must end with.
     pub exit: i32,
+    /// Whether `--quick` leaves it out.
+    pub slow: bool,
 }
 
 const fn kernel(
@@ -132,6 +134,7 @@ const fn kernel(
         dirs: &[],
         scratch: None,
         exit: 0,
+        slow: false,
     }
 }
 
@@ -150,6 +153,7 @@ const fn lua(
         dirs: &[("programs/lua", "lua")],
         scratch: None,
         exit: 0,
+        slow: false,
     }
 }
 
@@ -169,6 +173,7 @@ const fn sqlite(
         dirs: &[],
         scratch,
         exit: 0,
+        slow: false,
     }
 }
 
@@ -186,6 +191,7 @@ const fn clang(name: &'static str, args: &'static [&'static str]) -> Program {
         ],
         scratch: None,
         exit: 0,
+        slow: true,
     }
 }
 
@@ -205,6 +211,7 @@ const fn shimmed(
         dirs: &[],
         scratch: None,
         exit: 0,
+        slow: false,
     }
 }
 
