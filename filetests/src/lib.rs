@@ -1,7 +1,7 @@
 //! The WebAssembly specification's test suite, run in each of the ways that Upshift can run a program.
 //!
 //! [`suite`] lists the scripts, [`Setup`] the ways, [`SkipList`] what is left out and why. The test `spec` puts them
-//! together; `UPSHIFT_SPEC` picks scripts by a part of their name and `UPSHIFT_SPEC_SETUP` picks a way.
+//! together.
 #![forbid(unsafe_code)]
 
 mod setup;

@@ -1,6 +1,6 @@
 //! Runs the WebAssembly test suite in every setup and prints how many assertions hold.
 //!
-//! `UPSHIFT_SPEC=simd/` runs only scripts whose name contains that, `UPSHIFT_SPEC_SETUP=tier-0` only that setup.
+//! Arguments pick scripts by a part of their name, `--setup=NAME` picks a setup: `spec simd/ --setup=tier-0`.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -10,6 +10,45 @@ use upshift_wasm::wast::{WastOptions, WastReport, run_wast};
 
 /// What is left out.
 const SKIPS: &str = include_str!("../spec-skips.txt");
+
+/// What of the suite is run.
+#[derive(Default)]
+struct Selection {
+    parts: Vec<String>,
+    setup: Option<Setup>,
+}
+
+impl Selection {
+    fn from_arguments(arguments: impl Iterator<Item = String>) -> Option<Selection> {
+        let mut selection = Selection::default();
+        for argument in arguments {
+            match argument.strip_prefix("--setup=") {
+                Some(name) => {
+                    let setup = Setup::ALL
+                        .into_iter()
+                        .find(|setup| setup.to_string() == name);
+                    selection.setup = Some(setup?);
+                }
+                // Flags of the standard test harness mean nothing here.
+                None if argument.starts_with('-') => {}
+                None => selection.parts.push(argument),
+            }
+        }
+        Some(selection)
+    }
+
+    fn has(&self, script: &str) -> bool {
+        self.is_every_script() || self.parts.iter().any(|part| script.contains(part.as_str()))
+    }
+
+    fn is_every_script(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn is_everything(&self) -> bool {
+        self.is_every_script() && self.setup.is_none()
+    }
+}
 
 /// Results of one folder in one setup.
 #[derive(Default)]
@@ -29,16 +68,17 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let chosen = |name: &str, value: &str| {
-        std::env::var(name).map_or(true, |wanted| value.contains(wanted.as_str()))
+    let Some(selection) = Selection::from_arguments(std::env::args().skip(1)) else {
+        eprintln!("arguments: [--setup=tier-0|tier-1|mixed] [PART OF A SCRIPT'S NAME...]");
+        return ExitCode::FAILURE;
     };
     let scripts: Vec<Script> = suite()
         .into_iter()
-        .filter(|script| chosen("UPSHIFT_SPEC", &script.name()))
+        .filter(|script| selection.has(&script.name()))
         .collect();
     let setups = Setup::ALL
         .into_iter()
-        .filter(|s| chosen("UPSHIFT_SPEC_SETUP", &s.to_string()));
+        .filter(|setup| selection.setup.is_none_or(|wanted| wanted == *setup));
 
     let mut success = true;
     println!(
@@ -73,9 +113,7 @@ fn main() -> ExitCode {
         print_row(setup, "all", &total);
     }
     // With a part of the suite only, entries of the other parts are not used.
-    if std::env::var_os("UPSHIFT_SPEC").is_none()
-        && std::env::var_os("UPSHIFT_SPEC_SETUP").is_none()
-    {
+    if selection.is_everything() {
         for entry in skips.unused() {
             success = false;
             println!("filetests/spec-skips.txt: nothing uses the entry {entry}");

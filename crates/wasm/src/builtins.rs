@@ -171,12 +171,11 @@ unsafe extern "C" fn table_init(
         .get(segment as usize)
         .map_or(&[][..], Vec::as_slice);
     let table = object(&instance.tables, table);
-    // SAFETY: see above.
-    status(
-        table.and_then(|table| {
-            unsafe { table.as_ref() }.init(to, elements, from.into(), len.into())
-        }),
-    )
+    let init = |table: NonNull<TableData>| {
+        // SAFETY: see above.
+        unsafe { table.as_ref() }.init(to, elements, from.into(), len.into())
+    };
+    status(table.and_then(init))
 }
 
 unsafe extern "C" fn elem_drop(vmctx: *mut VMContext, segment: u32) {

@@ -80,7 +80,6 @@ impl Global {
 /// A value as a global keeps it.
 fn slot_to_global(slot: RawValue) -> VMGlobal {
     // SAFETY: `Val::to_raw` writes all 16 bytes.
-    VMGlobal {
-        bits: unsafe { slot.v128 },
-    }
+    let bits = unsafe { slot.v128 };
+    VMGlobal { bits }
 }

@@ -12,13 +12,15 @@ use crate::func::TypedFunc;
 use crate::func::ty::WasmTypes;
 use crate::handle::{Func, Global, Instance, Memory, Table};
 use crate::info::{ConstExpr, ElementItem, ElementItems, ModuleInfo, SegmentMode};
-use crate::matching;
+use crate::matching::{self, Given};
 use crate::module::Module;
-use crate::objects::{ContextBlock, GlobalData, InstanceData, MemoryData, TableData};
+use crate::objects::{ContextBlock, GlobalData, HostFunc, InstanceData, MemoryData, TableData};
 use crate::store::{AsContext, AsContextMut, StoreContextMut, StoreOpaque, call_raw, entry_slot};
 use crate::val::Extern;
 use crate::vmctx::{GlobalPlace, MAGIC, VMContext, VMFuncRef, VMGlobal, VMMemoryEntry, VMTable};
 use std::ptr::NonNull;
+use std::sync::Arc;
+use upshift::Engine;
 use upshift::embed::{RawValue, TrapKind};
 
 impl Instance {
@@ -34,7 +36,8 @@ impl Instance {
         module: &Module,
         imports: &[Extern],
     ) -> Result<Instance> {
-        instantiate(store.as_context_mut(), module, imports)
+        let imports: Vec<Given> = imports.iter().copied().map(Given::Extern).collect();
+        instantiate(store.as_context_mut(), module, &imports)
     }
 
     /// The module that this is an instance of.
@@ -138,12 +141,18 @@ struct Build<'a> {
     info: &'a ModuleInfo,
 }
 
-fn instantiate<T>(
+/// Instantiates a module: the one function behind all ways to do it.
+pub(crate) fn instantiate<T>(
     mut context: StoreContextMut<'_, T>,
     module: &Module,
-    imports: &[Extern],
+    imports: &[Given],
 ) -> Result<Instance> {
     let store = context.opaque();
+    if !Engine::same(store.engine(), module.engine()) {
+        return Err(Error::new(
+            "the module and the store are of different engines",
+        ));
+    }
     let info = module.info();
     matching::check_imports(store, info, imports)?;
     let index = store.next_instance()?;
@@ -207,23 +216,27 @@ impl Build<'_> {
         }
     }
 
-    fn imports(&mut self, imports: &[Extern]) -> Result<()> {
+    fn imports(&mut self, imports: &[Given]) -> Result<()> {
         let mut functions = 0;
         for import in imports {
-            match *import {
-                Extern::Func(func) => {
-                    self.import_function(functions, func)?;
+            match import {
+                Given::Host(host) => {
+                    self.import_host_function(functions, host)?;
                     functions += 1;
                 }
-                Extern::Table(table) => {
+                Given::Extern(Extern::Func(func)) => {
+                    self.import_function(functions, *func)?;
+                    functions += 1;
+                }
+                Given::Extern(Extern::Table(table)) => {
                     let object = self.store.table(table.store, table.index)?;
                     self.add_table(object);
                 }
-                Extern::Memory(memory) => {
+                Given::Extern(Extern::Memory(memory)) => {
                     let object = self.store.memory(memory.store, memory.index)?;
                     self.add_memory(object);
                 }
-                Extern::Global(global) => {
+                Given::Extern(Extern::Global(global)) => {
                     let object = self.store.global(global.store, global.index)?;
                     self.add_imported_global(object);
                 }
@@ -233,15 +246,24 @@ impl Build<'_> {
     }
 
     fn import_function(&mut self, index: u32, func: Func) -> Result<()> {
-        // A host function gets a context of its own, so that it knows which instance calls it.
-        let func = match self.store.host_function(func)?.cloned() {
-            Some(host) => self.store.add_host_function(&host, Some(self.instance))?,
-            None => func,
-        };
+        if let Some(host) = self.store.host_function(func)?.cloned() {
+            return self.import_host_function(index, &host);
+        }
+        self.write_import(index, func);
+        Ok(())
+    }
+
+    /// Host functions get a context for each instance, so that they know which one calls.
+    fn import_host_function(&mut self, index: u32, host: &Arc<HostFunc>) -> Result<()> {
+        let func = self.store.add_host_function(host, Some(self.instance))?;
+        self.write_import(index, func);
+        Ok(())
+    }
+
+    fn write_import(&mut self, index: u32, func: Func) {
         // SAFETY: the function belongs to the store, which owns what the reference points to.
         let funcref = unsafe { *func.funcref.as_ptr() };
         self.write(self.info.layout.imported_function(index), funcref);
-        Ok(())
     }
 
     fn add_memory(&mut self, mut object: NonNull<MemoryData>) {

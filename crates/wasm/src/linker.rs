@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::func::host::{self, IntoFunc};
 use crate::handle::{Func, Instance};
 use crate::info::ImportType;
-use crate::matching;
+use crate::instance;
+use crate::matching::{self, Given};
 use crate::module::Module;
-use crate::objects::HostFunc;
-use crate::store::{AsContext, AsContextMut, StoreOpaque};
+use crate::store::{AsContext, AsContextMut};
 use crate::types::{ExternType, FuncType};
 use crate::val::{Extern, Val};
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ use upshift::Engine;
 /// ```
 pub struct Linker<T> {
     engine: Engine,
-    definitions: HashMap<Arc<str>, HashMap<Arc<str>, Definition>>,
+    definitions: HashMap<Arc<str>, HashMap<Arc<str>, Given>>,
     allow_shadowing: bool,
     data: PhantomData<fn(T)>,
 }
@@ -57,24 +57,6 @@ impl<T> Clone for Linker<T> {
             definitions: self.definitions.clone(),
             allow_shadowing: self.allow_shadowing,
             data: PhantomData,
-        }
-    }
-}
-
-/// What a name stands for.
-#[derive(Clone)]
-enum Definition {
-    /// Something of one store's.
-    Extern(Extern),
-    /// A host function for any store with data of the linker's type.
-    Host(Arc<HostFunc>),
-}
-
-impl Definition {
-    fn resolve(&self, store: &mut StoreOpaque) -> Result<Extern> {
-        match self {
-            Definition::Extern(item) => Ok(*item),
-            Definition::Host(host) => Ok(Extern::Func(store.add_host_function(host, None)?)),
         }
     }
 }
@@ -115,7 +97,7 @@ impl<T> Linker<T> {
         let item = item.into();
         matching::extern_type(&store.as_context().0.opaque, item)
             .map_err(|error| error.context(format!("defining `{module}::{name}`")))?;
-        self.insert(module, name, Definition::Extern(item))
+        self.insert(module, name, Given::Extern(item))
     }
 
     /// Defines a name as a host function whose type is the closure's.
@@ -131,7 +113,7 @@ impl<T> Linker<T> {
         name: &str,
         closure: impl IntoFunc<T, Params, Results>,
     ) -> Result<&mut Self> {
-        self.insert(module, name, Definition::Host(closure.into_host_func().0))
+        self.insert(module, name, Given::Host(closure.into_host_func().0))
     }
 
     /// Defines a name as a host function of a type known only at run time: see [`Func::new`].
@@ -148,7 +130,7 @@ impl<T> Linker<T> {
         self.insert(
             module,
             name,
-            Definition::Host(host::dynamic_host_func(ty, closure)),
+            Given::Host(host::dynamic_host_func(ty, closure)),
         )
     }
 
@@ -163,7 +145,7 @@ impl<T> Linker<T> {
         instance: Instance,
     ) -> Result<&mut Self> {
         for (name, item) in instance.exports(store) {
-            self.insert(module, &name, Definition::Extern(item))?;
+            self.insert(module, &name, Given::Extern(item))?;
         }
         Ok(self)
     }
@@ -227,7 +209,7 @@ impl<T> Linker<T> {
             }
             let what = format!("unknown import {} was called", matching::describe(import));
             let fail = move |_: Caller<'_, T>, _: &[Val], _: &mut [Val]| Err(Error::new(&*what));
-            let definition = Definition::Host(host::dynamic_host_func(ty.clone(), fail));
+            let definition = Given::Host(host::dynamic_host_func(ty.clone(), fail));
             self.put(import.module(), import.name(), definition);
         }
         self
@@ -240,9 +222,16 @@ impl<T> Linker<T> {
         module: &str,
         name: &str,
     ) -> Option<Extern> {
-        self.find(module, name)?
-            .resolve(store.as_context_mut().opaque())
-            .ok()
+        match self.find(module, name)? {
+            Given::Extern(item) => Some(*item),
+            Given::Host(host) => {
+                let func = store
+                    .as_context_mut()
+                    .opaque()
+                    .add_host_function(host, None);
+                func.ok().map(Extern::Func)
+            }
+        }
     }
 
     /// Whether the name is defined.
@@ -259,15 +248,14 @@ impl<T> Linker<T> {
         mut store: impl AsContextMut<Data = T>,
         module: &Module,
     ) -> Result<Instance> {
-        let mut context = store.as_context_mut();
-        let imports: Result<Vec<Extern>> = module
+        let imports: Result<Vec<Given>> = module
             .imports()
-            .map(|import| match self.find(import.module(), import.name()) {
-                Some(definition) => definition.resolve(context.opaque()),
-                None => Err(self.unknown(import)),
+            .map(|import| {
+                let found = self.find(import.module(), import.name()).cloned();
+                found.ok_or_else(|| self.unknown(import))
             })
             .collect();
-        Instance::new(context, module, &imports?)
+        instance::instantiate(store.as_context_mut(), module, &imports?)
     }
 
     fn unknown(&self, import: &ImportType) -> Error {
@@ -282,18 +270,18 @@ impl<T> Linker<T> {
         ))
     }
 
-    fn find(&self, module: &str, name: &str) -> Option<&Definition> {
+    fn find(&self, module: &str, name: &str) -> Option<&Given> {
         self.definitions.get(module)?.get(name)
     }
 
-    fn put(&mut self, module: &str, name: &str, definition: Definition) {
+    fn put(&mut self, module: &str, name: &str, definition: Given) {
         self.definitions
             .entry(module.into())
             .or_default()
             .insert(name.into(), definition);
     }
 
-    fn insert(&mut self, module: &str, name: &str, definition: Definition) -> Result<&mut Self> {
+    fn insert(&mut self, module: &str, name: &str, definition: Given) -> Result<&mut Self> {
         match self
             .definitions
             .entry(module.into())

@@ -2,15 +2,48 @@
 
 use crate::error::{Error, Result};
 use crate::info::{ImportType, ModuleInfo};
-use crate::store::StoreOpaque;
+use crate::objects::HostFunc;
+use crate::store::{AsContext, StoreOpaque};
 use crate::types::{ExternType, MemoryType, TableType};
 use crate::val::Extern;
+use std::sync::Arc;
+
+/// What is given for an import.
+#[derive(Clone)]
+pub(crate) enum Given {
+    /// Something of the store's.
+    Extern(Extern),
+    /// A host function that does not belong to a store yet.
+    Host(Arc<HostFunc>),
+}
+
+impl Given {
+    fn ty(&self, store: &StoreOpaque) -> Result<ExternType> {
+        match self {
+            Given::Extern(item) => extern_type(store, *item),
+            Given::Host(host) => Ok(ExternType::Func(host.ty.clone())),
+        }
+    }
+}
+
+impl Extern {
+    /// The type; the minimum of a memory's or table's is its present size.
+    ///
+    /// # Panics
+    /// If the item does not belong to the store.
+    pub fn ty(&self, store: impl AsContext) -> ExternType {
+        match extern_type(&store.as_context().0.opaque, *self) {
+            Ok(ty) => ty,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
 
 /// Checks all imports of a module, in order.
 pub(crate) fn check_imports(
     store: &StoreOpaque,
     info: &ModuleInfo,
-    imports: &[Extern],
+    imports: &[Given],
 ) -> Result<()> {
     if imports.len() != info.imports.len() {
         return Err(Error::link(format!(
@@ -20,7 +53,9 @@ pub(crate) fn check_imports(
         )));
     }
     for (import, given) in info.imports.iter().zip(imports) {
-        let given = extern_type(store, *given).map_err(|error| error.context(describe(import)))?;
+        let given = given
+            .ty(store)
+            .map_err(|error| error.context(describe(import)))?;
         if !matches(import.ty(), &given) {
             return Err(Error::link(format!(
                 "incompatible import type for {}: the module needs {}, it was given {given}",

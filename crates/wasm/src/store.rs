@@ -551,7 +551,16 @@ impl StoreOpaque {
                     None => Some(frame.name.clone()),
                 },
                 func_index: found.map(|(_, index)| index),
-                module_offset: frame.position,
+                // The code that checks the stack belongs to no instruction.
+                module_offset: frame.position.or_else(|| {
+                    let (module, index) = found?;
+                    let own = index - module.imported_function_count();
+                    module
+                        .info()
+                        .bodies
+                        .get(own as usize)
+                        .map(|body| body.start)
+                }),
                 tier: frame.tier,
             }
         });

@@ -1,7 +1,8 @@
 //! Runs a script's directives one by one.
 
 use super::matching::{argument, is_expected, is_expected_trap};
-use super::{WastOptions, WastVersion, spectest};
+use super::report::{WastOptions, WastVersion};
+use super::spectest;
 use crate::error::{Error, ErrorKind};
 use crate::handle::Instance;
 use crate::linker::Linker;
