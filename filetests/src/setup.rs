@@ -18,6 +18,15 @@ impl Setup {
     /// All of them.
     pub const ALL: [Setup; 3] = [Setup::Tier0, Setup::Tier1, Setup::Mixed];
 
+    /// Whether code is compiled for that tier at all.
+    pub fn uses(self, tier: Tier) -> bool {
+        match self {
+            Setup::Tier0 => tier == Tier::Baseline,
+            Setup::Tier1 => tier == Tier::Optimizing,
+            Setup::Mixed => tier != Tier::Top,
+        }
+    }
+
     /// An engine that runs code so.
     ///
     /// # Errors

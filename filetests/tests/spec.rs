@@ -3,10 +3,12 @@
 //! Arguments pick scripts by a part of their name, `--setup=NAME` picks a setup: `spec simd/ --setup=tier-0`.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use upshift_filetests::{Script, Setup, SkipList, suite};
-use upshift_wasm::wast::{WastOptions, WastReport, run_wast};
+use upshift_wasm::Tier;
+use upshift_wasm::wast::{WastOptions, run_wast};
 
 /// What is left out.
 const SKIPS: &str = include_str!("../spec-skips.txt");
@@ -50,14 +52,29 @@ impl Selection {
     }
 }
 
-/// Results of one folder in one setup.
-#[derive(Default)]
+/// Results of some scripts in one setup.
+#[derive(Clone, Copy, Default)]
 struct Tally {
     scripts: usize,
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// Functions compiled for each tier.
+    compiled: [u64; 3],
     time: Duration,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.scripts += other.scripts;
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.time += other.time;
+        for (mine, others) in self.compiled.iter_mut().zip(other.compiled) {
+            *mine += others;
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -72,45 +89,15 @@ fn main() -> ExitCode {
         eprintln!("arguments: [--setup=tier-0|tier-1|mixed] [PART OF A SCRIPT'S NAME...]");
         return ExitCode::FAILURE;
     };
-    let scripts: Vec<Script> = suite()
-        .into_iter()
-        .filter(|script| selection.has(&script.name()))
-        .collect();
-    let setups = Setup::ALL
-        .into_iter()
-        .filter(|setup| selection.setup.is_none_or(|wanted| wanted == *setup));
-
-    let mut success = true;
     println!(
-        "{:8} {:16} {:>7} {:>7} {:>6} {:>7} {:>8}",
-        "setup", "folder", "scripts", "passed", "failed", "skipped", "seconds"
+        "{:8} {:16} {:>7} {:>7} {:>6} {:>7} {:>7} {:>7} {:>8}",
+        "setup", "folder", "scripts", "passed", "failed", "skipped", "tier 0", "tier 1", "seconds"
     );
-    for setup in setups {
-        let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
-        for script in &scripts {
-            let start = Instant::now();
-            let report = run(script, setup, &mut skips);
-            let tally = tallies.entry(script.folder).or_default();
-            tally.scripts += 1;
-            tally.passed += report.passed;
-            tally.failed += report.failed.len();
-            tally.skipped += report.skipped.len();
-            tally.time += start.elapsed();
-            for failure in &report.failed {
-                success = false;
-                println!("{setup}: {failure}");
-            }
+    let mut success = true;
+    for setup in Setup::ALL {
+        if selection.setup.is_none_or(|wanted| wanted == setup) {
+            success &= run_setup(setup, &selection, &mut skips);
         }
-        let mut total = Tally::default();
-        for (folder, tally) in &tallies {
-            print_row(setup, folder, tally);
-            total.scripts += tally.scripts;
-            total.passed += tally.passed;
-            total.failed += tally.failed;
-            total.skipped += tally.skipped;
-            total.time += tally.time;
-        }
-        print_row(setup, "all", &total);
     }
     // With a part of the suite only, entries of the other parts are not used.
     if selection.is_everything() {
@@ -119,15 +106,44 @@ fn main() -> ExitCode {
             println!("filetests/spec-skips.txt: nothing uses the entry {entry}");
         }
     }
-    if success {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    match success {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 
+/// Runs the selected scripts in one setup and prints a row for each folder. False if anything was wrong.
+fn run_setup(setup: Setup, selection: &Selection, skips: &mut SkipList) -> bool {
+    let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
+    let mut total = Tally::default();
+    for script in suite() {
+        if !selection.has(&script.name()) {
+            continue;
+        }
+        let tally = run_script(&script, setup, skips);
+        *tallies.entry(script.folder).or_default() += tally;
+        total += tally;
+    }
+    for (folder, tally) in &tallies {
+        print_row(setup, folder, tally);
+    }
+    print_row(setup, "all", &total);
+    let mut success = total.failed == 0;
+    for tier in Tier::ALL {
+        if setup.uses(tier) != (total.compiled[tier.index()] > 0) && selection.is_every_script() {
+            success = false;
+            println!(
+                "{setup}: {} functions were compiled for tier {tier}",
+                total.compiled[tier.index()]
+            );
+        }
+    }
+    success
+}
+
 /// Runs one script with an engine of its own, so that no other script's code has been compiled in it.
-fn run(script: &Script, setup: Setup, skips: &mut SkipList) -> WastReport {
+fn run_script(script: &Script, setup: Setup, skips: &mut SkipList) -> Tally {
+    let start = Instant::now();
     let name = script.name();
     let options = WastOptions {
         version: script.version,
@@ -141,7 +157,18 @@ fn run(script: &Script, setup: Setup, skips: &mut SkipList) -> WastReport {
     for skipped in &report.skipped {
         skips.mark_used(&name, setup, skipped.line);
     }
-    report
+    for failure in &report.failed {
+        println!("{setup}: {failure}");
+    }
+    let statistics = engine.profile_statistics();
+    Tally {
+        scripts: 1,
+        passed: report.passed,
+        failed: report.failed.len(),
+        skipped: report.skipped.len(),
+        compiled: statistics.tiers.map(|tier| tier.compilations),
+        time: start.elapsed(),
+    }
 }
 
 fn print_row(setup: Setup, folder: &str, tally: &Tally) {
@@ -150,10 +177,11 @@ fn print_row(setup: Setup, folder: &str, tally: &Tally) {
         passed,
         failed,
         skipped,
+        compiled: [tier_0, tier_1, _],
         time,
     } = tally;
-    let seconds = time.as_secs_f64();
     println!(
-        "{setup:8} {folder:16} {scripts:>7} {passed:>7} {failed:>6} {skipped:>7} {seconds:>8.2}"
+        "{setup:8} {folder:16} {scripts:>7} {passed:>7} {failed:>6} {skipped:>7} {tier_0:>7} {tier_1:>7} {:>8.2}",
+        time.as_secs_f64()
     );
 }
