@@ -37,9 +37,9 @@ mod val;
 
 pub use caller::Caller;
 pub use error::{Error, ErrorKind, Result, Trap, WasmBacktrace, WasmFrame};
+pub use func::TypedFunc;
 pub use func::host::{IntoFunc, WasmRet};
 pub use func::ty::{WasmTy, WasmTypes};
-pub use func::TypedFunc;
 pub use handle::{ExternRef, Func, Global, Instance, Memory, Table};
 pub use info::{ImportType, ModuleOptions};
 pub use limits::{InterruptHandle, StoreLimits};
