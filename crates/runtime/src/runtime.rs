@@ -482,11 +482,7 @@ impl Trampoline {
     }
 
     fn backtrace(&self, counters: &Counters) -> Backtrace {
-        let frames = counters
-            .pcs()
-            .iter()
-            .filter_map(|pc| self.frame(*pc))
-            .collect();
+        let frames = counters.pcs().filter_map(|pc| self.frame(pc)).collect();
         Backtrace {
             frames,
             truncated: counters.truncated(),
