@@ -83,6 +83,14 @@ unsafe impl Send for EntrySlot {}
 unsafe impl Sync for EntrySlot {}
 
 impl EntrySlot {
+    /// The slot at an address that [`EntrySlot::as_ptr`] gave.
+    ///
+    /// # Safety
+    /// `address` must be that of a function's entry slot.
+    pub unsafe fn from_ptr(address: *const AtomicPtr<u8>) -> EntrySlot {
+        EntrySlot(address)
+    }
+
     /// The address.
     pub fn as_ptr(self) -> *const AtomicPtr<u8> {
         self.0
