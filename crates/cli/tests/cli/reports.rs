@@ -190,13 +190,7 @@ fn background_compilation_is_told_too() {
         assert_eq!(event["on_program_thread"], false, "{events:#?}");
         assert!(event["queued_us"].as_f64().unwrap() > 0.0);
     }
-    assert_eq!(
-        events
-            .iter()
-            .filter(|event| event["event"] == "promoted")
-            .count(),
-        1
-    );
+    assert!(events.iter().any(|event| event["event"] == "promoted"));
 }
 
 #[test]
