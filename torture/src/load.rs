@@ -45,7 +45,10 @@ pub fn threads(scale: Scale) -> Result<Report> {
     let mut published: HashMap<FuncId, [u32; 2]> = HashMap::new();
     for event in recorder.events() {
         match event.kind {
-            EventKind::Published { tier, .. } if tier == Tier::Optimizing => {
+            EventKind::Published {
+                tier: Tier::Optimizing,
+                ..
+            } => {
                 published.entry(event.function).or_default()[1] += 1;
             }
             EventKind::Published { .. } => published.entry(event.function).or_default()[0] += 1,
