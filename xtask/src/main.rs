@@ -7,6 +7,7 @@
 
 mod bench;
 mod corpus;
+mod fuzz;
 mod shell;
 mod spec;
 mod tidy;
@@ -35,6 +36,8 @@ enum Command {
     Spec(spec::Options),
     /// Measure Upshift and other engines on the corpus, and write the page about it
     Bench(bench::Options),
+    /// Compare Upshift with other engines on random programs
+    Fuzz(fuzz::Options),
     /// Put Upshift under load and make everything fail that can; look for leaks
     Torture(torture::Options),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Corpus(options) => corpus::run(&options),
         Command::Spec(options) => spec::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Torture(options) => torture::run(&options),
     };
     match result {

@@ -1,0 +1,17 @@
+;; Found by fuzzing: another engine crashes at stores of narrow lanes whose operands are in certain places.
+(module
+  (memory (export "m") 1)
+  (global $v (mut v128) (v128.const i8x16 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15))
+  (func (export "f") (param i32) (result i32) (local $t v128)
+    (local.set $t (global.get $v))
+    (if (i32.eqz (local.get 0)) (then (return (i32.const -1))))
+    (v128.store8_lane offset=3 5 (local.get 0) (f32x4.demote_f64x2_zero (f64x2.splat (f64.const 1))))
+    (v128.store16_lane offset=8 6 (local.get 0) (i16x8.splat (i32.load16_u (i32.const 0))))
+    (v128.store8_lane 15 (local.get 0) (local.get $t))
+    (v128.store16_lane offset=1 7 (local.get 0) (local.get $t))
+    (i32.load (local.get 0))))
+(assert_return (invoke "f" (i32.const 0)) (i32.const -1))
+(assert_return (invoke "f" (i32.const 16)) (i32.const 0x000f0e0f))
+(assert_return (invoke "f" (i32.const 65520)) (i32.const 0x000f0e0f))
+(assert_trap (invoke "f" (i32.const 65535)) "out of bounds memory access")
+(assert_return (invoke "f" (i32.const 16)) (i32.const 0x000f0e0f))

@@ -1,0 +1,72 @@
+//! The other engine: wasmi, an interpreter that shares no code with the compilers.
+//!
+//! Version 2 is what cases are compared with: it can be told to produce canonical NaNs. It is young and gets some
+//! programs wrong, so version 1, which works in quite another way, is asked for a second opinion when there is a
+//! difference.
+
+use wasmparser::{Operator, Parser, Payload};
+
+/// Version 2.
+pub mod newer {
+    use wasmi as engine;
+    use wasmi::{Nullable, Ref};
+    include!("engine.rs");
+
+    fn null(ty: wasmi::RefType) -> Ref {
+        Ref::null(ty)
+    }
+
+    fn default_value(ty: ValType) -> Val {
+        Val::default_for_ty(ty)
+    }
+
+    fn from_element(store: &impl wasmi::AsContext, element: Ref) -> Value {
+        match element {
+            Ref::Func(reference) => Value::Func(!reference.is_null()),
+            Ref::Extern(reference) => from_extern(store, reference),
+        }
+    }
+}
+
+/// Version 1.
+pub mod older {
+    use wasmi_older as engine;
+    use wasmi_older::Ref as Nullable;
+    include!("engine.rs");
+
+    fn null(ty: ValType) -> Val {
+        Val::default(ty)
+    }
+
+    fn default_value(ty: ValType) -> Val {
+        Val::default(ty)
+    }
+
+    fn from_element(store: &impl wasmi_older::AsContext, element: Val) -> Value {
+        from_val(store, &element)
+    }
+}
+
+/// Why version 2 must not be given this module, if so. It aborts the process at some stores of vector lanes.
+pub fn unfit(module: &[u8]) -> Option<&'static str> {
+    let crashes = |operator: &Operator<'_>| {
+        matches!(
+            operator,
+            Operator::V128Store8Lane { .. } | Operator::V128Store16Lane { .. }
+        )
+    };
+    for payload in Parser::new(0).parse_all(module) {
+        let Ok(Payload::CodeSectionEntry(body)) = payload else {
+            continue;
+        };
+        let operators = body.get_operators_reader().ok()?;
+        if operators
+            .into_iter()
+            .flatten()
+            .any(|operator| crashes(&operator))
+        {
+            return Some("the other engine crashes at stores of narrow vector lanes");
+        }
+    }
+    None
+}
