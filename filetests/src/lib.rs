@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The WebAssembly specification's test suite, run in each of the ways that Upshift can run a program.
+//!
+//! [`suite`] lists the scripts, [`Setup`] the ways, [`SkipList`] what is left out and why. The test `spec` puts them
+//! together.
+#![forbid(unsafe_code)]
+
+mod setup;
+mod skips;
+mod suite;
+
+pub use setup::Setup;
+pub use skips::SkipList;
+pub use suite::{Script, suite};

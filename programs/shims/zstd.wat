@@ -1,7 +1,6 @@
 ;; Compresses and decompresses text with zstd-wasm's module and prints, for each level, the compressed size, a checksum
 ;; of the compressed bytes, and a checksum of what decompressing gives back (it must equal the input's: exit code 3 if
-;; not). The last input byte counts too, so nothing is read past its end. Run with the preloads a=zstd_env.wat and
-;; zstd=zstd.wasm.
+;; not). Run with the preloads a=zstd_env.wat and zstd=zstd.wasm.
 (module
   (import "zstd" "f" (memory 1))
   (import "zstd" "g" (func $call_constructors))

@@ -153,6 +153,8 @@ impl Runtime {
             action: "install signal handlers",
             source,
         })?;
+        let compile = lazy::compile_on_first_call as *const () as *mut ();
+        arch::COMPILE_ON_FIRST_CALL.store(compile, Ordering::Relaxed);
         let memory = CodeMemory::new(CodeMemoryConfig {
             reserve_bytes: config.code_memory_bytes,
             ..CodeMemoryConfig::default()

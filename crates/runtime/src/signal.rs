@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
 use upshift_base::TrapKind;
-use upshift_codemem::CodeMemory;
+use upshift_codemem::{BlockInfo, CodeMemory};
 
 const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
@@ -77,10 +77,12 @@ unsafe extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *
 /// What trap a fault in our code is, if it is one.
 fn classify(memory: &CodeMemory, fault: &Fault) -> Option<TrapKind> {
     let pc = fault.registers.pc;
-    let (recorded, frame_bytes) = memory.with_block(pc, |block| {
-        let offset = (pc - block.start()) as u32;
-        (block.trap_at(offset), block.frame_bytes() as usize)
-    })?;
+    // Jump stubs and thunks belong to no block. They touch nothing but the stack.
+    let inspect = |block: &BlockInfo| {
+        let recorded = block.offset_of(pc).and_then(|offset| block.trap_at(offset));
+        (recorded, block.frame_bytes() as usize)
+    };
+    let (recorded, frame_bytes) = memory.with_block(pc, inspect).unwrap_or((None, 0));
     if !matches!(fault.signal, libc::SIGSEGV | libc::SIGBUS) {
         return recorded;
     }

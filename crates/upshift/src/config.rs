@@ -1,6 +1,6 @@
 //! How an engine is set up.
 
-use crate::sink::{Fanout, Log};
+use crate::sink::{Fanout, Log, Verbosity};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,18 +36,6 @@ impl fmt::Debug for Backend {
             Backend::Custom(compiler) => write!(f, "Custom({})", compiler.name()),
         }
     }
-}
-
-/// How much an engine says on standard error by itself. Programs that want more shape attach a subscriber.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Verbosity {
-    /// Nothing.
-    #[default]
-    Quiet,
-    /// A line for each function that is promoted or fails to compile.
-    Promotions,
-    /// A line for each event.
-    All,
 }
 
 /// An engine's configuration: a preset, and what is changed about it.

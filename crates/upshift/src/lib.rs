@@ -54,12 +54,13 @@ mod error;
 mod module;
 mod typed;
 
-pub use config::{Backend, Config, Verbosity};
+pub use config::{Backend, Config};
 pub use cranelift_codegen;
 pub use cranelift_frontend;
 pub use engine::{Engine, Function, TierDescription};
 pub use error::Error;
 pub use module::{FuncIndex, Module, ModuleBuilder};
+pub use sink::Verbosity;
 pub use typed::{FuncParams, FuncResults, FuncValue, HostResult, TypedFunc};
 pub use upshift_base::{FuncId, Tier, TrapKind};
 pub use upshift_codemem::Usage as CodeMemoryUsage;

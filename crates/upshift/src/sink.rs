@@ -1,9 +1,20 @@
 //! Places that events can go to.
 
-use crate::Verbosity;
 use std::fmt;
 use std::sync::Arc;
 use upshift_event::{Event, EventKind, Subscriber};
+
+/// How much an engine says on standard error by itself. Programs that want more shape attach a subscriber.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Verbosity {
+    /// Nothing.
+    #[default]
+    Quiet,
+    /// A line for each function that is promoted or fails to compile.
+    Promotions,
+    /// A line for each event.
+    All,
+}
 
 /// Passes each event on to the [`tracing`] subscriber of the process: promotions and failures at level `INFO` and
 /// `WARN`, the rest at `DEBUG`.

@@ -1,6 +1,7 @@
 //! What one guest has of the world: its arguments, its environment and its open descriptors.
 
 use crate::abi::Rights;
+use crate::interrupt::Interrupts;
 use crate::resolve::Resolver;
 use crate::stdio::{Input, InputKind, Output, OutputKind, duplicate};
 use crate::table::{Access, Descriptor, Object, Table};
@@ -20,6 +21,16 @@ pub struct WasiCtx {
     pub(crate) env: Vec<Vec<u8>>,
     pub(crate) table: Table,
     pub(crate) resolver: Resolver,
+    pub(crate) interrupts: Interrupts,
+}
+
+impl WasiCtx {
+    /// Has the embedder asked, while the guest waits for a time or for a stream of the host's, whether it should stop
+    /// waiting. If so, the guest's call fails with "interrupted", and the engine gets to stop the guest: give the same
+    /// answer here as there. Without this, a guest that waits cannot be stopped.
+    pub fn set_interrupted_by(&mut self, is_interrupted: impl Fn() -> bool + Send + 'static) {
+        self.interrupts = Interrupts::new(is_interrupted);
+    }
 }
 
 impl fmt::Debug for WasiCtx {
@@ -221,6 +232,7 @@ impl WasiCtxBuilder {
             env,
             table,
             resolver: Resolver::Kernel,
+            interrupts: Interrupts::default(),
         })
     }
 }

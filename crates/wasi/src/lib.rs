@@ -8,9 +8,10 @@
 //! never sees that: the module `resolve` opens a path's parent with `openat2(RESOLVE_BENEATH)`, or one component at a
 //! time where that is missing, and acts on a single name.
 //!
-//! Three layers, each knowing only those before it: the vocabulary (`errno`, `abi`, `memory`), what a guest has (`resolve`,
-//! `directory`, `stdio`, `table`, `context`), and the functions ([`snapshot`], and their list, [`FUNCTIONS`]). No engine
-//! appears in any of them: a function takes a [`WasiCtx`] and a guest's memory as bytes.
+//! Four layers, each knowing only those before it: the vocabulary (`errno`, `abi`, `memory`), what a guest has
+//! (`resolve`, `directory`, `stdio`, `interrupt`, `table`, `context`), the functions ([`snapshot`], and their list, [`FUNCTIONS`]), and
+//! their import into an instance ([`add_to_linker`]). Only the last knows the engine: to the others a guest is a
+//! [`WasiCtx`] and some bytes.
 //!
 //! What a guest names is never trusted: pointers and lengths are checked, paths cannot leave their directory, nothing is
 //! allocated in proportion to a number the guest merely made up, and nothing here panics.
@@ -21,6 +22,8 @@ mod context;
 mod directory;
 mod errno;
 mod functions;
+mod interrupt;
+mod linker;
 mod memory;
 mod resolve;
 pub mod snapshot;
@@ -33,6 +36,7 @@ mod times;
 pub use context::{Error, WasiCtx, WasiCtxBuilder};
 pub use errno::Errno;
 pub use functions::{Call, FUNCTIONS, Function, MODULE, ValueType};
+pub use linker::add_to_linker;
 pub use snapshot::Exit;
 pub use stdio::{Capture, Input, Output};
 pub use table::Access;

@@ -32,6 +32,7 @@ enum Kind {
     Link(String),
     Trap(Trap),
     Host(Box<dyn StdError + Send + Sync>),
+    Engine(upshift::Error),
     Other(String),
 }
 
@@ -105,6 +106,10 @@ impl Error {
         self
     }
 
+    pub(crate) fn has_context(&self) -> bool {
+        !self.0.context.is_empty()
+    }
+
     /// What sort of failure this is.
     pub fn kind(&self) -> ErrorKind {
         match &self.0.kind {
@@ -112,7 +117,7 @@ impl Error {
             Kind::Link(_) => ErrorKind::Link,
             Kind::Trap(_) => ErrorKind::Trap,
             Kind::Host(_) => ErrorKind::Host,
-            Kind::Other(_) => ErrorKind::Other,
+            Kind::Engine(_) | Kind::Other(_) => ErrorKind::Other,
         }
     }
 
@@ -192,6 +197,7 @@ impl Error {
             Kind::Link(message) | Kind::Other(message) => f.write_str(message),
             Kind::Trap(trap) => write!(f, "wasm trap: {trap}"),
             Kind::Host(error) => write!(f, "{error}"),
+            Kind::Engine(error) => write!(f, "{error}"),
         }
     }
 }
@@ -216,6 +222,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.kind {
             Kind::Host(error) => error.source(),
+            Kind::Engine(error) => error.source(),
             _ => None,
         }
     }
@@ -224,6 +231,12 @@ impl StdError for Error {
 impl From<Trap> for Error {
     fn from(trap: Trap) -> Error {
         Error::of(Kind::Trap(trap))
+    }
+}
+
+impl From<upshift::Error> for Error {
+    fn from(error: upshift::Error) -> Error {
+        Error::of(Kind::Engine(error))
     }
 }
 
@@ -237,6 +250,7 @@ impl From<TrapKind> for Error {
 #[derive(Clone, Debug)]
 pub struct Trap {
     kind: TrapKind,
+    message: Option<String>,
     backtrace: WasmBacktrace,
 }
 
@@ -245,12 +259,21 @@ impl Trap {
     pub fn new(kind: TrapKind) -> Trap {
         Trap {
             kind,
+            message: None,
             backtrace: WasmBacktrace::default(),
         }
     }
 
-    pub(crate) fn with_backtrace(kind: TrapKind, backtrace: WasmBacktrace) -> Trap {
-        Trap { kind, backtrace }
+    pub(crate) fn with_backtrace(
+        kind: TrapKind,
+        message: Option<String>,
+        backtrace: WasmBacktrace,
+    ) -> Trap {
+        Trap {
+            kind,
+            message,
+            backtrace,
+        }
     }
 
     /// Why.
@@ -266,7 +289,11 @@ impl Trap {
 
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.kind)
+        write!(f, "{}", self.kind)?;
+        match &self.message {
+            Some(message) => write!(f, ": {message}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -276,11 +303,12 @@ impl StdError for Trap {}
 #[derive(Clone, Default, Debug)]
 pub struct WasmBacktrace {
     frames: Vec<WasmFrame>,
+    truncated: bool,
 }
 
 impl WasmBacktrace {
-    pub(crate) fn new(frames: Vec<WasmFrame>) -> WasmBacktrace {
-        WasmBacktrace { frames }
+    pub(crate) fn new(frames: Vec<WasmFrame>, truncated: bool) -> WasmBacktrace {
+        WasmBacktrace { frames, truncated }
     }
 
     /// The frames, innermost first.
@@ -294,6 +322,9 @@ impl fmt::Display for WasmBacktrace {
         f.write_str("wasm backtrace:")?;
         for (index, frame) in self.frames.iter().enumerate() {
             write!(f, "\n  {index:>3}: {frame}")?;
+        }
+        if self.truncated {
+            f.write_str("\n       ... and further frames")?;
         }
         Ok(())
     }

@@ -16,15 +16,13 @@ use upshift::embed::{FuncId, FunctionGroup};
 
 /// A decoded and validated WebAssembly module. Cloning is cheap.
 ///
-/// ```no_run
-/// # fn main() -> Result<(), upshift_wasm::Error> {
-/// use upshift_wasm::{Engine, Module};
+/// ```
+/// use upshift_wasm::{Config, Engine, Module};
 ///
-/// let engine = Engine::default();
+/// let engine = Engine::new(Config::default())?;
 /// let module = Module::new(&engine, "(module (func (export \"f\")))")?;
 /// assert_eq!(module.exports().map(|export| export.name()).collect::<Vec<_>>(), ["f"]);
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Module(Arc<Inner>);
@@ -207,7 +205,7 @@ impl Module {
         let functions = inner
             .engine
             .define(source, inner.info.bodies.len() as u32)
-            .map_err(|error| Error::host(error).context("cannot define the module's functions"))?;
+            .map_err(|error| Error::from(error).context("cannot define the module's functions"))?;
         Ok(inner.functions.get_or_init(|| functions))
     }
 

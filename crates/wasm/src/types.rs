@@ -37,6 +37,19 @@ impl ValType {
         matches!(self, ValType::FuncRef | ValType::ExternRef)
     }
 
+    /// A list of this type alone.
+    pub(crate) fn as_slice(self) -> &'static [ValType] {
+        match self {
+            ValType::I32 => &[ValType::I32],
+            ValType::I64 => &[ValType::I64],
+            ValType::F32 => &[ValType::F32],
+            ValType::F64 => &[ValType::F64],
+            ValType::V128 => &[ValType::V128],
+            ValType::FuncRef => &[ValType::FuncRef],
+            ValType::ExternRef => &[ValType::ExternRef],
+        }
+    }
+
     /// How values of this type are represented in CLIF.
     pub fn clif_type(self) -> Type {
         match self {
@@ -332,8 +345,9 @@ impl fmt::Display for ExternType {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use ValType::*;
+    use super::ValType::{ExternRef, F32, F64, FuncRef, I32, V128};
+    use super::{AbiParam, ArgumentPurpose, FuncType, Type, registry};
+    use cranelift_codegen::ir::types;
 
     #[test]
     fn equal_types_have_one_id() {
@@ -376,12 +390,12 @@ mod tests {
     fn signatures_start_with_the_context() {
         let signature = FuncType::new([I32, ExternRef], [V128]).signature();
         assert_eq!(signature.params[0].purpose, ArgumentPurpose::VMContext);
-        let types: Vec<Type> = signature
+        let params: Vec<Type> = signature
             .params
             .iter()
             .map(|param| param.value_type)
             .collect();
-        assert_eq!(types, [I64, cranelift_codegen::ir::types::I32, I64]);
-        assert_eq!(signature.returns, [AbiParam::new(I8X16)]);
+        assert_eq!(params, [types::I64, types::I32, types::I64]);
+        assert_eq!(signature.returns, [AbiParam::new(types::I8X16)]);
     }
 }

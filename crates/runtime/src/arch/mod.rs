@@ -2,4 +2,6 @@
 
 mod x64;
 
-pub(crate) use x64::{Registers, enter, lazy_compile_entry, resume_at, unwind_to};
+pub(crate) use x64::{
+    COMPILE_ON_FIRST_CALL, Registers, enter, lazy_compile_entry, resume_at, unwind_to,
+};

@@ -6,6 +6,7 @@
 #![cfg(target_arch = "x86_64")]
 
 use core::ffi::c_void;
+use core::sync::atomic::AtomicPtr;
 
 /// Calls `trampoline(slot, values)`, having saved the stack pointer to `*saved_stack`. Returns 0 if the trampoline
 /// returned, 1 if it was left by [`unwind_to`].
@@ -66,6 +67,9 @@ pub(crate) unsafe extern "C" fn unwind_to(saved_stack: usize) -> ! {
     )
 }
 
+/// What [`lazy_compile_entry`] calls: an `extern "C" fn(context, stub, frame) -> code`. Set once, before there are stubs.
+pub(crate) static COMPILE_ON_FIRST_CALL: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
 /// Where a function's lazy stub arrives: the stack holds the runtime's context, the stub's return address, and the
 /// guest caller's return address. Saves all registers that can hold arguments, asks for the code, and jumps to it.
 ///
@@ -97,7 +101,7 @@ pub(crate) unsafe extern "C" fn lazy_compile_entry() {
         "mov rdi, r10",
         "mov rsi, r11",
         "mov rdx, rbp",
-        "call {compile}",
+        "call qword ptr [rip + {compile}]",
         "mov r11, rax",
         "movups xmm0, [rsp]",
         "movups xmm1, [rsp + 16]",
@@ -117,7 +121,7 @@ pub(crate) unsafe extern "C" fn lazy_compile_entry() {
         "pop rdi",
         "pop rbp",
         "jmp r11",
-        compile = sym crate::lazy::compile_on_first_call,
+        compile = sym COMPILE_ON_FIRST_CALL,
     )
 }
 

@@ -4,9 +4,9 @@ use super::clock::{clock, now};
 use crate::abi::{Rights, file_type, known_bits};
 use crate::context::WasiCtx;
 use crate::errno::Errno;
+use crate::interrupt::Interrupts;
 use crate::memory;
 use crate::table::{Descriptor, Object};
-use crate::times::timespec;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FileType;
 use rustix::time::ClockId;
@@ -56,7 +56,7 @@ pub fn poll_oneoff(
             Err(error) => happened.push(subscription.event(Err(error))),
         }
     }
-    wait(&timers, &watches, &mut happened)?;
+    wait(&ctx.interrupts, &timers, &watches, &mut happened)?;
     for (index, event) in happened.iter().enumerate() {
         memory::write(mem, events + index as u32 * EVENT_SIZE, event)?;
     }
@@ -192,6 +192,7 @@ type Waiting<T> = [(Subscription, T)];
 
 /// Waits until `happened` is not empty, adding events for what has come true. If it is not empty to begin with, only looks.
 fn wait(
+    interrupts: &Interrupts,
     timers: &Waiting<Timer>,
     watches: &Waiting<Watch<'_>>,
     happened: &mut Vec<[u8; 32]>,
@@ -207,11 +208,7 @@ fn wait(
         } else {
             Some(0)
         };
-        match rustix::event::poll(&mut fds, timeout.map(timespec).as_ref()) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
+        interrupts.poll(&mut fds, timeout)?;
         for (fd, (subscription, watch)) in fds.iter().zip(watches) {
             if !fd.revents().is_empty() {
                 happened.push(subscription.event(readiness(watch, fd.revents())));

@@ -4,12 +4,12 @@ use super::descriptor::check_offset;
 use crate::abi::{FdFlags, Rights};
 use crate::context::WasiCtx;
 use crate::errno::Errno;
+use crate::interrupt::Interrupts;
 use crate::memory;
 use crate::table::Object;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Advice, FallocateFlags, SeekFrom};
 use rustix::io::Errno as Host;
-use rustix::time::Timespec;
 use std::io::{self, ErrorKind, IoSliceMut, Read};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -32,10 +32,14 @@ pub fn fd_read(
     let mut bufs = memory::scatter(mem, iovs, iovs_len)?;
     let nonblocking = descriptor.flags.contains(FdFlags::NONBLOCK);
     let len = match &mut descriptor.object {
-        Object::File(fd) => transfer(fd.as_fd(), None, || rustix::io::readv(&*fd, &mut bufs))?,
+        Object::File(fd) => transfer(|| rustix::io::readv(&*fd, &mut bufs))?,
         Object::Stream(fd) => {
-            let direction = Some((PollFlags::IN, nonblocking));
-            transfer(fd.as_fd(), direction, || rustix::io::readv(&*fd, &mut bufs))?
+            let waiting = Waiting {
+                direction: PollFlags::IN,
+                nonblocking,
+                interrupts: &ctx.interrupts,
+            };
+            transfer_stream(fd.as_fd(), &waiting, || rustix::io::readv(&*fd, &mut bufs))?
         }
         Object::Reader(reader) => read_some(reader, &mut bufs)?,
         Object::Writer(_) | Object::Directory(_) => return Err(Errno::BadF),
@@ -61,10 +65,14 @@ pub fn fd_write(
     let bufs = memory::gather(mem, iovs, iovs_len)?;
     let nonblocking = descriptor.flags.contains(FdFlags::NONBLOCK);
     let len = match &mut descriptor.object {
-        Object::File(fd) => transfer(fd.as_fd(), None, || rustix::io::writev(&*fd, &bufs))?,
+        Object::File(fd) => transfer(|| rustix::io::writev(&*fd, &bufs))?,
         Object::Stream(fd) => {
-            let direction = Some((PollFlags::OUT, nonblocking));
-            transfer(fd.as_fd(), direction, || rustix::io::writev(&*fd, &bufs))?
+            let waiting = Waiting {
+                direction: PollFlags::OUT,
+                nonblocking,
+                interrupts: &ctx.interrupts,
+            };
+            transfer_stream(fd.as_fd(), &waiting, || rustix::io::writev(&*fd, &bufs))?
         }
         Object::Writer(writer) => {
             let wanted = bufs.iter().map(|buf| buf.len()).sum();
@@ -94,7 +102,7 @@ pub fn fd_pread(
     descriptor.require(Rights::FD_READ)?;
     check_offset(offset)?;
     let mut bufs = memory::scatter(mem, iovs, iovs_len)?;
-    let len = transfer(file, None, || rustix::io::preadv(file, &mut bufs, offset))?;
+    let len = transfer(|| rustix::io::preadv(file, &mut bufs, offset))?;
     memory::write_u32(mem, nread, len as u32)
 }
 
@@ -114,7 +122,7 @@ pub fn fd_pwrite(
     descriptor.require(Rights::FD_WRITE)?;
     check_offset(offset)?;
     let bufs = memory::gather(mem, iovs, iovs_len)?;
-    let len = transfer(file, None, || rustix::io::pwritev(file, &bufs, offset))?;
+    let len = transfer(|| rustix::io::pwritev(file, &bufs, offset))?;
     memory::write_u32(mem, nwritten, len as u32)
 }
 
@@ -240,39 +248,51 @@ pub fn fd_sync(ctx: &mut WasiCtx, _mem: &mut [u8], fd: u32) -> Result<(), Errno>
     Ok(descriptor.host_fd().map_or(Ok(()), rustix::fs::fsync)?)
 }
 
-/// Runs a read or write of the host's. The host's signals are not the guest's, so an interrupted call is repeated. For a
-/// stream, `blocking` says what to wait for and whether the guest wants to be told instead of waiting: whoever shares the
-/// stream with us may have made it blocking or not.
-fn transfer(
+/// How to wait for a stream. It is shared with other processes, any of which may have made it blocking or not; to the guest
+/// it is what the guest made it.
+struct Waiting<'ctx> {
+    direction: PollFlags,
+    nonblocking: bool,
+    interrupts: &'ctx Interrupts,
+}
+
+impl Waiting<'_> {
+    /// Waits until the stream is ready; for a guest that does not want to wait, fails if it is not.
+    fn wait(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        let mut fds = [PollFd::from_borrowed_fd(fd, self.direction)];
+        let timeout = if self.nonblocking { Some(0) } else { None };
+        let ready = self.interrupts.poll(&mut fds, timeout)?;
+        if ready == 0 {
+            Err(Errno::Again)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Runs a read or write of the host's on a stream.
+fn transfer_stream(
     fd: BorrowedFd<'_>,
-    stream: Option<(PollFlags, bool)>,
+    waiting: &Waiting<'_>,
     mut call: impl FnMut() -> Result<usize, Host>,
 ) -> Result<usize, Errno> {
+    if waiting.nonblocking || waiting.interrupts.are_possible() {
+        waiting.wait(fd)?;
+    }
     loop {
-        if let Some((direction, true)) = stream {
-            let mut fds = [PollFd::from_borrowed_fd(fd, direction)];
-            if rustix::event::poll(
-                &mut fds,
-                Some(&Timespec {
-                    tv_sec: 0,
-                    tv_nsec: 0,
-                }),
-            )? == 0
-            {
-                return Err(Errno::Again);
-            }
+        match transfer(&mut call) {
+            Err(Errno::Again) if !waiting.nonblocking => waiting.wait(fd)?,
+            result => return result,
         }
-        match (call(), stream) {
-            (Ok(len), _) => return Ok(len),
-            (Err(Host::INTR), _) => {}
-            (Err(Host::AGAIN), Some((direction, false))) => {
-                let mut fds = [PollFd::from_borrowed_fd(fd, direction)];
-                match rustix::event::poll(&mut fds, None) {
-                    Ok(_) | Err(Host::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            (Err(error), _) => return Err(error.into()),
+    }
+}
+
+/// Runs a read or write of the host's. The host's signals are not the guest's, so an interrupted call is repeated.
+fn transfer(mut call: impl FnMut() -> Result<usize, Host>) -> Result<usize, Errno> {
+    loop {
+        match call() {
+            Err(Host::INTR) => {}
+            result => return Ok(result?),
         }
     }
 }

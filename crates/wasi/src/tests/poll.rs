@@ -4,6 +4,8 @@ use super::{CREATE, DIR, Guest, RESULT, guest};
 use crate::{Capture, Errno, Input, Output, WasiCtxBuilder, snapshot};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const REALTIME: u32 = 0;
@@ -236,4 +238,43 @@ fn sizes_and_pointers_are_checked() {
     assert_eq!(poll(0, end - 31, 1, 0), Err(Errno::Fault));
     assert_eq!(poll(0, 0, 1, end - 3), Err(Errno::Fault));
     assert_eq!(poll(u32::MAX, u32::MAX, 1, u32::MAX), Err(Errno::Fault));
+}
+
+#[test]
+fn a_guest_that_waits_can_be_interrupted() {
+    let (reader, _writer) = io::pipe().unwrap();
+    let builder = WasiCtxBuilder::new().stdin(Input::host(OwnedFd::from(reader)));
+    let mut guest = Guest::new(builder.build().unwrap());
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let seen = interrupted.clone();
+    guest
+        .ctx
+        .set_interrupted_by(move || seen.load(Ordering::Relaxed));
+    // Until then, everything is as without.
+    assert_eq!(
+        poll(&mut guest, &[clock(1, MONOTONIC, 50_000_000, 0)])
+            .unwrap()
+            .len(),
+        1
+    );
+    let late = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(30));
+        interrupted.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(guest.read(0, 10), Err(Errno::Intr));
+    late.join().unwrap();
+    let forever = clock(1, MONOTONIC, u64::MAX, 0);
+    assert_eq!(poll(&mut guest, &[forever]), Err(Errno::Intr));
+    assert_eq!(
+        poll(&mut guest, &[descriptor(1, 1, 0), forever]),
+        Err(Errno::Intr)
+    );
+    // What does not have to wait is not kept from happening.
+    assert_eq!(guest.write(1, b"x"), Ok(1));
+    assert_eq!(
+        poll(&mut guest, &[clock(1, MONOTONIC, 0, 0)])
+            .unwrap()
+            .len(),
+        1
+    );
 }

@@ -3,10 +3,11 @@
 use super::const_expr::ConstExpr;
 use super::data::{
     DataSegment, ElementItems, ElementSegment, Export, ExternIndex, FEATURES, ImportType,
-    ModuleInfo, ModuleOptions, SegmentMode, Span,
+    ModuleInfo, ModuleOptions, SegmentMode,
 };
 use super::fault::unsupported;
 use super::names::Names;
+use super::span::Span;
 use super::validate::{Job, validate};
 use crate::error::Error;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};

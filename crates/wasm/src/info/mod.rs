@@ -9,6 +9,7 @@ mod data;
 mod decode;
 mod fault;
 mod names;
+mod span;
 mod validate;
 
 #[cfg(test)]
@@ -17,7 +18,8 @@ mod tests;
 pub use const_expr::{ConstExpr, ConstOp};
 pub use data::{
     DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExternIndex, FEATURES,
-    ImportType, ModuleInfo, ModuleOptions, SegmentMode, Span,
+    ImportType, ModuleInfo, ModuleOptions, SegmentMode,
 };
 pub use decode::decode;
 pub use names::Names;
+pub use span::Span;

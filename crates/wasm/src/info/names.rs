@@ -1,6 +1,6 @@
 //! The names that a module gives its functions, found when they are first asked for.
 
-use super::data::Span;
+use super::span::Span;
 use wasmparser::{BinaryReader, Name, NameSectionReader};
 
 /// What the custom section `name` says, as places in the module's bytes.

@@ -51,6 +51,6 @@ impl FunctionSource for ModuleSource {
         self.info
             .bodies
             .get(index as usize)
-            .map_or(0, |body| body.len())
+            .map_or(0, |body| body.byte_count())
     }
 }

@@ -1,0 +1,413 @@
+//! The command line: what can be said, and the sentence that explains each flag.
+
+use crate::report::format;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The exit code of a command that could not do its work.
+pub const EXIT_ERROR: i32 = 1;
+/// The exit code of a program that trapped: what a shell reports of a process that aborted (128 + `SIGABRT`).
+pub const EXIT_TRAP: i32 = 134;
+
+const EXAMPLES: &str = "\
+Examples:
+  upshift run examples/mandelbrot.wat                a program from the repository
+  upshift run --stats examples/mandelbrot.wat        the same, and what the tiers did
+  upshift run --print-compilation app.wasm           a line for each compilation, as it happens
+  upshift run --dir .::/data app.wasm /data/in.txt   a program that may use the current directory
+  upshift run --invoke fib examples/fib.wat 30       one function, with arguments
+  upshift compile --tier 1 app.wasm                  how long it takes to compile all of it
+  upshift doctor                                     what this machine offers
+
+`upshift run --help` explains the flags of `run`.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  upshift run app.wasm --verbose in.txt              what follows the program is the program's
+  upshift run --dir . --env LANG=C app.wasm          a directory and a variable for the program
+  upshift run --invoke add add.wat 1 -2              calls a function and prints what it returns
+  upshift run -W timeout=500ms,max-memory-size=64MiB app.wasm
+  upshift run --preload env=shims.wat app.wasm       imports from `env` come from shims.wat
+  upshift run --tier 1 --stats app.wasm              optimized code from the first call on
+  upshift run --sync --trace tier=events.jsonl app.wasm
+
+Exit code: the program's own; 134 if it trapped or was stopped by a timeout; 2 for a wrong command line; 1 for \
+other errors.";
+
+/// Runs WebAssembly programs: at once, and faster the longer they run.
+///
+/// Each function is compiled quickly when it is first called. Functions that turn out to be hot are compiled again with
+/// optimization, in the background, and the better code is swapped in while the program runs.
+#[derive(Parser, Debug)]
+#[command(name = "upshift", version, after_help = EXAMPLES)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Ends the process as a command line that makes no sense does.
+pub fn usage_error(message: &str) -> ! {
+    Cli::command()
+        .error(ErrorKind::MissingRequiredArgument, message)
+        .exit()
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a WebAssembly program (.wasm or .wat), with WASI preview 1 for files and streams
+    #[command(
+        after_help = RUN_EXAMPLES,
+        override_usage = "upshift run [OPTIONS] PROGRAM [ARGS]..."
+    )]
+    Run(RunArgs),
+    /// Compile all functions of a module without running it, and show how long each phase takes
+    Compile(CompileArgs),
+    /// Run scripts in the format of the WebAssembly test suite (.wast)
+    Wast(WastArgs),
+    /// Show what this machine offers: tiers, memory reservations, signals, profiling
+    Doctor,
+}
+
+/// How an engine is set up: flags that several commands have.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Tiers")]
+pub struct EngineArgs {
+    /// `auto` moves hot functions up; 0 (fast to compile), 1 or 2 (both optimized) uses only that tier
+    #[arg(
+        long,
+        value_name = "TIER",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub tier: TierChoice,
+    /// When a function is hot: after 100 calls (default), 10 (development) or 1000 (production); ten loop iterations
+    /// count as a call
+    #[arg(
+        long,
+        value_name = "PRESET",
+        default_value = "default",
+        hide_possible_values = true
+    )]
+    pub preset: Preset,
+    /// Compile in the background on N threads; one less than there are cores unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Option<u16>,
+    /// Compile hot functions on the program's own thread, the moment they become hot, so that every run does the same
+    #[arg(long, conflicts_with = "workers")]
+    pub sync: bool,
+}
+
+/// `upshift run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The program, in binary form or as text, and what to pass to it: everything after PROGRAM is the program's
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true, num_args = 1..)]
+    pub program: Vec<OsString>,
+
+    /// Let the program use a directory, under the same name or as GUEST; it gets at no files without this
+    #[arg(
+        long = "dir",
+        value_name = "HOST[::GUEST]",
+        help_heading = "The program's world"
+    )]
+    pub dirs: Vec<Dir>,
+    /// Set an environment variable for the program; without a value, pass on the one of that name from here
+    #[arg(
+        long = "env",
+        value_name = "NAME[=VALUE]",
+        help_heading = "The program's world"
+    )]
+    pub env: Vec<String>,
+    /// Call this exported function instead of `_start`, with ARGS as its arguments, and print its results
+    #[arg(long, value_name = "NAME", help_heading = "The program's world")]
+    pub invoke: Option<String>,
+    /// Instantiate another module first; what it exports satisfies imports from NAME
+    #[arg(
+        long = "preload",
+        value_name = "NAME=FILE",
+        help_heading = "The program's world"
+    )]
+    pub preloads: Vec<Preload>,
+    /// Tell the program that this is its name, instead of its file's
+    #[arg(long, value_name = "NAME", help_heading = "The program's world")]
+    pub argv0: Option<OsString>,
+    /// Set limits and the like, several with commas between; `-W help` lists them
+    #[arg(
+        short = 'W',
+        alias = "wasm",
+        value_name = "KEY=VALUE",
+        value_delimiter = ','
+    )]
+    #[arg(help_heading = "The program's world")]
+    pub wasm: Vec<WasmOption>,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+
+    /// Show at the end where the time went and what each tier did, on standard error
+    #[arg(long, help_heading = "What to show")]
+    pub stats: bool,
+    /// Print a line for each compilation, when it is done, on standard error
+    #[arg(long, help_heading = "What to show")]
+    pub print_compilation: bool,
+    /// Write each event of a function's way through the tiers as a line of JSON, to FILE or standard error
+    #[arg(long, value_name = "tier[=FILE]", help_heading = "What to show")]
+    pub trace: Option<Trace>,
+}
+
+/// `upshift compile`.
+#[derive(Args, Debug)]
+pub struct CompileArgs {
+    /// The module, in binary form or as text
+    pub file: PathBuf,
+    /// The tier to compile for: 0, 1 or 2
+    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub tier: u8,
+    /// Compile on N threads
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Print the numbers as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `upshift wast`.
+#[derive(Args, Debug)]
+pub struct WastArgs {
+    /// The scripts; of a directory, all .wast files in it and below
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// The value of `--tier`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TierChoice {
+    Auto,
+    #[value(name = "0")]
+    Zero,
+    #[value(name = "1")]
+    One,
+    #[value(name = "2")]
+    Two,
+}
+
+/// The value of `--preset`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Preset {
+    Default,
+    Development,
+    Production,
+}
+
+/// A value of `--dir`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dir {
+    pub host: PathBuf,
+    pub guest: String,
+}
+
+impl FromStr for Dir {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Dir, String> {
+        let (host, guest) = text.split_once("::").unwrap_or((text, text));
+        if host.is_empty() || guest.is_empty() {
+            return Err("neither the directory nor the program's name for it may be empty".into());
+        }
+        Ok(Dir {
+            host: host.into(),
+            guest: guest.to_owned(),
+        })
+    }
+}
+
+/// A value of `--preload`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Preload {
+    pub name: String,
+    pub file: PathBuf,
+}
+
+impl FromStr for Preload {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Preload, String> {
+        match text.split_once('=') {
+            Some((name, file)) if !file.is_empty() => Ok(Preload {
+                name: name.to_owned(),
+                file: file.into(),
+            }),
+            _ => Err("say NAME=FILE, for example env=shims.wat".into()),
+        }
+    }
+}
+
+/// The value of `--trace`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trace {
+    /// Where to; standard error if there is no file.
+    pub file: Option<PathBuf>,
+}
+
+impl FromStr for Trace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Trace, String> {
+        match text.split_once('=').unwrap_or((text, "-")) {
+            ("tier", "-") => Ok(Trace { file: None }),
+            ("tier", file) if !file.is_empty() => Ok(Trace {
+                file: Some(file.into()),
+            }),
+            ("tier", _) => Err("the file's name is missing".into()),
+            (other, _) => Err(format!(
+                "there is no trace `{other}`; say tier or tier=FILE"
+            )),
+        }
+    }
+}
+
+/// A value of `-W`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum WasmOption {
+    Help,
+    Timeout(Duration),
+    MemoryBytesMax(usize),
+    StackBytesMax(usize),
+    CanonicalNans(bool),
+}
+
+/// The keys of `-W`, what they look like, and what they do.
+const WASM_OPTIONS: [(&str, &str, &str); 4] = [
+    (
+        "timeout",
+        "DURATION",
+        "stop the program after this long, for example 500ms, 2s or 1m",
+    ),
+    (
+        "max-memory-size",
+        "BYTES",
+        "let no memory grow beyond this, for example 64MiB",
+    ),
+    (
+        "max-wasm-stack",
+        "BYTES",
+        "let the program use this much stack; 1MiB unless given",
+    ),
+    (
+        "nan-canonicalization",
+        "y|n",
+        "make every computed NaN the same bits on every machine",
+    ),
+];
+
+/// What `-W help` prints.
+pub struct WasmHelp;
+
+impl fmt::Display for WasmHelp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (key, value, help) in WASM_OPTIONS {
+            writeln!(f, "  -W {:<30} {help}", format!("{key}={value}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for WasmOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<WasmOption, String> {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (text, None),
+        };
+        let needed = || value.ok_or_else(|| format!("`{key}` needs a value: {}", example(key)));
+        match key {
+            "help" => Ok(WasmOption::Help),
+            "timeout" => Ok(WasmOption::Timeout(format::parse_duration(needed()?)?)),
+            "max-memory-size" => Ok(WasmOption::MemoryBytesMax(format::parse_bytes(needed()?)?)),
+            "max-wasm-stack" => Ok(WasmOption::StackBytesMax(format::parse_bytes(needed()?)?)),
+            "nan-canonicalization" => match value {
+                None | Some("y" | "yes" | "true") => Ok(WasmOption::CanonicalNans(true)),
+                Some("n" | "no" | "false") => Ok(WasmOption::CanonicalNans(false)),
+                Some(other) => Err(format!("`{other}` is neither y nor n")),
+            },
+            _ => {
+                let known = WASM_OPTIONS.map(|(key, ..)| key).join(", ");
+                Err(format!("there is no option `{key}`; there are {known}"))
+            }
+        }
+    }
+}
+
+fn example(key: &str) -> &'static str {
+    match key {
+        "timeout" => "timeout=500ms",
+        _ => "64MiB, for example",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_program_is_the_programs() {
+        let line = [
+            "upshift", "run", "--stats", "a.wasm", "--tier", "1", "-W", "--", "-x",
+        ];
+        let Command::Run(args) = Cli::try_parse_from(line).unwrap().command else {
+            panic!()
+        };
+        assert!(args.stats && args.engine.tier == TierChoice::Auto);
+        assert_eq!(args.program, ["a.wasm", "--tier", "1", "-W", "--", "-x"]);
+    }
+
+    #[test]
+    fn compound_values() {
+        assert_eq!(
+            "a::/b".parse(),
+            Ok(Dir {
+                host: "a".into(),
+                guest: "/b".into()
+            })
+        );
+        assert_eq!(
+            "a".parse(),
+            Ok(Dir {
+                host: "a".into(),
+                guest: "a".into()
+            })
+        );
+        assert!("::b".parse::<Dir>().is_err() && "a::".parse::<Dir>().is_err());
+        assert!("env".parse::<Preload>().is_err() && "env=".parse::<Preload>().is_err());
+        assert_eq!(
+            "tier=x".parse(),
+            Ok(Trace {
+                file: Some("x".into())
+            })
+        );
+        assert!("gc".parse::<Trace>().is_err() && "tier=".parse::<Trace>().is_err());
+        let seconds = WasmOption::Timeout(Duration::from_secs(2));
+        assert_eq!("timeout=2s".parse(), Ok(seconds));
+        assert_eq!(
+            "nan-canonicalization".parse(),
+            Ok(WasmOption::CanonicalNans(true))
+        );
+        let error = "fuel=1".parse::<WasmOption>().unwrap_err();
+        assert!(error.contains("max-wasm-stack"), "{error}");
+    }
+}

@@ -1,0 +1,23 @@
+//! From flags to an engine's configuration.
+
+use crate::args::{EngineArgs, Preset, TierChoice};
+use upshift::{Config, Tier};
+
+/// The configuration that the flags ask for.
+pub fn config(args: &EngineArgs) -> Config {
+    let mut config = match args.preset {
+        Preset::Default => Config::default(),
+        Preset::Development => Config::development(),
+        Preset::Production => Config::production(),
+    };
+    config = match args.tier {
+        TierChoice::Auto => config,
+        TierChoice::Zero => config.only_tier(Tier::Baseline),
+        TierChoice::One => config.only_tier(Tier::Optimizing),
+        TierChoice::Two => config.only_tier(Tier::Top),
+    };
+    if let Some(workers) = args.workers {
+        config = config.workers(workers.into());
+    }
+    config.synchronous(args.sync)
+}

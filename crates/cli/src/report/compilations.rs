@@ -1,0 +1,122 @@
+//! `--print-compilation`: a line for each compilation, in the columns that HotSpot's `-XX:+PrintCompilation` has.
+
+use crate::report;
+use crate::report::format::milliseconds;
+use std::sync::Once;
+use upshift::{Event, EventKind, Subscriber};
+
+const HEADER: &str = concat!(
+    "   time/ms     id     tier    wasm/B   code/B   took/ms",
+    "  function  (% OSR, b the program waited)\n"
+);
+
+/// Prints compilations as they are reported.
+pub struct PrintCompilations {
+    header: Once,
+}
+
+impl PrintCompilations {
+    pub fn new() -> PrintCompilations {
+        PrintCompilations {
+            header: Once::new(),
+        }
+    }
+}
+
+impl Subscriber for PrintCompilations {
+    fn event(&self, event: &Event) {
+        if let Some(line) = line(event) {
+            self.header.call_once(|| report::stderr(HEADER));
+            report::stderr(&line);
+        }
+    }
+}
+
+fn line(event: &Event) -> Option<String> {
+    let time = milliseconds(event.time);
+    let name = &event.name;
+    match &event.kind {
+        EventKind::Compiled(c) => {
+            // There are no OSR compilations yet; their mark has its column.
+            let marks = if c.on_program_thread { " b" } else { "  " };
+            Some(format!(
+                "{time:>10.3} {:>6}  {marks} {:>4} {:>9} {:>8} {:>9.3}  {name}\n",
+                c.id,
+                c.tier.index(),
+                c.source_bytes,
+                c.code_bytes,
+                milliseconds(c.duration),
+            ))
+        }
+        EventKind::Failed {
+            tier,
+            declined,
+            reason,
+        } => {
+            let what = if *declined { "declined" } else { "failed" };
+            let tier = tier.index();
+            Some(format!(
+                "{time:>10.3} {:>6}     {tier:>4} {:>9} {:>8} {:>9}  {name}   {what}: {reason}\n",
+                "-", "-", "-", "-"
+            ))
+        }
+        EventKind::Discarded { tier } => Some(format!(
+            "{time:>10.3} {:>6}     {:>4} {:>9} {:>8} {:>9}  {name}   came too late\n",
+            "-",
+            tier.index(),
+            "-",
+            "-",
+            "-"
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use upshift::{Compilation, FuncId, Tier};
+
+    fn event(kind: EventKind) -> Event {
+        let time = Duration::from_micros(12_345);
+        Event {
+            time,
+            function: FuncId(7),
+            name: "f".to_owned(),
+            kind,
+        }
+    }
+
+    #[test]
+    fn columns_stay_in_place() {
+        let compiled = Compilation {
+            id: 3,
+            tier: Tier::Optimizing,
+            compiler: "c".to_owned(),
+            source_bytes: 55,
+            code_bytes: 120,
+            duration: Duration::from_micros(1500),
+            queued: Duration::ZERO,
+            on_program_thread: true,
+        };
+        let ok = line(&event(EventKind::Compiled(compiled))).unwrap();
+        assert_eq!(
+            ok,
+            "    12.345      3   b    1        55      120     1.500  f\n"
+        );
+        let failed = EventKind::Failed {
+            tier: Tier::Top,
+            declined: true,
+            reason: "no".to_owned(),
+        };
+        let failed = line(&event(failed)).unwrap();
+        assert_eq!(failed.find(" f "), ok.find(" f\n"));
+        assert!(failed.ends_with("declined: no\n"), "{failed}");
+        let promoted = EventKind::Published {
+            tier: Tier::Top,
+            code_bytes: 1,
+        };
+        assert_eq!(line(&event(promoted)), None);
+    }
+}

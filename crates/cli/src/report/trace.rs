@@ -1,0 +1,196 @@
+//! `--trace tier`: every event as a line of JSON.
+
+use crate::report;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use upshift::{Event, EventKind, Subscriber};
+
+/// Writes events to a file or standard error.
+pub struct TraceEvents {
+    file: Option<File>,
+}
+
+impl TraceEvents {
+    /// A trace in `file`, which is made or emptied, or on standard error.
+    pub fn new(file: Option<&Path>) -> Result<TraceEvents> {
+        let create = |path: &Path| {
+            File::create(path)
+                .with_context(|| format!("cannot write the trace to {}", path.display()))
+        };
+        Ok(TraceEvents {
+            file: file.map(create).transpose()?,
+        })
+    }
+}
+
+impl Subscriber for TraceEvents {
+    fn event(&self, event: &Event) {
+        let line = line(event);
+        match &self.file {
+            // A line is one write, so that lines of different threads do not mix and none is lost at the end.
+            Some(file) => {
+                let mut file: &File = file;
+                let _ = file.write_all(line.as_bytes());
+            }
+            None => report::stderr(&line),
+        }
+    }
+}
+
+/// One line of the trace. Times are in microseconds, `time_us` counted from the start of the engine.
+#[derive(Serialize)]
+struct Line<'a> {
+    time_us: f64,
+    event: &'static str,
+    function: u32,
+    name: &'a str,
+    #[serde(flatten)]
+    details: Details<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Details<'a> {
+    Promoted {
+        from: usize,
+        tier: usize,
+        calls: u64,
+        loop_iterations: u64,
+    },
+    Compiled {
+        id: u64,
+        tier: usize,
+        compiler: &'a str,
+        source_bytes: u32,
+        code_bytes: usize,
+        duration_us: f64,
+        queued_us: f64,
+        on_program_thread: bool,
+    },
+    Code {
+        tier: usize,
+        code_bytes: usize,
+    },
+    Failed {
+        tier: usize,
+        declined: bool,
+        reason: &'a str,
+    },
+    Discarded {
+        tier: usize,
+    },
+    Other {
+        details: String,
+    },
+}
+
+fn line(event: &Event) -> String {
+    let (what, details) = details(&event.kind);
+    let line = Line {
+        time_us: event.time.as_nanos() as f64 / 1e3,
+        event: what,
+        function: event.function.0,
+        name: &event.name,
+        details,
+    };
+    // Plain data: this cannot fail.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
+}
+
+fn details(kind: &EventKind) -> (&'static str, Details<'_>) {
+    match kind {
+        EventKind::Promoted {
+            from,
+            to,
+            calls,
+            loops,
+        } => (
+            "promoted",
+            Details::Promoted {
+                from: from.index(),
+                tier: to.index(),
+                calls: *calls,
+                loop_iterations: *loops,
+            },
+        ),
+        EventKind::Compiled(c) => (
+            "compiled",
+            Details::Compiled {
+                id: c.id,
+                tier: c.tier.index(),
+                compiler: &c.compiler,
+                source_bytes: c.source_bytes,
+                code_bytes: c.code_bytes,
+                duration_us: c.duration.as_nanos() as f64 / 1e3,
+                queued_us: c.queued.as_nanos() as f64 / 1e3,
+                on_program_thread: c.on_program_thread,
+            },
+        ),
+        EventKind::Published { tier, code_bytes } => (
+            "published",
+            Details::Code {
+                tier: tier.index(),
+                code_bytes: *code_bytes,
+            },
+        ),
+        EventKind::Freed { tier, code_bytes } => (
+            "freed",
+            Details::Code {
+                tier: tier.index(),
+                code_bytes: *code_bytes,
+            },
+        ),
+        EventKind::Failed {
+            tier,
+            declined,
+            reason,
+        } => (
+            "failed",
+            Details::Failed {
+                tier: tier.index(),
+                declined: *declined,
+                reason,
+            },
+        ),
+        EventKind::Discarded { tier } => ("discarded", Details::Discarded { tier: tier.index() }),
+        other => (
+            "other",
+            Details::Other {
+                details: format!("{other:?}"),
+            },
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use upshift::{FuncId, Tier};
+
+    #[test]
+    fn a_line_is_an_object() {
+        let event = Event {
+            time: Duration::from_nanos(1_500),
+            function: FuncId(7),
+            name: "a \"name\"\n".to_owned(),
+            kind: EventKind::Promoted {
+                from: Tier::Baseline,
+                to: Tier::Optimizing,
+                calls: 100,
+                loops: 3,
+            },
+        };
+        let line = line(&event);
+        assert_eq!(line.matches('\n').count(), 1);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let expected = serde_json::json!({
+            "time_us": 1.5, "event": "promoted", "function": 7, "name": "a \"name\"\n",
+            "from": 0, "tier": 1, "calls": 100, "loop_iterations": 3,
+        });
+        assert_eq!(value, expected);
+    }
+}

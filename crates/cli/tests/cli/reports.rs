@@ -1,0 +1,211 @@
+//! `--stats`, `--print-compilation` and `--trace`.
+
+use super::{Place, example};
+use serde_json::Value;
+
+fn events(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn statistics_say_what_each_tier_did() {
+    let place = Place::new(&[]);
+    let mandelbrot = example("mandelbrot.wat");
+    let outcome = place
+        .upshift(&["run", "--stats", "--sync", &mandelbrot])
+        .code(0);
+    assert_eq!(
+        outcome.stdout.lines().count(),
+        40,
+        "statistics do not mix with the program's output"
+    );
+    let outcome = outcome.says(&[
+        "phase",
+        "read",
+        "parse text",
+        "decode",
+        "validate",
+        "instantiate",
+        "WASI",
+    ]);
+    let outcome = outcome.says(&[
+        "40 calls",
+        "6 defined, 6 called, 5 hot (100 calls or more)",
+        "cranelift-speed",
+    ]);
+    let row = |start: &str| {
+        let line = outcome
+            .stderr
+            .lines()
+            .find(|line| line.trim_start().starts_with(start));
+        line.unwrap_or_else(|| panic!("no {start} in {outcome:#?}"))
+            .to_owned()
+    };
+    let fields = |line: &str| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    // Tier 0 compiled all six; five moved on.
+    assert_eq!(fields(&row("0 "))[..4], ["0", "1", "6", "0"]);
+    assert_eq!(fields(&row("1 "))[..4], ["1", "5", "5", "0"]);
+    assert!(row("2 ").ends_with("off"));
+    assert!(outcome.stderr.contains("iterate"), "{outcome:#?}");
+
+    let only = place
+        .upshift(&["run", "--stats", "--tier", "1", &mandelbrot])
+        .code(0);
+    only.says(&["6 defined, 6 called\n"]);
+}
+
+#[test]
+fn statistics_come_after_a_trap_and_an_exit_too() {
+    let place = Place::new(&[(
+        "trap.wat",
+        "(module (func (export \"_start\") unreachable))",
+    )]);
+    place
+        .upshift(&["run", "--stats", "trap.wat"])
+        .code(134)
+        .says(&["unreachable", "1 defined, 1 called"]);
+}
+
+#[test]
+fn compilations_are_printed_in_columns() {
+    let place = Place::new(&[]);
+    let mandelbrot = example("mandelbrot.wat");
+    let outcome = place
+        .upshift(&["run", "--print-compilation", "--sync", &mandelbrot])
+        .code(0);
+    let mut lines = outcome.stderr.lines();
+    let header = lines.next().unwrap();
+    let place_of = |column: &str| header.find(column).unwrap() + column.len();
+    let rows: Vec<&str> = lines.collect();
+    assert_eq!(rows.len(), 11, "{outcome:#?}");
+    for (number, row) in (1..).zip(&rows) {
+        let number: u64 = number;
+        assert_eq!(
+            row[..place_of("id")].split_whitespace().nth(1),
+            Some(number.to_string().as_str())
+        );
+        // Numbers end where their column's name does.
+        for column in ["id", "tier", "wasm/B", "code/B", "took/ms"] {
+            assert!(
+                row.as_bytes()[place_of(column) - 1].is_ascii_digit(),
+                "{column} in {row}"
+            );
+            assert_eq!(row.as_bytes()[place_of(column)], b' ', "{column} in {row}");
+        }
+        assert!(row.contains(" b "), "with --sync the program waits: {row}");
+    }
+    let iterate: Vec<&&str> = rows
+        .iter()
+        .filter(|row| row.ends_with("  iterate"))
+        .collect();
+    let tier = |row: &str| row.as_bytes()[place_of("tier") - 1];
+    assert_eq!(
+        iterate.iter().map(|row| tier(row)).collect::<Vec<_>>(),
+        b"01"
+    );
+}
+
+#[test]
+fn a_trace_is_a_line_of_json_an_event() {
+    let place = Place::new(&[]);
+    let mandelbrot = example("mandelbrot.wat");
+    place
+        .upshift(&["run", "--sync", "--trace", "tier=events.jsonl", &mandelbrot])
+        .code(0)
+        .says(&[]);
+    let file = events(&place.read("events.jsonl"));
+    let stderr = events(
+        &place
+            .upshift(&["run", "--sync", "--trace", "tier", &mandelbrot])
+            .code(0)
+            .stderr,
+    );
+    // Apart from times, two synchronous runs do the same.
+    let essence = |events: &[Value]| {
+        let one = |event: &Value| format!("{} {} {}", event["event"], event["name"], event["tier"]);
+        events.iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(essence(&file), essence(&stderr));
+    let count = |what: &str| file.iter().filter(|event| event["event"] == what).count();
+    assert_eq!((count("compiled"), count("published")), (11, 11));
+    assert_eq!(
+        (count("promoted"), count("freed"), count("failed")),
+        (5, 11, 0)
+    );
+    let times: Vec<f64> = file
+        .iter()
+        .map(|event| event["time_us"].as_f64().unwrap())
+        .collect();
+    assert!(times.is_sorted());
+    let promoted = file
+        .iter()
+        .find(|event| event["event"] == "promoted")
+        .unwrap();
+    assert_eq!(
+        (promoted["from"].as_u64(), promoted["tier"].as_u64()),
+        (Some(0), Some(1))
+    );
+    let compiled = file
+        .iter()
+        .find(|event| event["event"] == "compiled")
+        .unwrap();
+    for key in ["id", "source_bytes", "code_bytes"] {
+        assert!(compiled[key].as_u64().unwrap() > 0, "{compiled}");
+    }
+}
+
+#[test]
+fn background_compilation_is_told_too() {
+    let place = Place::new(&[]);
+    // The loop inside keeps calling, so that the hot function is promoted long before the end.
+    let args = [
+        "run",
+        "--workers",
+        "2",
+        "--preset",
+        "development",
+        "--trace",
+        "tier=t",
+        "--invoke",
+        "fib",
+    ];
+    place
+        .upshift(&[&args[..], &[&example("fib.wat"), "30"]].concat())
+        .code(0)
+        .stdout("832040\n");
+    let events = events(&place.read("t"));
+    let compiled: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["event"] == "compiled")
+        .collect();
+    let on_program_thread: Vec<bool> = compiled
+        .iter()
+        .map(|event| event["on_program_thread"].as_bool().unwrap())
+        .collect();
+    assert_eq!(on_program_thread, [true, false], "{events:#?}");
+    assert!(compiled[1]["queued_us"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn all_reports_together() {
+    let place = Place::new(&[]);
+    let flags = [
+        "run",
+        "--stats",
+        "--print-compilation",
+        "--trace",
+        "tier=t",
+        "--sync",
+    ];
+    let outcome = place
+        .upshift(&[&flags[..], &[&example("mandelbrot.wat")]].concat())
+        .code(0);
+    outcome.says(&["time/ms", "iterate", "statistics of"]);
+    assert!(!events(&place.read("t")).is_empty());
+}

@@ -1,0 +1,52 @@
+//! The ways in which every script is run.
+
+use std::fmt;
+use upshift::{Config, Engine, Error, Tier};
+
+/// Which tiers run the code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Setup {
+    /// Everything in tier 0.
+    Tier0,
+    /// Everything in tier 1, from the first call on.
+    Tier1,
+    /// Tier 0 first, and each function in the background to tier 1 after its first call.
+    Mixed,
+}
+
+impl Setup {
+    /// All of them.
+    pub const ALL: [Setup; 3] = [Setup::Tier0, Setup::Tier1, Setup::Mixed];
+
+    /// Whether code is compiled for that tier at all.
+    pub fn uses(self, tier: Tier) -> bool {
+        match self {
+            Setup::Tier0 => tier == Tier::Baseline,
+            Setup::Tier1 => tier == Tier::Optimizing,
+            Setup::Mixed => tier != Tier::Top,
+        }
+    }
+
+    /// An engine that runs code so.
+    ///
+    /// # Errors
+    /// If the engine cannot be started.
+    pub fn engine(self) -> Result<Engine, Error> {
+        let config = Config::default().verify(true);
+        Engine::new(match self {
+            Setup::Tier0 => config.only_tier(Tier::Baseline),
+            Setup::Tier1 => config.only_tier(Tier::Optimizing),
+            Setup::Mixed => config.thresholds(1, u32::MAX),
+        })
+    }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Setup::Tier0 => "tier-0",
+            Setup::Tier1 => "tier-1",
+            Setup::Mixed => "mixed",
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! The project's developer commands: `cargo xtask COMMAND`.
+//!
+//! Each command is a module with a `run` function and an entry in [`Command`]. The commands themselves stay quick to
+//! build, because everybody builds them first: whatever needs the project's own crates is started through cargo.
+
+#![forbid(unsafe_code)]
+
+mod corpus;
+mod shell;
+mod spec;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Developer commands of the Upshift project
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One variant a command.
+#[derive(Subcommand)]
+enum Command {
+    /// Check the sources against the project's rules: layers, module cycles, sizes, unsafe code, pages
+    Tidy(tidy::Options),
+    /// Fetch or build real programs into corpus/, and run them in each tier
+    Corpus(corpus::Options),
+    /// Run the WebAssembly specification's test suite
+    Spec(spec::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Tidy(options) => tidy::run(&options, &command_names()),
+        Command::Corpus(options) => corpus::run(&options),
+        Command::Spec(options) => spec::run(&options),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The commands that a page may tell its readers to run.
+fn command_names() -> Vec<String> {
+    Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect()
+}
