@@ -50,6 +50,11 @@ pub struct Baseline {
     pub canonical_nans: bool,
 }
 
+impl Baseline {
+    /// What events and reports call it.
+    pub const NAME: &'static str = "copy-and-patch";
+}
+
 /// What a runtime is made with.
 #[derive(Clone)]
 pub struct RuntimeConfig {

@@ -1,5 +1,6 @@
 //! The way of one function from its source to published code, in one readable line.
 
+use crate::config::Baseline;
 use crate::profile;
 use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
@@ -68,9 +69,6 @@ impl From<CompileError> for Failure {
     }
 }
 
-/// What events call the way from a source to code without CLIF.
-const BASELINE: &str = "copy-and-patch";
-
 /// source → body → counters planted → compiled → placed and linked; in tier 0, where the source can, source → code →
 /// placed and linked.
 fn compile(
@@ -81,7 +79,7 @@ fn compile(
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
     let (code, compiler) = match baseline(group, state, tier)? {
-        Some(code) => (code, BASELINE.to_owned()),
+        Some(code) => (code, Baseline::NAME.to_owned()),
         None => run_compilers(group, &request(group, state, tier)?)?,
     };
     let label = BlockLabel {

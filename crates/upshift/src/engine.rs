@@ -7,7 +7,7 @@ use std::sync::Arc;
 use upshift_base::{FuncId, Tier};
 use upshift_codemem::Usage;
 use upshift_runtime::{
-    FunctionGroup, FunctionSource, GuestMemoryRange, HostStub, HotFunction, ProfileStatistics,
+    Baseline, FunctionGroup, FunctionSource, GuestMemoryRange, HostStub, HotFunction, ProfileStatistics,
     Runtime, RuntimeError, Thresholds, Trampoline, register_guest_memory,
 };
 
@@ -94,9 +94,12 @@ impl Engine {
         let config = self.runtime.config();
         let describe = |tier: Tier| TierDescription {
             tier,
-            compilers: config.compilers[tier.index()]
+            compilers: config
+                .baseline
                 .iter()
-                .map(|c| c.name().to_owned())
+                .filter(|_| tier == Tier::Baseline)
+                .map(|_| Baseline::NAME.to_owned())
+                .chain(config.compilers[tier.index()].iter().map(|c| c.name().to_owned()))
                 .collect(),
             threshold: config.thresholds.of(tier),
         };
