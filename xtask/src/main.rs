@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod corpus;
 mod shell;
 mod spec;
@@ -31,6 +32,8 @@ enum Command {
     Corpus(corpus::Options),
     /// Run the WebAssembly specification's test suite
     Spec(spec::Options),
+    /// Measure Upshift and other engines on the corpus, and write the page about it
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Tidy(options) => tidy::run(&options, &command_names()),
         Command::Corpus(options) => corpus::run(&options),
         Command::Spec(options) => spec::run(&options),
+        Command::Bench(options) => bench::run(&options),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

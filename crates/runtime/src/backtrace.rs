@@ -1,6 +1,7 @@
 //! Guest frames as people see them, and the walk along frame pointers that finds them.
 
 use std::fmt;
+use std::mem::MaybeUninit;
 use upshift_base::{FuncId, Tier};
 use upshift_codemem::CodeMemory;
 
@@ -46,9 +47,9 @@ impl fmt::Display for Backtrace {
 }
 
 /// Program counters of guest frames, in a buffer of fixed size: filled in by signal handlers too.
-#[derive(Debug)]
+/// Not cleared when it is made, because every call into guest code makes one.
 pub(crate) struct Counters {
-    pcs: [usize; FRAMES_MAX],
+    pcs: [MaybeUninit<usize>; FRAMES_MAX],
     len: usize,
     truncated: bool,
 }
@@ -56,7 +57,7 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) const fn new() -> Counters {
         Counters {
-            pcs: [0; FRAMES_MAX],
+            pcs: [MaybeUninit::uninit(); FRAMES_MAX],
             len: 0,
             truncated: false,
         }
@@ -70,15 +71,17 @@ impl Counters {
     pub(crate) fn push(&mut self, pc: usize) {
         match self.pcs.get_mut(self.len) {
             Some(place) => {
-                *place = pc;
+                place.write(pc);
                 self.len += 1;
             }
             None => self.truncated = true,
         }
     }
 
-    pub(crate) fn pcs(&self) -> &[usize] {
-        &self.pcs[..self.len]
+    pub(crate) fn pcs(&self) -> impl Iterator<Item = usize> {
+        let written = self.pcs.iter().take(self.len);
+        // SAFETY: the first `len` have been written.
+        written.map(|pc| unsafe { pc.assume_init() })
     }
 
     pub(crate) fn truncated(&self) -> bool {

@@ -1,20 +1,24 @@
 //! The address ranges that belong to guests: a fault in one of them is the guest's, not the host's.
 //!
-//! The list is read by the signal handler, so it takes no lock and is never freed: cells are reused instead.
+//! The list is read by the signal handler, so reading takes no lock, and cells are never freed: they are reused. Only
+//! registering and forgetting take a lock, around the list of cells that are free.
 
 use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A cell of the list. `end` is zero while the cell is free.
 struct Cell {
     start: AtomicUsize,
     end: AtomicUsize,
-    taken: AtomicUsize,
     next: *const Cell,
 }
 
 static HEAD: AtomicPtr<Cell> = AtomicPtr::new(ptr::null_mut());
+
+/// The cells that hold no range.
+static FREE: Mutex<Vec<&'static Cell>> = Mutex::new(Vec::new());
 
 /// A registered range of guest addresses; forgotten when dropped.
 #[derive(Debug)]
@@ -49,20 +53,18 @@ fn cells() -> impl Iterator<Item = &'static Cell> {
 
 /// Registers a range: a fault of guest code at an address in it is a trap.
 pub fn register(range: Range<usize>) -> GuestMemoryRange {
-    let cell = cells()
-        .find(|cell| cell.taken.swap(1, Ordering::AcqRel) == 0)
-        .unwrap_or_else(add_cell);
+    let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let cell = free.unwrap_or_else(add_cell);
     cell.start.store(range.start, Ordering::Relaxed);
     cell.end.store(range.end, Ordering::Release);
     GuestMemoryRange { cell }
 }
 
-/// Leaks a cell that is taken already.
+/// Leaks a cell that holds no range yet.
 fn add_cell() -> &'static Cell {
     let cell = Box::leak(Box::new(Cell {
         start: AtomicUsize::new(0),
         end: AtomicUsize::new(0),
-        taken: AtomicUsize::new(1),
         next: ptr::null(),
     }));
     let mut head = HEAD.load(Ordering::Acquire);
@@ -78,7 +80,8 @@ fn add_cell() -> &'static Cell {
 impl Drop for GuestMemoryRange {
     fn drop(&mut self) {
         self.cell.end.store(0, Ordering::Release);
-        self.cell.taken.store(0, Ordering::Release);
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(self.cell);
     }
 }
 

@@ -83,6 +83,14 @@ unsafe impl Send for EntrySlot {}
 unsafe impl Sync for EntrySlot {}
 
 impl EntrySlot {
+    /// The slot at an address that [`EntrySlot::as_ptr`] gave.
+    ///
+    /// # Safety
+    /// `address` must be that of a function's entry slot.
+    pub unsafe fn from_ptr(address: *const AtomicPtr<u8>) -> EntrySlot {
+        EntrySlot(address)
+    }
+
     /// The address.
     pub fn as_ptr(self) -> *const AtomicPtr<u8> {
         self.0
@@ -482,11 +490,7 @@ impl Trampoline {
     }
 
     fn backtrace(&self, counters: &Counters) -> Backtrace {
-        let frames = counters
-            .pcs()
-            .iter()
-            .filter_map(|pc| self.frame(*pc))
-            .collect();
+        let frames = counters.pcs().filter_map(|pc| self.frame(pc)).collect();
         Backtrace {
             frames,
             truncated: counters.truncated(),

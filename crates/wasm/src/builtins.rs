@@ -3,9 +3,15 @@
 //! They get the VM context of the instance whose code calls, and indices that validation has checked. They return a
 //! status and never unwind; trapping is up to the code that called.
 
-use crate::objects::{InstanceData, MemoryData, OutOfBounds, TableData};
-use crate::vmctx::{STATUS_DONE, STATUS_OUT_OF_BOUNDS, VMBuiltins, VMContext};
-use std::ptr::NonNull;
+use crate::objects::{InstanceData, MemoryData, OutOfBounds, TableData, in_bounds};
+use crate::vmctx::{STATUS_DONE, STATUS_INTERRUPTED, STATUS_OUT_OF_BOUNDS, VMBuiltins, VMContext};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::Ordering;
+
+/// Bytes of a memory that are worked on between two looks at the interrupt flag: far less than a millisecond's work.
+const PIECE_BYTES: u64 = 1 << 20;
+/// Elements of a table, likewise.
+const PIECE_ELEMENTS: u64 = PIECE_BYTES / 8;
 
 /// The helper functions, for all instances.
 pub(crate) static BUILTINS: VMBuiltins = VMBuiltins {
@@ -42,6 +48,56 @@ fn status(result: Result<(), OutOfBounds>) -> u32 {
     }
 }
 
+/// An operation on a range of items, which interruptible code does in pieces.
+struct Pieces {
+    /// Items in the whole range.
+    len: u64,
+    /// Items in a piece.
+    piece: u64,
+    /// Whether the last piece comes first, because a range is copied to higher places of itself.
+    backwards: bool,
+    /// Whether the whole range is in bounds: if it is not, no piece is worked on.
+    bounds: Result<(), OutOfBounds>,
+}
+
+impl Pieces {
+    /// Calls `work` with the start and length of each piece, and says how it went.
+    fn run(
+        &self,
+        instance: &InstanceData,
+        mut work: impl FnMut(u64, u64) -> Result<(), OutOfBounds>,
+    ) -> u32 {
+        if self.bounds.is_err() {
+            return STATUS_OUT_OF_BOUNDS;
+        }
+        if self.len <= self.piece || !instance.module.info().options.interruptible {
+            return status(work(0, self.len));
+        }
+        let count = self.len.div_ceil(self.piece);
+        for number in 0..count {
+            if is_interrupted(instance) {
+                return STATUS_INTERRUPTED;
+            }
+            let number = match self.backwards {
+                true => count - 1 - number,
+                false => number,
+            };
+            let start = number * self.piece;
+            if work(start, self.piece.min(self.len - start)).is_err() {
+                return STATUS_OUT_OF_BOUNDS;
+            }
+        }
+        STATUS_DONE
+    }
+}
+
+fn is_interrupted(instance: &InstanceData) -> bool {
+    // SAFETY: instantiation sets the field to what the store shares with its instances, and the store lives while its
+    // code runs. The flag is atomic.
+    let limits = unsafe { &*(*instance.context.context().as_ptr()).limits };
+    limits.interrupt.load(Ordering::Relaxed) != 0
+}
+
 fn size_or_failure(before: Option<u64>) -> i64 {
     before.map_or(-1, |before| before as i64)
 }
@@ -69,9 +125,21 @@ unsafe extern "C" fn memory_fill(
     len: u64,
 ) -> u32 {
     // SAFETY: see above.
-    let memory = object(unsafe { &instance(vmctx).memories }, memory);
+    let instance = unsafe { &*instance(vmctx) };
+    let Ok(memory) = object(&instance.memories, memory) else {
+        return STATUS_OUT_OF_BOUNDS;
+    };
     // SAFETY: see above.
-    status(memory.and_then(|memory| unsafe { memory.as_ref() }.fill(start, value as u8, len)))
+    let memory = unsafe { memory.as_ref() };
+    let pieces = Pieces {
+        len,
+        piece: PIECE_BYTES,
+        backwards: false,
+        bounds: in_bounds(start, len, memory.len()).map(drop),
+    };
+    pieces.run(instance, |at, len| {
+        memory.fill(start + at, value as u8, len)
+    })
 }
 
 unsafe extern "C" fn memory_copy(
@@ -83,12 +151,25 @@ unsafe extern "C" fn memory_copy(
     len: u64,
 ) -> u32 {
     // SAFETY: see above.
-    let memories = unsafe { &instance(vmctx).memories };
-    let both = object(memories, to_memory).and_then(|to| Ok((to, object(memories, from_memory)?)));
+    let instance = unsafe { &*instance(vmctx) };
+    let memories = &instance.memories;
+    let (Ok(target), Ok(source)) = (object(memories, to_memory), object(memories, from_memory))
+    else {
+        return STATUS_OUT_OF_BOUNDS;
+    };
     // SAFETY: see above.
-    status(both.and_then(|(target, source)| unsafe {
-        target.as_ref().copy(to, source.as_ref(), from, len)
-    }))
+    let (target, source) = unsafe { (target.as_ref(), source.as_ref()) };
+    let pieces = Pieces {
+        len,
+        piece: PIECE_BYTES,
+        backwards: ptr::eq(target, source) && to > from,
+        bounds: in_bounds(to, len, target.len())
+            .and_then(|_| in_bounds(from, len, source.len()))
+            .map(drop),
+    };
+    pieces.run(instance, |at, len| {
+        target.copy(to + at, source, from + at, len)
+    })
 }
 
 unsafe extern "C" fn memory_init(
@@ -100,14 +181,25 @@ unsafe extern "C" fn memory_init(
     len: u32,
 ) -> u32 {
     // SAFETY: see above.
-    let instance = unsafe { instance(vmctx) };
+    let instance = unsafe { &*instance(vmctx) };
     let bytes = instance.data_segment(segment);
-    let memory = object(&instance.memories, memory);
+    let Ok(memory) = object(&instance.memories, memory) else {
+        return STATUS_OUT_OF_BOUNDS;
+    };
     // SAFETY: see above.
-    status(
-        memory
-            .and_then(|memory| unsafe { memory.as_ref() }.init(to, bytes, from.into(), len.into())),
-    )
+    let memory = unsafe { memory.as_ref() };
+    let (from, len) = (u64::from(from), u64::from(len));
+    let pieces = Pieces {
+        len,
+        piece: PIECE_BYTES,
+        backwards: false,
+        bounds: in_bounds(to, len, memory.len())
+            .and_then(|_| in_bounds(from, len, bytes.len()))
+            .map(drop),
+    };
+    pieces.run(instance, |at, len| {
+        memory.init(to + at, bytes, from + at, len)
+    })
 }
 
 unsafe extern "C" fn data_drop(vmctx: *mut VMContext, segment: u32) {
@@ -134,9 +226,19 @@ unsafe extern "C" fn table_fill(
     len: u64,
 ) -> u32 {
     // SAFETY: see above.
-    let table = object(unsafe { &instance(vmctx).tables }, table);
+    let instance = unsafe { &*instance(vmctx) };
+    let Ok(table) = object(&instance.tables, table) else {
+        return STATUS_OUT_OF_BOUNDS;
+    };
     // SAFETY: see above.
-    status(table.and_then(|table| unsafe { table.as_ref() }.fill(start, value, len)))
+    let table = unsafe { table.as_ref() };
+    let pieces = Pieces {
+        len,
+        piece: PIECE_ELEMENTS,
+        backwards: false,
+        bounds: in_bounds(start, len, table.len()).map(drop),
+    };
+    pieces.run(instance, |at, len| table.fill(start + at, value, len))
 }
 
 unsafe extern "C" fn table_copy(
@@ -148,12 +250,24 @@ unsafe extern "C" fn table_copy(
     len: u64,
 ) -> u32 {
     // SAFETY: see above.
-    let tables = unsafe { &instance(vmctx).tables };
-    let both = object(tables, to_table).and_then(|to| Ok((to, object(tables, from_table)?)));
+    let instance = unsafe { &*instance(vmctx) };
+    let tables = &instance.tables;
+    let (Ok(target), Ok(source)) = (object(tables, to_table), object(tables, from_table)) else {
+        return STATUS_OUT_OF_BOUNDS;
+    };
     // SAFETY: see above.
-    status(both.and_then(|(target, source)| unsafe {
-        target.as_ref().copy(to, source.as_ref(), from, len)
-    }))
+    let (target, source) = unsafe { (target.as_ref(), source.as_ref()) };
+    let pieces = Pieces {
+        len,
+        piece: PIECE_ELEMENTS,
+        backwards: ptr::eq(target, source) && to > from,
+        bounds: in_bounds(to, len, target.len())
+            .and_then(|_| in_bounds(from, len, source.len()))
+            .map(drop),
+    };
+    pieces.run(instance, |at, len| {
+        target.copy(to + at, source, from + at, len)
+    })
 }
 
 unsafe extern "C" fn table_init(
@@ -165,17 +279,28 @@ unsafe extern "C" fn table_init(
     len: u32,
 ) -> u32 {
     // SAFETY: see above.
-    let instance = unsafe { instance(vmctx) };
-    let elements = instance
-        .elements
+    let instance = unsafe { &*instance(vmctx) };
+    let elements = &instance.elements;
+    let elements = elements
         .get(segment as usize)
         .map_or(&[][..], Vec::as_slice);
-    let table = object(&instance.tables, table);
-    let init = |table: NonNull<TableData>| {
-        // SAFETY: see above.
-        unsafe { table.as_ref() }.init(to, elements, from.into(), len.into())
+    let Ok(table) = object(&instance.tables, table) else {
+        return STATUS_OUT_OF_BOUNDS;
     };
-    status(table.and_then(init))
+    // SAFETY: see above.
+    let table = unsafe { table.as_ref() };
+    let (from, len) = (u64::from(from), u64::from(len));
+    let pieces = Pieces {
+        len,
+        piece: PIECE_ELEMENTS,
+        backwards: false,
+        bounds: in_bounds(to, len, table.len())
+            .and_then(|_| in_bounds(from, len, elements.len()))
+            .map(drop),
+    };
+    pieces.run(instance, |at, len| {
+        table.init(to + at, elements, from + at, len)
+    })
 }
 
 unsafe extern "C" fn elem_drop(vmctx: *mut VMContext, segment: u32) {

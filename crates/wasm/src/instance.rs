@@ -15,13 +15,13 @@ use crate::info::{ConstExpr, ElementItem, ElementItems, ModuleInfo, SegmentMode}
 use crate::matching::{self, Given};
 use crate::module::Module;
 use crate::objects::{ContextBlock, GlobalData, HostFunc, InstanceData, MemoryData, TableData};
-use crate::store::{AsContext, AsContextMut, StoreContextMut, StoreOpaque, call_raw, entry_slot};
+use crate::store::{AsContext, AsContextMut, StoreContextMut, StoreOpaque, call_raw};
 use crate::val::Extern;
 use crate::vmctx::{GlobalPlace, MAGIC, VMContext, VMFuncRef, VMGlobal, VMMemoryEntry, VMTable};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use upshift::Engine;
-use upshift::embed::{RawValue, TrapKind};
+use upshift::embed::{EntrySlot, RawValue, TrapKind};
 
 impl Instance {
     /// Instantiates a module with `imports`, one for each of [`Module::imports`], in order, and runs its start function.
@@ -468,7 +468,7 @@ fn call_start<T>(
             // SAFETY: filled in when the imports were; the store owns what it points to.
             let VMFuncRef { slot, vmctx, .. } = unsafe { funcref.read() };
             // SAFETY: as above.
-            (unsafe { entry_slot(slot) }, vmctx)
+            (unsafe { EntrySlot::from_ptr(slot) }, vmctx)
         }
     };
     // SAFETY: the function and its context belong to the store; a start function has neither parameters nor results.

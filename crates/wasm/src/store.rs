@@ -18,7 +18,6 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicPtr;
 use upshift::Engine;
 use upshift::embed::{Backtrace, EntrySlot, RawValue, Trampoline, Unwind};
 
@@ -597,16 +596,6 @@ pub(crate) unsafe fn call_raw(
     }
 }
 
-/// The entry slot at an address that a function reference holds.
-///
-/// # Safety
-/// The address must come from an [`EntrySlot`].
-pub(crate) unsafe fn entry_slot(address: *const AtomicPtr<u8>) -> EntrySlot {
-    const { assert!(size_of::<EntrySlot>() == size_of::<*const AtomicPtr<u8>>()) };
-    // SAFETY: an entry slot is its address and nothing else, as the assertion confirms.
-    unsafe { std::mem::transmute(address) }
-}
-
 /// Calls a function: as [`call_raw`], for `func`, which must belong to the store.
 ///
 /// # Safety
@@ -621,7 +610,7 @@ pub(crate) unsafe fn call_func(
     // SAFETY: the function belongs to the store, which owns what the reference and its slot point to.
     unsafe {
         let VMFuncRef { slot, vmctx, .. } = *func.funcref.as_ptr();
-        call_raw(store, entry_slot(slot), vmctx, trampoline, values)
+        call_raw(store, EntrySlot::from_ptr(slot), vmctx, trampoline, values)
     }
 }
 

@@ -122,6 +122,9 @@ pub struct VMFuncRef {
 pub const STATUS_DONE: u32 = 0;
 /// The status that a helper function returns if a range is out of bounds; it then has written nothing.
 pub const STATUS_OUT_OF_BOUNDS: u32 = 1;
+/// The status that a helper function returns if it saw the interrupt flag set while it worked on a range. Only code of
+/// interruptible modules gets it. Some of the range is written, some is not.
+pub const STATUS_INTERRUPTED: u32 = 2;
 
 macro_rules! builtins {
     ($($(#[$doc:meta])* $name:ident($($param:ident: $ty:ident),*) $(-> $result:ident)?;)*) => {

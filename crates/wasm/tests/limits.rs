@@ -181,3 +181,54 @@ fn stores_move_between_threads() {
         }
     });
 }
+
+/// Operations on large ranges stop too, and where nobody asked for it they are done as a whole.
+#[test]
+fn an_operation_on_a_large_range_is_stopped() {
+    let text = r#"(module
+        (memory (export "memory") 4096)
+        (table $t 2000000 funcref)
+        (func (export "fill") (memory.fill (i32.const 1) (i32.const 7) (i32.const 0xffffffe)))
+        (func (export "up") (memory.copy (i32.const 9) (i32.const 0) (i32.const 0xffffff0)))
+        (func (export "down") (memory.copy (i32.const 0) (i32.const 9) (i32.const 0xffffff0)))
+        (func (export "table")
+            (table.fill $t (i32.const 0) (ref.null func) (i32.const 2000000))))"#;
+    for (name, engine) in engines() {
+        println!("with {name}");
+        let options = ModuleOptions {
+            interruptible: true,
+        };
+        let module = Module::with_options(&engine, text, options).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let memory = instance.get_memory(&store, "memory").unwrap();
+        let handle = store.interrupt_handle();
+        let call = |store: &mut Store<()>, name: &str| {
+            let function = instance.get_func(&*store, name).unwrap();
+            function.call(store, &[], &mut [])
+        };
+        call(&mut store, "fill").unwrap();
+        assert_eq!(memory.data(&store)[..2], [0, 7]);
+        assert_eq!(memory.data(&store)[0xffffffe..], [7, 0]);
+        for name in ["up", "down", "up"] {
+            let bytes = memory.data_mut(&mut store);
+            for (index, byte) in bytes.iter_mut().enumerate().step_by(1 << 19) {
+                *byte = (index >> 19) as u8;
+            }
+            let mut expected = bytes.to_vec();
+            match name {
+                "up" => expected.copy_within(..0xffffff0, 9),
+                _ => expected.copy_within(9..9 + 0xffffff0, 0),
+            }
+            call(&mut store, name).unwrap();
+            assert!(memory.data(&store) == expected, "{name}");
+        }
+        for name in ["fill", "up", "down", "table"] {
+            handle.interrupt();
+            let error = call(&mut store, name).unwrap_err();
+            assert_eq!(error.trap().unwrap().kind(), TrapKind::Interrupted);
+            handle.reset();
+            call(&mut store, name).unwrap();
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The operations on ranges of memories and tables: helper functions do them, and say whether the ranges were in bounds.
 
 use super::env::{Env, trap_code};
-use crate::vmctx::Builtin;
+use crate::vmctx::{Builtin, STATUS_INTERRUPTED};
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, TrapCode, Value};
 use cranelift_frontend::FunctionBuilder;
@@ -147,6 +148,12 @@ fn checked(
 ) {
     let call = env.call_builtin(b, builtin, args);
     let status = b.inst_results(call)[0];
+    if env.info().options.interruptible {
+        let interrupted = i64::from(STATUS_INTERRUPTED);
+        let interrupted = b.ins().icmp_imm_u(IntCC::Equal, status, interrupted);
+        b.ins()
+            .trapnz(interrupted, trap_code(TrapKind::Interrupted));
+    }
     b.ins().trapnz(status, trap);
 }
 

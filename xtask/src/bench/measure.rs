@@ -1,0 +1,327 @@
+//! Runs programs in engines: first once each, to see that all agree and that the tiers are what they should be, then
+//! for the clock, in turns.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::engines::Engine;
+use super::programs::Program;
+use super::report::{Case, Failure, Outcome, ProgramRuns};
+use super::tiers::Events;
+use crate::shell;
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Measured runs of each case in each engine.
+    pub runs: usize,
+    /// A program that takes longer is stopped, and there is no figure.
+    pub limit: Duration,
+    /// A run that takes longer than this is not repeated.
+    pub slow: Duration,
+}
+
+/// A run's end.
+struct Ended {
+    stdout: Vec<u8>,
+    seconds: f64,
+    /// How many functions were published in each tier, if that was asked for.
+    published: Option<[usize; 3]>,
+}
+
+/// Everything about runs of one program.
+pub struct Bench<'a> {
+    pub root: &'a Path,
+    pub engines: &'a [Engine],
+    pub plan: Plan,
+}
+
+/// A program with arguments, before it has run.
+struct Prepared<'a> {
+    program: &'a Program,
+    arguments: &'static [&'static str],
+    is_long: bool,
+    outcomes: Vec<Outcome>,
+    expected: Vec<u8>,
+}
+
+impl Bench<'_> {
+    /// Measures a program.
+    pub fn measure(&self, program: &Program) -> Result<ProgramRuns> {
+        shell::step(program.name);
+        let mut cases = Vec::new();
+        for (arguments, is_long) in [(program.short, false), (program.long, true)] {
+            let Some(arguments) = arguments else { continue };
+            cases.push(self.check(program, arguments, is_long)?);
+        }
+        for round in 0..self.plan.runs {
+            eprint!("\r    round {} of {}", round + 1, self.plan.runs);
+            for engine in turns(self.engines.len(), round) {
+                for case in &mut cases {
+                    self.time(case, engine)?;
+                }
+            }
+        }
+        eprintln!();
+        let case = |long: bool| {
+            cases
+                .iter()
+                .find(|case| case.is_long == long)
+                .map(|case| self.finished(case))
+        };
+        Ok(ProgramRuns {
+            name: program.name.to_owned(),
+            about: program.about.to_owned(),
+            short: case(false),
+            long: case(true),
+        })
+    }
+
+    fn finished(&self, case: &Prepared) -> Case {
+        let arguments = case.arguments.iter().map(|&argument| argument.to_owned());
+        let scratch = case
+            .program
+            .scratch
+            .iter()
+            .map(|guest| format!("--dir SCRATCH::{guest}"));
+        let words = scratch
+            .chain(case.program.flags.iter().cloned())
+            .chain(arguments);
+        Case {
+            command: words.collect::<Vec<_>>().join(" "),
+            outcomes: case.outcomes.clone(),
+        }
+    }
+
+    /// Runs a case once in each engine; notes which of them count.
+    fn check<'a>(
+        &self,
+        program: &'a Program,
+        arguments: &'static [&'static str],
+        is_long: bool,
+    ) -> Result<Prepared<'a>> {
+        let mut case = Prepared {
+            program,
+            arguments,
+            is_long,
+            outcomes: vec![Outcome::default(); self.engines.len()],
+            expected: Vec::new(),
+        };
+        let mut outputs = Vec::new();
+        for (index, engine) in self.engines.iter().enumerate() {
+            if is_long && !engine.long {
+                case.outcomes[index].failure = Some(Failure::Absent);
+                continue;
+            }
+            match self.check_in(&case, engine)? {
+                Ok(ended) => {
+                    if ended.seconds > self.plan.slow.as_secs_f64() {
+                        case.outcomes[index].seconds.push(ended.seconds);
+                    }
+                    case.outcomes[index].published = ended.published;
+                    outputs.push((index, ended.stdout));
+                }
+                Err(failure) => {
+                    println!("    {}: {failure:?}", engine.label);
+                    case.outcomes[index].failure = Some(failure);
+                }
+            }
+        }
+        case.expected = most_frequent(&outputs);
+        for (index, output) in outputs {
+            if output != case.expected {
+                println!("    {} prints something else", self.engines[index].label);
+                case.outcomes[index].failure = Some(Failure::Differs);
+            }
+        }
+        Ok(case)
+    }
+
+    /// The run that is not for the clock. With our own engine, it writes down its events.
+    fn check_in(&self, case: &Prepared, engine: &Engine) -> Result<Result<Ended, Failure>> {
+        let trace = self.folder().join("trace.jsonl");
+        let mut command =
+            self.command(case, engine, engine.expectation.map(|_| trace.as_path()))?;
+        let mut ended = match self.run(&mut command, case.program.exit)? {
+            Ok(ended) => ended,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let Some(expectation) = engine.expectation else {
+            return Ok(Ok(ended));
+        };
+        let events = Events::read(&shell::read(&trace)?)?;
+        std::fs::remove_file(&trace)?;
+        ended.published = Some(events.published);
+        Ok(match events.verdict(expectation) {
+            Ok(()) => Ok(ended),
+            Err(why) => Err(Failure::Tier(why)),
+        })
+    }
+
+    /// One run for the clock, unless it would not count or takes too long to be repeated.
+    fn time(&self, case: &mut Prepared, index: usize) -> Result<()> {
+        let engine = &self.engines[index];
+        let outcome = &case.outcomes[index];
+        let once = outcome
+            .seconds
+            .first()
+            .is_some_and(|seconds| *seconds > self.plan.slow.as_secs_f64());
+        if outcome.failure.is_some() || once {
+            return Ok(());
+        }
+        let ended = self.run(&mut self.command(case, engine, None)?, case.program.exit)?;
+        let outcome = &mut case.outcomes[index];
+        match ended {
+            Ok(ended) if ended.stdout == case.expected => outcome.seconds.push(ended.seconds),
+            Ok(_) => outcome.failure = Some(Failure::Differs),
+            Err(failure) => outcome.failure = Some(failure),
+        }
+        Ok(())
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.join("corpus/bench")
+    }
+
+    fn command(&self, case: &Prepared, engine: &Engine, trace: Option<&Path>) -> Result<Command> {
+        let mut command = Command::new(&engine.binary);
+        command.current_dir(self.root).args(&engine.flags);
+        if let Some(trace) = trace {
+            command
+                .arg("--trace")
+                .arg(format!("tier={}", trace.display()));
+        }
+        if let Some(guest) = &case.program.scratch {
+            let folder = self.folder().join("scratch");
+            shell::empty_folder(&folder)?;
+            command
+                .arg("--dir")
+                .arg(format!("{}::{guest}", folder.display()));
+        }
+        command.args(&case.program.flags).args(case.arguments);
+        Ok(command)
+    }
+
+    /// Runs a command to its end, from just before its start to just after its exit.
+    fn run(&self, command: &mut Command, exit: i32) -> Result<Result<Ended, Failure>> {
+        let (stdout_path, stderr_path) =
+            (self.folder().join("stdout"), self.folder().join("stderr"));
+        command
+            .stdin(Stdio::null())
+            .stdout(File::create(&stdout_path)?)
+            .stderr(File::create(&stderr_path)?);
+        let start = Instant::now();
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        let status = wait(&mut child, start, self.plan.limit)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let Some(status) = status else {
+            let limit = self.plan.limit.as_secs();
+            return Ok(Err(Failure::Broken(format!(
+                "it was stopped after {limit} s"
+            ))));
+        };
+        if status.code() != Some(exit) {
+            let said = String::from_utf8_lossy(&std::fs::read(&stderr_path)?).into_owned();
+            let first = said
+                .lines()
+                .find(|line| !line.trim().is_empty())
+                .unwrap_or("nothing was said");
+            return Ok(Err(Failure::Broken(format!("{status}: {first}"))));
+        }
+        Ok(Ok(Ended {
+            stdout: std::fs::read(&stdout_path)?,
+            seconds,
+            published: None,
+        }))
+    }
+}
+
+/// Waits for a process to end, and stops it at the limit. To ask often costs a part of a processor and to ask seldom
+/// costs precision, so it is asked again after a small part of the time that it has taken already.
+fn wait(child: &mut Child, start: Instant, limit: Duration) -> Result<Option<ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        let elapsed = start.elapsed();
+        if elapsed > limit {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(
+            (elapsed / 500).clamp(Duration::from_micros(50), Duration::from_millis(2)),
+        );
+    }
+}
+
+/// The engines' numbers in the order of a round: each round another one begins, and every other round runs backwards.
+fn turns(engines: usize, round: usize) -> Vec<usize> {
+    let mut turns: Vec<usize> = (0..engines).collect();
+    turns.rotate_left(round % engines.max(1));
+    if round % 2 == 1 {
+        turns.reverse();
+    }
+    turns
+}
+
+/// The output that most engines agree on; the first of several.
+fn most_frequent(outputs: &[(usize, Vec<u8>)]) -> Vec<u8> {
+    let count = |wanted: &Vec<u8>| {
+        outputs
+            .iter()
+            .filter(|(_, output)| output == wanted)
+            .count()
+    };
+    let mut best: Option<(&Vec<u8>, usize)> = None;
+    for (_, output) in outputs {
+        let count = count(output);
+        if best.is_none_or(|(_, most)| count > most) {
+            best = Some((output, count));
+        }
+    }
+    best.map(|(output, _)| output.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyone_is_first_and_last_now_and_then() {
+        assert_eq!(turns(3, 0), [0, 1, 2]);
+        assert_eq!(turns(3, 1), [0, 2, 1]);
+        assert_eq!(turns(3, 2), [2, 0, 1]);
+        assert!(turns(0, 5).is_empty());
+    }
+
+    #[test]
+    fn the_majority_is_right() {
+        let outputs = [(0, vec![1]), (1, vec![2]), (2, vec![2])];
+        assert_eq!(most_frequent(&outputs), [2]);
+        assert_eq!(most_frequent(&outputs[..2]), [1]);
+        assert!(most_frequent(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_process_is_stopped_at_the_limit() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        assert_eq!(
+            wait(&mut child, Instant::now(), Duration::from_millis(30)).unwrap(),
+            None
+        );
+        let mut child = Command::new("true").spawn().unwrap();
+        assert!(
+            wait(&mut child, Instant::now(), Duration::from_secs(60))
+                .unwrap()
+                .unwrap()
+                .success()
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! `cargo xtask bench`: Upshift and other engines on the programs of the corpus, side by side in one run.
+//!
+//! Engines are built or fetched, each program runs once in each for its output and its tiers, then in turns for the
+//! clock. What comes out is kept in `corpus/bench/results.json`, from which the page and its pictures are written.
+
+mod engines;
+mod machine;
+mod measure;
+mod page;
+mod picture;
+mod programs;
+mod report;
+mod stats;
+mod tiers;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use self::engines::Engine;
+use self::measure::{Bench, Plan};
+use self::report::{EngineInfo, Failure, Report, Swap};
+use crate::shell;
+
+/// What `cargo xtask bench` was asked for.
+#[derive(clap::Args)]
+pub struct Options {
+    /// One short program, two runs, with the engines that are there; nothing is written
+    #[arg(long)]
+    quick: bool,
+    /// Only these programs, with commas between; nothing is written
+    #[arg(long, value_name = "PROGRAM", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Measured runs of each program in each engine
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Write the page again from what was measured last
+    #[arg(long)]
+    render: bool,
+    /// The upshift command to measure, instead of one built for it
+    #[arg(long, value_name = "FILE")]
+    upshift: Option<PathBuf>,
+    /// The command that runs other engines, instead of one built for it
+    #[arg(long, value_name = "FILE")]
+    peer: Option<PathBuf>,
+    /// Stop a program that runs for longer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    limit: u64,
+}
+
+const RESULTS: &str = "corpus/bench/results.json";
+const PAGE: &str = "docs/performance.md";
+/// Fewer runs make no page.
+const RUNS_MIN: u32 = 5;
+
+/// Measures; false if an engine gave another result than the others, or its tiers were wrong.
+pub fn run(options: &Options) -> Result<bool> {
+    let root = shell::root();
+    if options.render {
+        let text = shell::read(&root.join(RESULTS))?;
+        let report = serde_json::from_str(&text)
+            .with_context(|| format!("{RESULTS} is from another version"))?;
+        write_page(&root, &report)?;
+        return Ok(true);
+    }
+    let report = measure(&root, options)?;
+    let complete = options.only.is_empty() && !options.quick && options.runs >= RUNS_MIN;
+    if complete {
+        shell::write(
+            &root.join(RESULTS),
+            serde_json::to_string_pretty(&report)?.as_bytes(),
+        )?;
+        write_page(&root, &report)?;
+    } else {
+        println!("{}", page::write(&report));
+    }
+    Ok(all_agree(&report))
+}
+
+/// Everything, in order.
+fn measure(root: &Path, options: &Options) -> Result<Report> {
+    let only = match options.quick && options.only.is_empty() {
+        true => vec![programs::QUICK.to_owned()],
+        false => options.only.clone(),
+    };
+    get_corpus(root, &only)?;
+    let programs = programs::load(root, &only)?;
+    let engines = engines(root, options)?;
+    let swap = match only.is_empty() {
+        true => Some(swap(root)?),
+        false => None,
+    };
+    let machine = machine::describe(root)?;
+    let plan = Plan {
+        runs: if options.quick {
+            2
+        } else {
+            options.runs as usize
+        },
+        limit: Duration::from_secs(options.limit),
+        slow: Duration::from_secs(15),
+    };
+    let bench = Bench {
+        root,
+        engines: &engines,
+        plan,
+    };
+    let programs = programs
+        .iter()
+        .map(|program| bench.measure(program))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Report {
+        machine,
+        runs: plan.runs,
+        engines: engines.iter().map(info).collect(),
+        programs,
+        swap,
+    })
+}
+
+/// Runs `cargo xtask corpus`, as this very program.
+fn get_corpus(root: &Path, only: &[String]) -> Result<()> {
+    let names: Vec<&str> = match only {
+        [] => programs::names().collect(),
+        only => only.iter().map(String::as_str).collect(),
+    };
+    let command = std::env::current_exe().context("cannot find this program")?;
+    shell::output(
+        Command::new(command)
+            .current_dir(root)
+            .arg("corpus")
+            .args(names),
+    )
+    .map(drop)
+    .or_else(|error| {
+        println!("note: the corpus is not complete: {error:#}");
+        Ok(())
+    })
+}
+
+fn engines(root: &Path, options: &Options) -> Result<Vec<Engine>> {
+    let quick = options.quick;
+    let mut engines = engines::own(root, options.upshift.as_deref(), !quick)?;
+    engines.extend(engines::peers(root, options.peer.as_deref(), quick)?);
+    engines.extend(engines::node(root, quick));
+    if engines.iter().all(|engine| engine.expectation.is_some()) {
+        bail!(
+            "there is no other engine to compare with; install Node, or leave --quick out to build some"
+        );
+    }
+    Ok(engines)
+}
+
+fn info(engine: &Engine) -> EngineInfo {
+    EngineInfo {
+        id: engine.id.to_owned(),
+        label: engine.label.to_owned(),
+        version: engine.version.clone(),
+        command: engine.shown.clone(),
+        own: engine.expectation.is_some(),
+    }
+}
+
+/// What the benchmark of a swap prints.
+fn swap(root: &Path) -> Result<Swap> {
+    shell::step("cargo bench -p upshift --bench swap");
+    let arguments = [
+        "bench", "--quiet", "-p", "upshift", "--bench", "swap", "--", "--json",
+    ];
+    let printed = shell::output(shell::cargo(root).args(arguments))?;
+    let line = printed.lines().last().unwrap_or_default();
+    serde_json::from_str(line).context("the benchmark of a swap printed something unexpected")
+}
+
+fn write_page(root: &Path, report: &Report) -> Result<()> {
+    for part in &page::PARTS {
+        let subtitle = format!(
+            "Whole processes, medians of {} runs, lines from the fastest to the slowest. {}, {} cores, {}",
+            report.runs,
+            report
+                .machine
+                .processors
+                .first()
+                .map_or("unknown processor", String::as_str),
+            report.machine.processors.len(),
+            report.machine.date
+        );
+        if let Some(picture) = picture::draw(report, part.figure, part.heading, &subtitle) {
+            shell::write(&root.join("docs").join(part.picture), picture.as_bytes())?;
+        }
+    }
+    shell::write(&root.join(PAGE), page::write(report).as_bytes())?;
+    println!("wrote {PAGE}");
+    Ok(())
+}
+
+/// Whether no figure of ours is missing because of a wrong result or a wrong tier, nor another's because it differs.
+fn all_agree(report: &Report) -> bool {
+    let cases = report
+        .programs
+        .iter()
+        .flat_map(|program| [&program.short, &program.long])
+        .flatten();
+    let outcomes = cases.flat_map(|case| case.outcomes.iter().zip(&report.engines));
+    let mut good = true;
+    for (outcome, engine) in outcomes {
+        good &= match &outcome.failure {
+            Some(Failure::Differs) => false,
+            Some(Failure::Broken(_) | Failure::Tier(_)) => !engine.own,
+            None | Some(Failure::Absent) => true,
+        };
+    }
+    good
+}

@@ -1,0 +1,265 @@
+//! What was measured, as it is kept in `corpus/bench/results.json`, and the figures that the page takes from it.
+
+use serde::{Deserialize, Serialize};
+
+use super::stats;
+
+/// One run of the command.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// Measured runs of each case.
+    pub runs: usize,
+    /// In what, ours first.
+    pub engines: Vec<EngineInfo>,
+    /// What.
+    pub programs: Vec<ProgramRuns>,
+    /// What `cargo bench -p upshift --bench swap` says.
+    pub swap: Option<Swap>,
+}
+
+/// The machine and the moment.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Machine {
+    /// The model of each processor.
+    pub processors: Vec<String>,
+    pub memory_gib: f64,
+    pub kernel: String,
+    pub rustc: String,
+    /// In UTC.
+    pub date: String,
+    /// The project's commit.
+    pub revision: String,
+    /// How many processes ran on average in the minute before.
+    pub load: f64,
+}
+
+/// An engine, in one of its modes.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct EngineInfo {
+    /// A short name.
+    pub id: String,
+    /// The name for people.
+    pub label: String,
+    /// Its version.
+    pub version: String,
+    /// How it is called.
+    pub command: String,
+    /// Whether it is one of ours.
+    pub own: bool,
+}
+
+/// A program's runs.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct ProgramRuns {
+    pub name: String,
+    /// What it does.
+    pub about: String,
+    /// Its smallest run.
+    pub short: Option<Case>,
+    /// A run in which its work is what takes time.
+    pub long: Option<Case>,
+}
+
+/// A program with its arguments, in each engine.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Case {
+    /// How it is called, behind the engine.
+    pub command: String,
+    /// In the order of the report's engines.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What came of a case in one engine.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+pub struct Outcome {
+    /// How long each run took, in seconds.
+    pub seconds: Vec<f64>,
+    /// Why there is no figure.
+    pub failure: Option<Failure>,
+    /// For our own: how many functions were published in each tier.
+    pub published: Option<[usize; 3]>,
+}
+
+/// Why there is no figure.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// The engine takes no part in this.
+    Absent,
+    /// The program did not end as it must.
+    Broken(String),
+    /// It printed something else than it does in the other engines.
+    Differs,
+    /// The code was not of the tier that it should be of.
+    Tier(String),
+}
+
+/// What the benchmark of a swap prints.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Swap {
+    pub calls: u64,
+    pub engines: u64,
+    pub rounds: u64,
+    /// What a call takes more after a swap.
+    pub swap_ns: f64,
+    /// What a call through the entry slot takes more than a direct one.
+    pub slot_ns: f64,
+    pub variants: Vec<SwapVariant>,
+}
+
+/// One of its variants.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct SwapVariant {
+    pub name: String,
+    pub median_ns: f64,
+    pub p5_ns: f64,
+    pub p95_ns: f64,
+}
+
+/// The figures of a program in an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Figure {
+    /// The time of its smallest run.
+    StartUp,
+    /// The time that more work takes: that of the long run without that of the smallest.
+    SteadyState,
+    /// The time of the long run.
+    TimeToResult,
+}
+
+/// A figure with its spread, in seconds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Value {
+    pub median: f64,
+    pub least: f64,
+    pub most: f64,
+    /// Of how many runs.
+    pub runs: usize,
+}
+
+impl Value {
+    fn of(values: &[f64]) -> Option<Value> {
+        let median = stats::median(values)?;
+        let (least, most) = stats::spread(values);
+        let runs = values.len();
+        Some(Value {
+            median,
+            least,
+            most,
+            runs,
+        })
+    }
+}
+
+impl ProgramRuns {
+    /// A figure in engine number `engine`, if there is one. A figure is a positive time.
+    pub fn value(&self, figure: Figure, engine: usize) -> Option<Value> {
+        let seconds = |case: &Option<Case>| {
+            let outcome = case.as_ref()?.outcomes.get(engine)?;
+            outcome.failure.is_none().then(|| outcome.seconds.clone())
+        };
+        let values = match figure {
+            Figure::StartUp => seconds(&self.short)?,
+            Figure::TimeToResult => seconds(&self.long)?,
+            Figure::SteadyState => {
+                let (short, long) = (seconds(&self.short)?, seconds(&self.long)?);
+                long.iter()
+                    .zip(&short)
+                    .map(|(long, short)| long - short)
+                    .collect()
+            }
+        };
+        Value::of(&values).filter(|value| value.median > 0.0)
+    }
+
+    /// The best of the other engines: its number and its figure.
+    pub fn best_peer(&self, figure: Figure, engines: &[EngineInfo]) -> Option<(usize, Value)> {
+        let peers = (0..engines.len()).filter(|&engine| !engines[engine].own);
+        let values = peers.filter_map(|engine| Some((engine, self.value(figure, engine)?)));
+        values.min_by(|a, b| a.1.median.total_cmp(&b.1.median))
+    }
+}
+
+impl Report {
+    /// The number of the engine with this short name.
+    pub fn engine(&self, id: &str) -> Option<usize> {
+        self.engines.iter().position(|engine| engine.id == id)
+    }
+
+    /// For each program that has the figure in both: its name, the engine's figure and the best peer's, and which that is.
+    pub fn against_best_peer(&self, figure: Figure, engine: usize) -> Vec<Comparison<'_>> {
+        let compare = |program: &'_ ProgramRuns| {
+            let own = program.value(figure, engine)?;
+            let (peer, best) = program.best_peer(figure, &self.engines)?;
+            Some((own.median / best.median, peer))
+        };
+        let programs = self.programs.iter();
+        programs
+            .filter_map(|program| {
+                let (ratio, peer) = compare(program)?;
+                Some(Comparison {
+                    program: &program.name,
+                    ratio,
+                    peer,
+                })
+            })
+            .collect()
+    }
+}
+
+/// An engine against the best peer on one program.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Comparison<'a> {
+    pub program: &'a str,
+    /// How many times the best peer's time.
+    pub ratio: f64,
+    /// The best peer's number.
+    pub peer: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(engines: &[&[f64]]) -> Option<Case> {
+        let outcome = |seconds: &&[f64]| Outcome {
+            seconds: seconds.to_vec(),
+            ..Outcome::default()
+        };
+        Some(Case {
+            command: String::new(),
+            outcomes: engines.iter().map(outcome).collect(),
+        })
+    }
+
+    fn engine(id: &str, own: bool) -> EngineInfo {
+        let text = |text: &str| text.to_owned();
+        EngineInfo {
+            id: text(id),
+            label: text(id),
+            version: text("1"),
+            command: text(id),
+            own,
+        }
+    }
+
+    #[test]
+    fn figures_come_from_runs_of_the_same_round() {
+        let mut program = ProgramRuns {
+            name: "p".to_owned(),
+            about: String::new(),
+            short: case(&[&[1.0, 2.0, 3.0], &[1.0, 1.0, 1.0]]),
+            long: case(&[&[11.0, 13.0, 12.0], &[2.0, 2.0, 2.0]]),
+        };
+        let value = program.value(Figure::SteadyState, 0).unwrap();
+        assert_eq!((value.least, value.median, value.most), (9.0, 10.0, 11.0));
+        let engines = [engine("own", true), engine("peer", false)];
+        let (best, value) = program.best_peer(Figure::TimeToResult, &engines).unwrap();
+        assert_eq!((best, value.median), (1, 2.0));
+        if let Some(long) = &mut program.long {
+            long.outcomes[1].failure = Some(Failure::Differs);
+        }
+        assert_eq!(program.best_peer(Figure::TimeToResult, &engines), None);
+    }
+}
