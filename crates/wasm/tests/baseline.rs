@@ -120,13 +120,9 @@ fn shapes(op: &str, ty: &str, arity: usize, result: &str) -> Vec<String> {
     all.push(operands(&own(x), &own(y)));
     all.push(operands("(local.tee 1 (local.get 0))", "(local.get 1)"));
     all.push(operands("(local.get 0)", "(local.tee 0 (local.get 1))"));
-    all.push(format!("(local.set 0 {}) (local.get 0)", {
-        if result == ty {
-            operands(x, y)
-        } else {
-            own(x)
-        }
-    }));
+    if result == ty {
+        all.push(format!("(local.set 0 {}) (local.get 0)", operands(x, y)));
+    }
     if result == "i32" {
         let test = operands(x, y);
         all.push(format!(
