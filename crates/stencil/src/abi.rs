@@ -71,9 +71,7 @@ impl Assignment {
 
 /// Whether all results of these types come back in registers. If not, the caller passes a place for them, which this
 /// assembler does not do.
-pub fn results_fit(results: &[Ty]) -> bool {
+pub fn results_fit(mut results: impl Iterator<Item = Ty>) -> bool {
     let mut assignment = Assignment::results();
-    results
-        .iter()
-        .all(|&ty| matches!(assignment.next(ty), Place::Reg(_)))
+    results.all(|ty| matches!(assignment.next(ty), Place::Reg(_)))
 }

@@ -9,6 +9,7 @@ use crate::arch::x64::{
     CLOBBERED_BY_CALLS, FRAME, GENERAL, Mem, REGISTERS, Reg, SCRATCH, VECTOR, VECTOR_SCRATCH,
 };
 use crate::code::{Code, Label};
+use crate::moves::{Move, Source};
 use crate::plan::{ColdCall, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
 
@@ -131,6 +132,8 @@ pub struct Assembler {
     pub(crate) epilogue: Label,
     pub(crate) trap_stubs: Vec<TrapStub>,
     pub(crate) cold_calls: Vec<ColdCall>,
+    /// Memory for moves, empty between operations.
+    pub(crate) moves: Vec<Move>,
 }
 
 impl Assembler {
@@ -140,7 +143,7 @@ impl Assembler {
         Assembler {
             code,
             plan,
-            vals: Vec::with_capacity(32),
+            vals: Vec::new(),
             locals: 0,
             holders: [FREE; REGISTERS],
             busy: 0,
@@ -163,6 +166,7 @@ impl Assembler {
             epilogue,
             trap_stubs: Vec::new(),
             cold_calls: Vec::new(),
+            moves: Vec::new(),
         }
     }
 
@@ -389,6 +393,14 @@ impl Assembler {
         let reg = self.allocate(val.ty.is_vector());
         self.load_into(reg, val);
         reg
+    }
+
+    pub(crate) fn source(&self, val: Val) -> Source {
+        match val.loc {
+            Loc::Reg(reg) => Source::Reg(val.ty, reg),
+            Loc::Const(value) => Source::Const(val.ty, value),
+            Loc::Home => Source::Home(val.ty, val.home()),
+        }
     }
 
     /// Whether a popped value is in a register that may be changed.

@@ -4,7 +4,7 @@ use crate::abi::{Assignment, Place};
 use crate::arch::x64::{
     CLOBBERED_BY_CALLS, GENERAL_ARGUMENTS, Mem, RAX, SCRATCH, STACK,
 };
-use crate::assembler::{Assembler, Val};
+use crate::assembler::Assembler;
 use crate::moves::{Move, Source};
 use crate::value::Ty;
 use upshift_base::FuncId;
@@ -32,25 +32,31 @@ pub enum Argument {
 }
 
 impl Assembler {
-    /// Pops the arguments and puts all but the context where the callee looks for them; everything else is saved.
-    fn place_arguments(&mut self, callee: Callee, params: &[Ty]) -> i32 {
+    /// Pops `count` arguments and puts all but the context where the callee looks for them; everything else is saved.
+    fn place_arguments(&mut self, callee: Callee, count: usize) -> i32 {
         let record = matches!(callee, Callee::Record(..)).then(|| self.pop());
-        let mut args: Vec<Val> = params.iter().map(|_| self.pop()).collect();
-        args.reverse();
-        self.flush();
-        self.evict_all(CLOBBERED_BY_CALLS);
+        let first = self.vals.len() - count;
         let mut assignment = Assignment::arguments();
-        let mut moves = Vec::with_capacity(args.len() + 1);
-        for val in args {
+        for index in first..self.vals.len() {
+            let val = self.vals[index];
             match assignment.next(val.ty) {
-                Place::Reg(to) => moves.push(Move::new(to, self.source(val))),
+                Place::Reg(to) => {
+                    let from = self.source(val);
+                    self.moves.push(Move::new(to, from));
+                }
                 Place::Stack(offset) => self.store_to(val, Mem::new(STACK, offset)),
             }
         }
         if let Some(record) = record {
-            moves.push(Move::new(RAX, self.source(record)));
+            let from = self.source(record);
+            self.moves.push(Move::new(RAX, from));
         }
-        self.move_all(&mut moves);
+        for _ in 0..count {
+            self.pop();
+        }
+        self.flush();
+        self.evict_all(CLOBBERED_BY_CALLS);
+        self.make_moves();
         assignment.stack_bytes()
     }
 
@@ -71,9 +77,9 @@ impl Assembler {
         }
     }
 
-    /// Pops the arguments, calls, and pushes the results.
-    pub fn call(&mut self, callee: Callee, params: &[Ty], results: &[Ty]) {
-        let stack_bytes = self.place_arguments(callee, params);
+    /// Pops `count` arguments, calls, and pushes the results.
+    pub fn call(&mut self, callee: Callee, count: usize, results: impl Iterator<Item = Ty>) {
+        let stack_bytes = self.place_arguments(callee, count);
         self.outgoing_bytes = self.outgoing_bytes.max(stack_bytes);
         self.place_context(callee);
         self.code.position(self.position);
@@ -91,7 +97,7 @@ impl Assembler {
         }
         self.pinned = 0;
         let mut assignment = Assignment::results();
-        for &ty in results {
+        for ty in results {
             if let Place::Reg(reg) = assignment.next(ty) {
                 self.push_result(ty, reg);
             }
@@ -111,8 +117,8 @@ impl Assembler {
     ///
     /// # Errors
     /// If the callee takes arguments on the stack.
-    pub fn tail_call(&mut self, callee: Callee, params: &[Ty]) -> Result<(), CompileError> {
-        if self.place_arguments(callee, params) > 0 {
+    pub fn tail_call(&mut self, callee: Callee, count: usize) -> Result<(), CompileError> {
+        if self.place_arguments(callee, count) > 0 {
             let reason = "a tail call with arguments on the stack";
             return Err(CompileError::Bailout(reason.to_owned()));
         }
@@ -150,21 +156,23 @@ impl Assembler {
             .iter()
             .filter(|argument| matches!(argument, Argument::Operand))
             .count();
-        let mut popped: Vec<Val> = (0..operands).map(|_| self.pop()).collect();
-        self.flush();
-        self.evict_all(CLOBBERED_BY_CALLS);
-        let mut moves = Vec::with_capacity(arguments.len());
+        let mut next = self.vals.len() - operands;
         for (argument, &to) in arguments.iter().zip(&GENERAL_ARGUMENTS[1..]) {
             let from = match argument {
                 Argument::Constant(value) => Source::Const(Ty::I32, u64::from(*value)),
-                Argument::Operand => match popped.pop() {
-                    Some(val) => self.source(val),
-                    None => continue,
-                },
+                Argument::Operand => {
+                    next += 1;
+                    self.source(self.vals[next - 1])
+                }
             };
-            moves.push(Move::new(to, from));
+            self.moves.push(Move::new(to, from));
         }
-        self.move_all(&mut moves);
+        for _ in 0..operands {
+            self.pop();
+        }
+        self.flush();
+        self.evict_all(CLOBBERED_BY_CALLS);
+        self.make_moves();
         let context = self.context();
         self.code.load(Ty::I64, RAX, Mem::new(context, table));
         self.code

@@ -6,10 +6,10 @@
 
 use crate::abi::{Assignment, Place};
 use crate::arch::x64::{Condition, FRAME, Mem, REGISTERS, Reg, SCRATCH};
-use crate::assembler::{Assembler, Loc, NO_LOCAL, Val, members};
+use crate::assembler::{Assembler, Loc, NO_LOCAL, members};
 use crate::code::Label;
 use crate::plan::SAVED_BYTES;
-use crate::moves::{Move, Source};
+use crate::moves::Move;
 use crate::value::Ty;
 
 /// The locals that registers hold, all of them saved.
@@ -150,14 +150,13 @@ impl Assembler {
             }
         }
         if let (Some(cache), true) = (&to.cache, to.is_loop) {
-            let mut moves = Vec::new();
             for (reg, &local) in cache.locals.iter().enumerate() {
                 if local != NO_LOCAL {
                     let from = self.source(self.vals[local as usize]);
-                    moves.push(Move::new(Reg(reg as u8), from));
+                    self.moves.push(Move::new(Reg(reg as u8), from));
                 }
             }
-            self.move_all(&mut moves);
+            self.make_moves();
         }
     }
 
@@ -186,7 +185,12 @@ impl Assembler {
     }
 
     /// The destination is here. `reachable` says whether the code before it goes on.
-    pub fn arrive(&mut self, mut at: Destination, types: &[Ty], reachable: bool) {
+    pub fn arrive(
+        &mut self,
+        mut at: Destination,
+        types: impl Iterator<Item = Ty>,
+        reachable: bool,
+    ) {
         if reachable {
             if !at.is_used() {
                 return;
@@ -202,7 +206,7 @@ impl Assembler {
     }
 
     /// Makes the tracked state that at a destination: operands of `types` above its height, in their homes.
-    fn restore(&mut self, at: &Destination, types: &[Ty]) {
+    fn restore(&mut self, at: &Destination, types: impl Iterator<Item = Ty>) {
         for reg in members(self.busy) {
             let holder = &mut self.holders[reg.index()];
             holder.operands = 0;
@@ -228,7 +232,7 @@ impl Assembler {
                 }
             }
         }
-        for &ty in types {
+        for ty in types {
             self.push_home(ty);
         }
         self.saved_below = self.vals.len();
@@ -247,22 +251,14 @@ impl Assembler {
     pub(crate) fn place_results(&mut self) {
         let mut assignment = Assignment::results();
         let first = self.vals.len() - self.results.len();
-        let mut moves = Vec::with_capacity(self.results.len());
-        for (index, &ty) in self.results.iter().enumerate() {
+        for index in 0..self.results.len() {
             // Functions with more results than registers are not compiled here.
-            if let Place::Reg(to) = assignment.next(ty) {
-                moves.push(Move::new(to, self.source(self.vals[first + index])));
+            if let Place::Reg(to) = assignment.next(self.results[index]) {
+                let from = self.source(self.vals[first + index]);
+                self.moves.push(Move::new(to, from));
             }
         }
-        self.move_all(&mut moves);
-    }
-
-    pub(crate) fn source(&self, val: Val) -> Source {
-        match val.loc {
-            Loc::Reg(reg) => Source::Reg(val.ty, reg),
-            Loc::Const(value) => Source::Const(val.ty, value),
-            Loc::Home => Source::Home(val.ty, val.home()),
-        }
+        self.make_moves();
     }
 
     /// Returns the operands on top.

@@ -16,8 +16,9 @@ use crate::arch::x64::{
     CALLEE_SAVED, CONTEXT, Condition, FRAME, GENERAL_ARGUMENTS, MEMORY_BASE, Mem, R10, SCRATCH,
     STACK,
 };
-use crate::assembler::{Assembler, Loc, members};
+use crate::assembler::{Assembler, Loc, Val, members};
 use crate::code::Code;
+use crate::moves::Move;
 use crate::plan::{ColdCall, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
 use upshift_base::TrapKind;
@@ -36,6 +37,8 @@ const LOCALS_TRACKED_AS_ZERO_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub struct Workspace {
     code: Code,
+    vals: Vec<Val>,
+    moves: Vec<Move>,
 }
 
 impl Workspace {
@@ -43,11 +46,14 @@ impl Workspace {
     pub fn begin(
         &mut self,
         plan: Plan,
-        params: &[Ty],
+        params: impl Iterator<Item = Ty>,
         results: &[Ty],
         position: u32,
     ) -> Assembler {
         let mut assembler = Assembler::with_code(plan, std::mem::take(&mut self.code), results);
+        assembler.vals = std::mem::take(&mut self.vals);
+        assembler.vals.clear();
+        assembler.moves = std::mem::take(&mut self.moves);
         assembler.begin(position);
         assembler.code.position(position);
         assembler.take_params(params);
@@ -67,15 +73,17 @@ impl Workspace {
             assembler.place_results();
         }
         let code = assembler.finish();
-        self.code = std::mem::take(&mut assembler.code);
+        self.code = assembler.code;
+        self.vals = assembler.vals;
+        self.moves = assembler.moves;
         code
     }
 }
 
 impl Assembler {
-    fn take_params(&mut self, params: &[Ty]) {
+    fn take_params(&mut self, params: impl Iterator<Item = Ty>) {
         let mut assignment = Assignment::arguments();
-        for (index, &ty) in params.iter().enumerate() {
+        for (index, ty) in params.enumerate() {
             match assignment.next(ty) {
                 Place::Reg(reg) => {
                     self.declare(ty, Loc::Home, false);

@@ -23,6 +23,7 @@ mod local;
 mod moves;
 mod operate;
 mod plan;
+mod shuffle;
 mod stencil;
 mod value;
 

@@ -209,15 +209,15 @@ fn register(register: Register) -> Option<Reg> {
 impl Assembler {
     /// Copies a stencil here: pops its operands and pushes its result.
     pub fn stencil(&mut self, stencil: &Stencil) {
-        let mut moves = Vec::with_capacity(stencil.inputs.len());
         for &input in stencil.inputs.iter().rev() {
             let val = self.pop();
-            moves.push(Move::new(input, self.source(val)));
+            let from = self.source(val);
+            self.moves.push(Move::new(input, from));
         }
         let inputs = stencil.inputs.iter().fold(0, |set, reg| set | reg.bit());
         let output = stencil.output.map_or(0, |(_, reg)| reg.bit());
         self.evict_all(inputs | output | stencil.clobbers);
-        self.move_all(&mut moves);
+        self.make_moves();
         if stencil.aligned {
             self.aligned = true;
             let behind = self.code.bytes.len() % 16;

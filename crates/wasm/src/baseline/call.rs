@@ -33,18 +33,17 @@ pub(super) fn call<'m>(
         }
         _ => return Err(bailout("a kind of call")),
     };
-    let (params, results) = (types(ty.params()), types(ty.results()));
-    if !results_fit(&results) {
+    if !results_fit(types(ty.results())) {
         return Err(bailout("a call with more results than registers"));
     }
     if matches!(
         operator,
         Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. }
     ) {
-        d.asm.tail_call(callee, &params)?;
+        d.asm.tail_call(callee, ty.params().len())?;
         end_of_unreachable(d);
     } else {
-        d.asm.call(callee, &params, &results);
+        d.asm.call(callee, ty.params().len(), types(ty.results()));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::types::ValType;
 use std::collections::HashMap;
 use upshift::embed::CompileError;
 use upshift::embed::stencil::{Condition, Destination, Label};
-use wasmparser::{BlockType, BrTable, Operator};
+use wasmparser::{BlockType, BrTable, Operator, OperatorsReader};
 
 /// Operators at the start of a loop that are looked at for the locals that it uses.
 const LOOP_LOOK_AHEAD: usize = 24;
@@ -49,8 +49,8 @@ pub(super) fn block<'m>(d: &mut Driver<'m, '_>, ty: BlockType) -> Result<(), Com
 pub(super) fn loop_(d: &mut Driver<'_, '_>, ty: BlockType) -> Result<(), CompileError> {
     let (params, results) = block_type(d.info, ty)?;
     let end = d.asm.destination(params.len(), results.len());
-    let wanted = wanted(d);
-    let header = d.asm.loop_header(params.len(), &wanted);
+    let wanted = Wanted::of(d);
+    let header = d.asm.loop_header(params.len(), wanted.locals());
     d.control.push(Frame {
         kind: Kind::Loop(header),
         params,
@@ -64,30 +64,51 @@ pub(super) fn loop_(d: &mut Driver<'_, '_>, ty: BlockType) -> Result<(), Compile
 }
 
 /// Locals that the loop that starts here reads before it writes them.
-fn wanted(d: &Driver<'_, '_>) -> Vec<u32> {
-    let mut operators = d.operators.clone();
-    let mut wanted: Vec<u32> = Vec::new();
-    let mut written: Vec<u32> = Vec::new();
-    let ahead = d.ahead.iter().map(|(operator, _)| operator.clone());
-    let rest = std::iter::from_fn(|| operators.read().ok());
-    for operator in ahead.chain(rest).take(LOOP_LOOK_AHEAD) {
-        match operator {
-            Operator::LocalGet { local_index: l } => {
-                if !wanted.contains(&l) && !written.contains(&l) {
-                    wanted.push(l);
+#[derive(Default)]
+struct Wanted {
+    locals: [u32; LOOP_LOCALS_MAX],
+    count: usize,
+    /// One bit for each of the first locals that was written.
+    written: u64,
+}
+
+impl Wanted {
+    fn of(d: &Driver<'_, '_>) -> Wanted {
+        let mut wanted = Wanted::default();
+        let mut operators = OperatorsReader::new(d.operators.get_binary_reader());
+        let mut next = d.ahead.as_ref().map(|(operator, _)| operator.clone());
+        for _ in 0..LOOP_LOOK_AHEAD {
+            let Some(operator) = next.take().or_else(|| operators.read().ok()) else {
+                break;
+            };
+            match operator {
+                Operator::LocalGet { local_index } => wanted.read(local_index),
+                Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                    wanted.written |= written_bit(local_index);
                 }
+                Operator::Loop { .. } | Operator::End => break,
+                _ => {}
             }
-            Operator::LocalSet { local_index: l } | Operator::LocalTee { local_index: l } => {
-                written.push(l);
-            }
-            Operator::Loop { .. } | Operator::End => break,
-            _ => {}
         }
-        if wanted.len() == LOOP_LOCALS_MAX {
-            break;
+        wanted
+    }
+
+    fn read(&mut self, local: u32) {
+        let known = self.locals().contains(&local) || self.written & written_bit(local) != 0;
+        if !known && self.count < LOOP_LOCALS_MAX {
+            self.locals[self.count] = local;
+            self.count += 1;
         }
     }
-    wanted
+
+    fn locals(&self) -> &[u32] {
+        &self.locals[..self.count]
+    }
+}
+
+/// Locals beyond the first count as never written.
+fn written_bit(local: u32) -> u64 {
+    1u64.checked_shl(local).unwrap_or(0)
 }
 
 /// `if`, on a condition that was just tested with the frame canonical.
@@ -119,8 +140,7 @@ pub(super) fn else_(d: &mut Driver<'_, '_>) {
         d.asm.jump(&mut frame.end);
     }
     if let Kind::If(other) = std::mem::replace(&mut frame.kind, Kind::Else) {
-        let params = types(frame.params);
-        d.asm.arrive(other, &params, false);
+        d.asm.arrive(other, types(frame.params), false);
     }
     d.reachable = true;
 }
@@ -130,14 +150,13 @@ pub(super) fn end(d: &mut Driver<'_, '_>) {
     let Some(frame) = d.control.pop() else {
         return;
     };
-    let results = types(frame.results);
     if let Kind::If(other) = frame.kind {
         // There is no `else`: the parameters are the results.
-        d.asm.arrive(other, &results, d.reachable);
+        d.asm.arrive(other, types(frame.results), d.reachable);
         d.reachable = true;
     }
     if d.reachable || frame.end.is_used() {
-        d.asm.arrive(frame.end, &results, d.reachable);
+        d.asm.arrive(frame.end, types(frame.results), d.reachable);
         d.reachable = true;
         return;
     }

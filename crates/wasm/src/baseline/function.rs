@@ -36,8 +36,8 @@ pub fn function(
     let body = info.body(own);
     let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
     let ty = info.func_type(info.imported_functions + own);
-    let (params, results) = (types(ty.params()), types(ty.results()));
-    if !results_fit(&results) {
+    let results: Vec<_> = types(ty.results()).collect();
+    if !results_fit(types(ty.results())) {
         return Err(bailout("more results than registers"));
     }
     let plan = Plan {
@@ -50,7 +50,12 @@ pub fn function(
         },
     };
     let mut workspace = WORKSPACE.take();
-    let mut asm = workspace.begin(plan, &params, &results, body.range().start as u32);
+    let mut asm = workspace.begin(
+        plan,
+        types(ty.params()),
+        &results,
+        body.range().start as u32,
+    );
 
     let mut locals = body.get_locals_reader().map_err(failed)?;
     let mut declared = Vec::new();

@@ -106,8 +106,8 @@ pub(super) fn ty(ty: ValType) -> Ty {
 }
 
 /// The same for a list.
-pub(super) fn types(types: &[ValType]) -> Vec<Ty> {
-    types.iter().copied().map(ty).collect()
+pub(super) fn types(types: &[ValType]) -> impl Iterator<Item = Ty> {
+    types.iter().copied().map(ty)
 }
 
 /// A function that this compiler leaves to others.
