@@ -1,11 +1,11 @@
 //! The command line: what can be said, and the sentence that explains each flag.
 
-use crate::report::format;
+use crate::report::{self, format};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -49,6 +49,21 @@ other errors.";
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What was said, or the end of the process with what is wrong about it.
+    pub fn get() -> Cli {
+        Cli::try_parse().unwrap_or_else(|error| {
+            let _ = error.print();
+            let first = std::env::args_os().nth(1).unwrap_or_default();
+            if error.kind() == ErrorKind::InvalidSubcommand && Path::new(&first).is_file() {
+                let file = first.to_string_lossy();
+                report::stderr(&format!("hint: `upshift run {file}` runs a program\n"));
+            }
+            std::process::exit(error.exit_code())
+        })
+    }
 }
 
 /// Ends the process as a command line that makes no sense does.

@@ -17,10 +17,9 @@ mod values;
 mod wast;
 
 use args::{Cli, Command};
-use clap::Parser;
 
 fn main() {
-    let outcome = match Cli::parse().command {
+    let outcome = match Cli::get().command {
         Command::Run(args) => run::run(args),
         Command::Compile(args) => compile::compile(&args),
         Command::Wast(args) => wast::wast(&args),

@@ -22,10 +22,10 @@ use upshift_wasm::{
     TrapKind, Val,
 };
 
-/// Stack that the main thread surely has for the guest.
-const MAIN_THREAD_STACK_BYTES: usize = 4 << 20;
+/// Stack that a guest may use unless `-W max-wasm-stack` says otherwise.
+const STACK_BYTES: usize = 1 << 20;
 /// Stack beside the guest's, for the host functions and compilers that it calls.
-const HOST_STACK_BYTES: usize = 4 << 20;
+const HOST_STACK_BYTES: usize = 8 << 20;
 /// The most stack that a guest gets.
 const STACK_BYTES_MAX: usize = 1 << 40;
 /// How long after a timeout a program may stay in a host function, or be compiled, before the process ends around it.
@@ -47,16 +47,15 @@ pub fn run(args: RunArgs) -> Result<i32> {
         return Ok(0);
     }
     let limits = limits(&args.wasm)?;
-    match limits.stack_bytes_max {
-        // The main thread's stack cannot grow as far, so the program gets a thread with one of its own.
-        Some(bytes) if bytes > MAIN_THREAD_STACK_BYTES => thread::Builder::new()
-            .stack_size(bytes.saturating_add(HOST_STACK_BYTES))
-            .spawn(move || run_here(&args, limits))
-            .with_context(|| format!("cannot have a stack of {}", format::bytes(bytes as u64)))?
-            .join()
-            .unwrap_or(Ok(EXIT_ERROR)),
-        _ => run_here(&args, limits),
-    }
+    // The main thread's stack is as large as the shell says; a thread's is as large as the program needs.
+    let bytes = limits.stack_bytes_max.unwrap_or(STACK_BYTES);
+    thread::Builder::new()
+        .name("program".to_owned())
+        .stack_size(bytes.saturating_add(HOST_STACK_BYTES))
+        .spawn(move || run_here(&args, limits))
+        .with_context(|| format!("cannot have a stack of {}", format::bytes(bytes as u64)))?
+        .join()
+        .unwrap_or(Ok(EXIT_ERROR))
 }
 
 fn limits(options: &[WasmOption]) -> Result<Limits> {
@@ -143,10 +142,9 @@ fn run_here(args: &RunArgs, limits: Limits) -> Result<i32> {
 }
 
 fn config(args: &RunArgs, limits: Limits, tally: &Arc<Tally>) -> Result<Config> {
-    let mut config = engine::config(&args.engine).canonical_nans(limits.canonical_nans);
-    if let Some(bytes) = limits.stack_bytes_max {
-        config = config.stack_bytes(bytes);
-    }
+    let mut config = engine::config(&args.engine)
+        .canonical_nans(limits.canonical_nans)
+        .stack_bytes(limits.stack_bytes_max.unwrap_or(STACK_BYTES));
     if args.stats {
         config = config.subscriber(tally.clone());
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -29,18 +30,33 @@ pub fn describe(root: &Path) -> Result<Machine> {
         rustc: told("rustc", &["--version"]),
         date: told("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
         revision,
-        load: load()?,
+        busy: busy()?,
     })
 }
 
-/// How many processes ran on average in the last minute.
-pub fn load() -> Result<f64> {
-    let text = shell::read(Path::new("/proc/loadavg"))?;
-    Ok(text
-        .split(' ')
-        .next()
-        .and_then(|load| load.parse().ok())
-        .unwrap_or(0.0))
+/// How many processors are busy with something else now: counted over half a second.
+pub fn busy() -> Result<f64> {
+    let times = || Ok::<_, anyhow::Error>(busy_and_all(&shell::read(Path::new("/proc/stat"))?));
+    let before = times()?;
+    std::thread::sleep(Duration::from_millis(500));
+    let after = times()?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let all = (after.1 - before.1).max(1.0);
+    Ok((after.0 - before.0) / all * processors as f64)
+}
+
+/// The time that all processors together were busy, and all their time.
+fn busy_and_all(stat: &str) -> (f64, f64) {
+    let line = stat.lines().next().unwrap_or_default();
+    let times: Vec<f64> = line
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|time| time.parse().ok())
+        .collect();
+    let all: f64 = times.iter().take(8).sum();
+    // Idle, and waiting for a disk.
+    let idle: f64 = times.iter().skip(3).take(2).sum();
+    (all - idle, all)
 }
 
 fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
@@ -83,6 +99,8 @@ mod tests {
         let cpuinfo = "processor\t: 0\ncpu family\t: 6\nmodel\t: 7\nmodel name\t: X 1\n\n\
                        processor\t: 1\nmodel name\t: X 1\n";
         assert_eq!(processors(cpuinfo), ["X 1 (family 6, model 7)", "X 1"]);
+        let stat = "cpu  10 0 20 60 10 0 0 0 5 0\ncpu0 1 1 1 1\n";
+        assert_eq!(busy_and_all(stat), (30.0, 100.0));
         assert!((memory_gib("MemTotal:       2097152 kB\nMemFree: 1 kB\n") - 2.0).abs() < 1e-9);
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::engines::Engine;
 use super::programs::Program;
-use super::report::{Case, Failure, Outcome, ProgramRuns};
+use super::report::{Case, Failure, Outcome, ProgramRuns, Tiers};
 use super::tiers::Events;
 use crate::shell;
 
@@ -29,8 +29,8 @@ pub struct Plan {
 struct Ended {
     stdout: Vec<u8>,
     seconds: f64,
-    /// How many functions were published in each tier, if that was asked for.
-    published: Option<[usize; 3]>,
+    /// Of which tiers its code was, if that was asked for.
+    tiers: Option<Tiers>,
 }
 
 /// Everything about runs of one program.
@@ -67,6 +67,9 @@ impl Bench<'_> {
             }
         }
         eprintln!();
+        if program.scratch.is_some() {
+            std::fs::remove_dir_all(self.scratch())?;
+        }
         let case = |long: bool| {
             cases
                 .iter()
@@ -122,7 +125,7 @@ impl Bench<'_> {
                     if ended.seconds > self.plan.slow.as_secs_f64() {
                         case.outcomes[index].seconds.push(ended.seconds);
                     }
-                    case.outcomes[index].published = ended.published;
+                    case.outcomes[index].tiers = ended.tiers;
                     outputs.push((index, ended.stdout));
                 }
                 Err(failure) => {
@@ -155,7 +158,12 @@ impl Bench<'_> {
         };
         let events = Events::read(&shell::read(&trace)?)?;
         std::fs::remove_file(&trace)?;
-        ended.published = Some(events.published);
+        let (hot, promoted) = events.promotions();
+        ended.tiers = Some(Tiers {
+            published: events.published,
+            hot,
+            promoted,
+        });
         Ok(match events.verdict(expectation) {
             Ok(()) => Ok(ended),
             Err(why) => Err(Failure::Tier(why)),
@@ -187,6 +195,18 @@ impl Bench<'_> {
         self.root.join("corpus/bench")
     }
 
+    /// A folder for programs that write files: in memory if there is such a place, because a disk would be what is
+    /// measured otherwise.
+    fn scratch(&self) -> PathBuf {
+        let memory = Path::new("/dev/shm");
+        let name = format!("upshift-bench-{}", std::process::id());
+        if memory.is_dir() {
+            memory.join(name)
+        } else {
+            self.folder().join(name)
+        }
+    }
+
     fn command(&self, case: &Prepared, engine: &Engine, trace: Option<&Path>) -> Result<Command> {
         let mut command = Command::new(&engine.binary);
         command.current_dir(self.root).args(&engine.flags);
@@ -196,7 +216,7 @@ impl Bench<'_> {
                 .arg(format!("tier={}", trace.display()));
         }
         if let Some(guest) = &case.program.scratch {
-            let folder = self.folder().join("scratch");
+            let folder = self.scratch();
             shell::empty_folder(&folder)?;
             command
                 .arg("--dir")
@@ -237,7 +257,7 @@ impl Bench<'_> {
         Ok(Ok(Ended {
             stdout: std::fs::read(&stdout_path)?,
             seconds,
-            published: None,
+            tiers: None,
         }))
     }
 }

@@ -27,10 +27,10 @@ use crate::shell;
 /// What `cargo xtask bench` was asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// One short program, two runs, with the engines that are there; nothing is written
+    /// One short program, two runs, with the engines that are there; no page is written
     #[arg(long)]
     quick: bool,
-    /// Only these programs, with commas between; nothing is written
+    /// Only these programs, with commas between; no page is written
     #[arg(long, value_name = "PROGRAM", value_delimiter = ',')]
     only: Vec<String>,
     /// Measured runs of each program in each engine
@@ -68,10 +68,6 @@ pub fn run(options: &Options) -> Result<bool> {
     let report = measure(&root, options)?;
     let complete = options.only.is_empty() && !options.quick && options.runs >= RUNS_MIN;
     if complete {
-        shell::write(
-            &root.join(RESULTS),
-            serde_json::to_string_pretty(&report)?.as_bytes(),
-        )?;
         write_page(&root, &report)?;
     } else {
         println!("{}", page::write(&report));
@@ -100,24 +96,30 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
             options.runs as usize
         },
         limit: Duration::from_secs(options.limit),
-        slow: Duration::from_secs(15),
+        slow: Duration::from_secs(10),
     };
     let bench = Bench {
         root,
         engines: &engines,
         plan,
     };
-    let programs = programs
-        .iter()
-        .map(|program| bench.measure(program))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Report {
+    let mut report = Report {
         machine,
         runs: plan.runs,
         engines: engines.iter().map(info).collect(),
-        programs,
+        programs: Vec::new(),
         swap,
-    })
+    };
+    for program in &programs {
+        report.programs.push(bench.measure(program)?);
+        report.machine.busy = report.machine.busy.max(machine::busy()?);
+        if !options.quick {
+            // After each, so that nothing is lost if the command is stopped.
+            let text = serde_json::to_string_pretty(&report)?;
+            shell::write(&root.join(RESULTS), text.as_bytes())?;
+        }
+    }
+    Ok(report)
 }
 
 /// Runs `cargo xtask corpus`, as this very program.

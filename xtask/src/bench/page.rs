@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Failure, Figure, Outcome, ProgramRuns, Report, Swap, Value};
+use super::report::{Case, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value};
 use super::stats;
 
 /// A ratio above this to the best of the others falls short.
 const SHORT_OF_BEST: f64 = 1.05;
 /// Auto's steady state above this many times tier 1's falls short: there is little left to compile by then.
 const SHORT_OF_TIER_1: f64 = 1.2;
+/// More processors than this busy with something else between programs disturb.
+const BUSY: f64 = 0.2;
 /// Runs of one case that differ by more than this make its figure a rough one.
 const WIDE: f64 = 1.5;
 
@@ -72,8 +74,9 @@ fn falls_short(page: &mut String, report: &Report) {
         slower_than_peers(page, report, part);
     }
     slower_than_tier_1(page, report);
-    without_figure(page, report);
-    rough(page, report);
+    late_promotions(page, report);
+    without_figure(page, report, true);
+    busy(page, report);
     if page.len() == before {
         page.push_str("Nothing that was measured: Upshift's auto mode was the best everywhere.\n");
     }
@@ -135,62 +138,94 @@ fn slower_than_tier_1(page: &mut String, report: &Report) {
     );
 }
 
-/// Every case in an engine, with the words that say which it is.
-fn outcomes(report: &Report) -> impl Iterator<Item = (String, &Outcome)> {
+/// A case in an engine.
+struct EngineCase<'a> {
+    /// The words that say which it is.
+    name: String,
+    /// Whether the engine is ours.
+    own: bool,
+    outcome: &'a Outcome,
+}
+
+fn cases(report: &Report) -> impl Iterator<Item = EngineCase<'_>> {
     report.programs.iter().flat_map(move |program| {
-        let cases = [("short", &program.short), ("long", &program.long)];
-        cases.into_iter().flat_map(move |(length, case)| {
+        let lengths = [("short", &program.short), ("long", &program.long)];
+        lengths.into_iter().flat_map(move |(length, case)| {
             let outcomes = case.iter().flat_map(|case| &case.outcomes);
-            outcomes.zip(&report.engines).map(move |(outcome, engine)| {
-                (
-                    format!("{} ({length}) in {}", program.name, engine.label),
+            outcomes
+                .zip(&report.engines)
+                .map(move |(outcome, engine)| EngineCase {
+                    name: format!("{} ({length}) in {}", program.name, engine.label),
+                    own: engine.own,
                     outcome,
-                )
-            })
+                })
         })
     })
 }
 
-fn without_figure(page: &mut String, report: &Report) {
-    for (what, outcome) in outcomes(report) {
-        let why = match &outcome.failure {
+/// Functions that waited for tier 1 code for more than half of a run.
+fn late_promotions(page: &mut String, report: &Report) {
+    let Some(auto) = report.engine(AUTO) else {
+        return;
+    };
+    let late = |program: &ProgramRuns| {
+        let tiers = program.long.as_ref()?.outcomes.get(auto)?.tiers?;
+        let waiting = tiers.hot - tiers.promoted;
+        (waiting > 0).then(|| format!("{} ({waiting} of {})", program.name, tiers.hot))
+    };
+    let late: Vec<String> = report.programs.iter().filter_map(late).collect();
+    if !late.is_empty() {
+        let _ = writeln!(
+            page,
+            "- **Late promotions**: functions found hot in the first half of the long run that had no tier 1 code at its \
+             end: {}.",
+            late.join(", ")
+        );
+    }
+}
+
+fn without_figure(page: &mut String, report: &Report, own: bool) {
+    for case in cases(report).filter(|case| case.own == own) {
+        let why = match &case.outcome.failure {
             None | Some(Failure::Absent) => continue,
             Some(Failure::Broken(how)) => format!("it failed: `{}`", how.replace('`', "'")),
             Some(Failure::Differs) => "it printed something else than most engines".to_owned(),
             Some(Failure::Tier(why)) => format!("not the tier it should be: {why}"),
         };
-        let _ = writeln!(page, "- **No figure** for {what}: {why}.");
+        let _ = writeln!(page, "- **No figure** for {}: {why}.", case.name);
     }
 }
 
+/// What is to be read with care.
 fn rough(page: &mut String, report: &Report) {
-    let wide = outcomes(report).filter(|(_, outcome)| {
+    let names = |wanted: &dyn Fn(&Outcome) -> bool| {
+        let fitting =
+            cases(report).filter(|case| case.outcome.failure.is_none() && wanted(case.outcome));
+        fitting.map(|case| case.name).collect::<Vec<_>>().join(", ")
+    };
+    let wide = names(&|outcome| {
         let (least, most) = stats::spread(&outcome.seconds);
-        outcome.failure.is_none() && most > WIDE * least
+        most > WIDE * least
     });
-    let wide: Vec<String> = wide.map(|(what, _)| what).collect();
     if !wide.is_empty() {
         let _ = writeln!(
             page,
-            "- **Rough figures**: the slowest run took more than {WIDE} times the fastest of {}.",
-            wide.join(", ")
+            "- **Rough figures**: the slowest run took more than {WIDE} times the fastest of {wide}."
         );
     }
-    let single = outcomes(report)
-        .filter(|(_, o)| o.failure.is_none() && (1..report.runs).contains(&o.seconds.len()));
-    let single: Vec<String> = single.map(|(what, _)| what).collect();
+    let single = names(&|outcome| (1..report.runs).contains(&outcome.seconds.len()));
     if !single.is_empty() {
-        let _ = writeln!(
-            page,
-            "- **One run only**, because it takes long: {}.",
-            single.join(", ")
-        );
+        let _ = writeln!(page, "- **One run only**, because it takes long: {single}.");
     }
-    if report.machine.load > 0.5 {
+}
+
+fn busy(page: &mut String, report: &Report) {
+    if report.machine.busy > BUSY {
         let _ = writeln!(
             page,
-            "- **The machine was not idle** at the beginning: {:.1} processes ran in the minute before.",
-            report.machine.load
+            "- **The machine was not idle**: between programs up to {:.1} of {} processors were busy with something else.",
+            report.machine.busy,
+            report.machine.processors.len()
         );
     }
 }
@@ -354,31 +389,30 @@ fn tiers(page: &mut String, report: &Report) {
     let Some(auto) = report.engine(AUTO) else {
         return;
     };
-    page.push_str("## Tiers\n\n");
     page.push_str(
-        "Before a figure counts, a run that is not timed writes its events (`--trace tier`). With a fixed tier all code must \
-         be of that tier; in auto, functions found hot in the first half of the run must have got tier 1 code by its end. \
-         In auto this many functions were published:\n\n",
-    );
-    page.push_str(
-        "| | short: tier 0 | tier 1 | long: tier 0 | tier 1 |\n|---|---:|---:|---:|---:|\n",
+        "## Tiers\n\nBefore a figure counts, a run that is not timed writes its events (`upshift run --trace tier`). With a \
+         fixed tier all code must be of that tier; in auto, at least half of the functions found hot in the first half of \
+         the run must have tier 1 code by its end. In auto:\n\n\
+         | | run | published in tier 0 | in tier 1 | found hot early | of these in tier 1 |\n\
+         |---|---|---:|---:|---:|---:|\n",
     );
     for program in &report.programs {
-        let counts = |case: &Option<super::report::Case>| {
-            let published = case
+        for (length, case) in [("short", &program.short), ("long", &program.long)] {
+            let tiers = case
                 .as_ref()
-                .and_then(|case| case.outcomes.get(auto)?.published);
-            published.map_or("– | –".to_owned(), |published| {
-                format!("{} | {}", published[0], published[1])
-            })
-        };
-        let _ = writeln!(
-            page,
-            "| {} | {} | {} |",
-            program.name,
-            counts(&program.short),
-            counts(&program.long)
-        );
+                .and_then(|case| case.outcomes.get(auto)?.tiers);
+            let Some(tiers) = tiers else { continue };
+            let Tiers {
+                published,
+                hot,
+                promoted,
+            } = tiers;
+            let _ = writeln!(
+                page,
+                "| {} | {length} | {} | {} | {hot} | {promoted} |",
+                program.name, published[0], published[1]
+            );
+        }
     }
     page.push('\n');
 }
@@ -409,7 +443,11 @@ fn how(page: &mut String, report: &Report) {
     page.push_str(
         "- Output and exit code were the same in every engine that has a figure, in every run.\n",
     );
-    page.push_str("- wasmi is an interpreter and takes part in the short runs only.\n\n");
+    page.push_str("- wasmi is an interpreter and takes part in the short runs only.\n");
+    page.push_str("- Files that programs write are in memory.\n");
+    rough(page, report);
+    without_figure(page, report, false);
+    page.push('\n');
     page.push_str("| engine | version | command |\n|---|---|---|\n");
     for engine in &report.engines {
         let _ = writeln!(
@@ -423,7 +461,7 @@ fn how(page: &mut String, report: &Report) {
     );
     page.push_str("| program | short run | long run |\n|---|---|---|\n");
     for program in &report.programs {
-        let command = |case: &Option<super::report::Case>| {
+        let command = |case: &Option<Case>| {
             case.as_ref()
                 .map_or("–".to_owned(), |case| format!("`{}`", case.command))
         };

@@ -31,8 +31,8 @@ pub struct Machine {
     pub date: String,
     /// The project's commit.
     pub revision: String,
-    /// How many processes ran on average in the minute before.
-    pub load: f64,
+    /// How many processors were busy with something else, the most that was seen between programs.
+    pub busy: f64,
 }
 
 /// An engine, in one of its modes.
@@ -78,8 +78,19 @@ pub struct Outcome {
     pub seconds: Vec<f64>,
     /// Why there is no figure.
     pub failure: Option<Failure>,
-    /// For our own: how many functions were published in each tier.
-    pub published: Option<[usize; 3]>,
+    /// For our own: what the events of the run that was not timed say.
+    pub tiers: Option<Tiers>,
+}
+
+/// What the events of a run say of its tiers.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tiers {
+    /// Functions published in each tier.
+    pub published: [usize; 3],
+    /// Functions found hot in the first half of the run.
+    pub hot: usize,
+    /// How many of these got code of tier 1 by its end.
+    pub promoted: usize,
 }
 
 /// Why there is no figure.

@@ -200,10 +200,11 @@ fn all_missing_imports_are_named_at_once() {
 #[test]
 fn a_wrong_command_line_exits_with_2() {
     let place = Place::new(&[("f.wat", "(module (func (export \"_start\")))")]);
-    let cases: [(&[&str], &[&str]); 14] = [
+    let cases: [(&[&str], &[&str]); 15] = [
         (&[], &["Usage: upshift"]),
         (&["run"], &["PROGRAM"]),
         (&["rum", "f.wat"], &["'run'"]),
+        (&["f.wat"], &["hint: `upshift run f.wat` runs a program"]),
         (&["run", "--statz", "f.wat"], &["--stats"]),
         (&["run", "--tier", "3", "f.wat"], &["auto, 0, 1, 2"]),
         (&["run", "--preset", "fast", "f.wat"], &["development"]),
