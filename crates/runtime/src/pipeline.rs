@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use upshift_base::{Owner, Tier, World};
-use upshift_codegen::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode,
-};
+use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
 

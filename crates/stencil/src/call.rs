@@ -1,9 +1,7 @@
 //! Calls.
 
 use crate::abi::{Assignment, Place};
-use crate::arch::x64::{
-    CLOBBERED_BY_CALLS, GENERAL_ARGUMENTS, Mem, RAX, SCRATCH, STACK,
-};
+use crate::arch::x64::{CLOBBERED_BY_CALLS, GENERAL_ARGUMENTS, Mem, RAX, SCRATCH, STACK};
 use crate::assembler::Assembler;
 use crate::moves::{Move, Source};
 use crate::value::Ty;

@@ -8,8 +8,8 @@ use crate::abi::{Assignment, Place};
 use crate::arch::x64::{Condition, FRAME, Mem, REGISTERS, Reg, SCRATCH};
 use crate::assembler::{Assembler, Loc, NO_LOCAL, members};
 use crate::code::Label;
-use crate::plan::SAVED_BYTES;
 use crate::moves::Move;
+use crate::plan::SAVED_BYTES;
 use crate::value::Ty;
 
 /// The locals that registers hold, all of them saved.

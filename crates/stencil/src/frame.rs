@@ -22,9 +22,7 @@ use crate::moves::Move;
 use crate::plan::{ColdCall, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
 use upshift_base::TrapKind;
-use upshift_codegen::{
-    CompileError, CompiledCode, RelocKind, SourcePosition, Target,
-};
+use upshift_codegen::{CompileError, CompiledCode, RelocKind, SourcePosition, Target};
 
 /// Frames larger than this are left to other compilers.
 const FRAME_BYTES_MAX: i32 = 256 << 10;

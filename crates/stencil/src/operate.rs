@@ -33,7 +33,8 @@ impl Assembler {
     /// `left op right` on integers.
     pub fn int_binary(&mut self, op: IntOp, wide: bool) {
         let (mut right, mut left) = (self.pop(), self.pop());
-        let swap = matches!(left.loc, Loc::Const(_)) || !self.is_owned(left) && self.is_owned(right);
+        let swap =
+            matches!(left.loc, Loc::Const(_)) || !self.is_owned(left) && self.is_owned(right);
         if op.is_commutative() && swap {
             std::mem::swap(&mut left, &mut right);
         }
@@ -301,8 +302,7 @@ impl Assembler {
         }
         let context = self.context();
         let to = self.allocate(false);
-        self.code
-            .load(Ty::I64, to, Mem::new(context, memory.base));
+        self.code.load(Ty::I64, to, Mem::new(context, memory.base));
         to
     }
 

@@ -69,7 +69,9 @@ fn break_cycle(
     waiting: u32,
     reads: &mut [u8; REGISTERS],
 ) {
-    let first = bits(waiting).next().and_then(|index| moves[index].from_register());
+    let first = bits(waiting)
+        .next()
+        .and_then(|index| moves[index].from_register());
     let Some((_, from)) = first else {
         return;
     };

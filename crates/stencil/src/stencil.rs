@@ -6,9 +6,7 @@
 //! off the instructions.
 
 use crate::abi::{Assignment, Place};
-use crate::arch::x64::{
-    CALLEE_SAVED, FRAME, Reg, STACK, STENCIL_EPILOGUE, STENCIL_PROLOGUE,
-};
+use crate::arch::x64::{CALLEE_SAVED, FRAME, Reg, STACK, STENCIL_EPILOGUE, STENCIL_PROLOGUE};
 use crate::assembler::Assembler;
 use crate::moves::Move;
 use crate::value::Ty;
@@ -221,8 +219,7 @@ impl Assembler {
         if stencil.aligned {
             self.aligned = true;
             let behind = self.code.bytes.len() % 16;
-            self.code
-                .pad((16 + STENCIL_PROLOGUE.len() - behind) % 16);
+            self.code.pad((16 + STENCIL_PROLOGUE.len() - behind) % 16);
         }
         if !stencil.traps.is_empty() {
             self.code.position(self.position);

@@ -83,11 +83,7 @@ impl Default for Config {
             synchronous: false,
             check_interval: Duration::from_millis(100),
             verbosity: Verbosity::default(),
-            backends: [
-                Backend::CopyAndPatch,
-                Backend::CraneliftSpeed,
-                Backend::Off,
-            ],
+            backends: [Backend::CopyAndPatch, Backend::CraneliftSpeed, Backend::Off],
             canonical_nans: false,
             verify: false,
             code_memory_bytes: 1 << 30,

@@ -138,9 +138,7 @@ fn shapes(op: &str, ty: &str, arity: usize, result: &str) -> Vec<String> {
         all.push(format!(
             "(block $out (result i32) (i32.const 11) (br_if $out {test}) (drop) (i32.const 12))"
         ));
-        all.push(format!(
-            "(select (i32.const 5) (i32.const 6) {test})"
-        ));
+        all.push(format!("(select (i32.const 5) (i32.const 6) {test})"));
         all.push(format!(
             "(i32.wrap_i64 (i64.trunc_sat_f64_s (select (f64.const 5) (f64.const 6) {test})))"
         ));
@@ -222,7 +220,14 @@ impl Subject {
         let func = self.instance.get_func(&self.store, name).unwrap();
         let mut values = vec![Val::I32(0); results];
         func.call(&mut self.store, args, &mut values)
-            .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
+            .map_err(|error| {
+                error
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })?;
         Ok(values.iter().map(bits).collect())
     }
 }
@@ -261,10 +266,8 @@ impl Pair {
                 let args = [value(ty, first), value(ty, second)];
                 for shape in 0..shapes {
                     let name = shape.to_string();
-                    let (ours, theirs) = (
-                        subject.call(&name, &args, 1),
-                        oracle.call(&name, &args, 1),
-                    );
+                    let (ours, theirs) =
+                        (subject.call(&name, &args, 1), oracle.call(&name, &args, 1));
                     assert_eq!(ours, theirs, "{op} in shape {shape} of {args:?}\n{text}");
                 }
                 let (ours, theirs) = (

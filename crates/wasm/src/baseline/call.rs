@@ -1,8 +1,8 @@
 //! Calls.
 
+use super::control::end_of_unreachable;
 use super::resource::table_layout;
 use super::state::{Driver, bailout, types};
-use super::control::end_of_unreachable;
 use crate::types::FuncType;
 use crate::vmctx::offset;
 use upshift::embed::stencil::{Callee, LoadKind, Ty, results_fit};

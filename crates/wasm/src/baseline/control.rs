@@ -215,8 +215,7 @@ pub(super) fn br_table(d: &mut Driver<'_, '_>, table: &BrTable<'_>) -> Result<()
             choices.push(label);
             continue;
         }
-        let direct =
-            target(&mut d.control, depth).and_then(|target| d.asm.direct_label(target));
+        let direct = target(&mut d.control, depth).and_then(|target| d.asm.direct_label(target));
         let label = direct.unwrap_or_else(|| {
             let label = d.asm.new_label();
             relays.push((label, depth));

@@ -11,9 +11,9 @@ use crate::info::ModuleInfo;
 use crate::types::ValType;
 use crate::vmctx::offset;
 use std::cell::Cell;
-use upshift::embed::stencil::{Condition, Plan, Workspace, results_fit};
+use upshift::embed::stencil::{Assembler, Condition, Plan, Workspace, results_fit};
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, TrapKind};
-use wasmparser::{Operator, OperatorsReader};
+use wasmparser::{FunctionBody, Operator, OperatorsReader};
 
 thread_local! {
     /// Memory for the thread's next function.
@@ -57,26 +57,14 @@ pub fn function(
         body.range().start as u32,
     );
 
-    let mut locals = body.get_locals_reader().map_err(failed)?;
-    let mut declared = Vec::new();
-    let mut count = 0u32;
-    for _ in 0..locals.get_count() {
-        let (n, ty) = locals.read().map_err(failed)?;
-        let ty = ValType::from_wasmparser(ty).ok_or_else(|| bailout("a type of local"))?;
-        count = count.saturating_add(n);
-        declared.push((n, state::ty(ty)));
-    }
-    if count > LOCALS_MAX {
-        return Err(bailout("too many locals"));
-    }
-    asm.declare_locals(declared.into_iter());
+    let operators = declare_locals(&mut asm, &body)?;
     let end = asm.destination(0, results.len());
     let mut driver = Driver {
         info,
         first,
         request,
         asm,
-        operators: OperatorsReader::new(locals.get_binary_reader()),
+        operators,
         ahead: None,
         control: Vec::with_capacity(8),
         reachable: true,
@@ -99,6 +87,27 @@ pub fn function(
     let code = workspace.finish(driver.asm, reachable);
     WORKSPACE.set(workspace);
     code
+}
+
+/// Declares the locals, and returns what is behind them.
+fn declare_locals<'m>(
+    asm: &mut Assembler,
+    body: &FunctionBody<'m>,
+) -> Result<OperatorsReader<'m>, CompileError> {
+    let mut locals = body.get_locals_reader().map_err(failed)?;
+    let mut declared = Vec::new();
+    let mut count = 0u32;
+    for _ in 0..locals.get_count() {
+        let (n, ty) = locals.read().map_err(failed)?;
+        let ty = ValType::from_wasmparser(ty).ok_or_else(|| bailout("a type of local"))?;
+        count = count.saturating_add(n);
+        declared.push((n, state::ty(ty)));
+    }
+    if count > LOCALS_MAX {
+        return Err(bailout("too many locals"));
+    }
+    asm.declare_locals(declared.into_iter());
+    Ok(OperatorsReader::new(locals.get_binary_reader()))
 }
 
 /// One operator.

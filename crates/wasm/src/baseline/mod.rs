@@ -13,5 +13,4 @@ mod simple;
 mod state;
 mod stencils;
 
-
 pub use function::function;

@@ -123,11 +123,23 @@ fn helper(d: &mut Driver<'_, '_>, operator: &Operator<'_>) -> Result<bool, Compi
             checked(d, Builtin::memory_fill, &args, MEMORY);
         }
         Operator::MemoryCopy { dst_mem, src_mem } => {
-            let args = [Constant(dst_mem), Constant(src_mem), Operand, Operand, Operand];
+            let args = [
+                Constant(dst_mem),
+                Constant(src_mem),
+                Operand,
+                Operand,
+                Operand,
+            ];
             checked(d, Builtin::memory_copy, &args, MEMORY);
         }
         Operator::MemoryInit { data_index, mem } => {
-            let args = [Constant(mem), Constant(data_index), Operand, Operand, Operand];
+            let args = [
+                Constant(mem),
+                Constant(data_index),
+                Operand,
+                Operand,
+                Operand,
+            ];
             checked(d, Builtin::memory_init, &args, MEMORY);
         }
         Operator::DataDrop { data_index } => {
@@ -146,7 +158,13 @@ fn helper(d: &mut Driver<'_, '_>, operator: &Operator<'_>) -> Result<bool, Compi
             checked(d, Builtin::table_copy, &args, TABLE);
         }
         Operator::TableInit { elem_index, table } => {
-            let args = [Constant(table), Constant(elem_index), Operand, Operand, Operand];
+            let args = [
+                Constant(table),
+                Constant(elem_index),
+                Operand,
+                Operand,
+                Operand,
+            ];
             checked(d, Builtin::table_init, &args, TABLE);
         }
         Operator::ElemDrop { elem_index } => {

@@ -37,7 +37,11 @@ pub(super) fn operation(
 ) -> Result<(), CompileError> {
     let stencil = match lower::operation(operator) {
         Some(operation) => {
-            let key = (operation.name, immediates(operator), d.request.canonical_nans);
+            let key = (
+                operation.name,
+                immediates(operator),
+                d.request.canonical_nans,
+            );
             find(key, d.request.stencils, || Template::of(&operation))?
         }
         None => {
