@@ -27,6 +27,9 @@ mod shuffle;
 mod stencil;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use abi::results_fit;
 pub use arch::x64::Condition;
 pub use assembler::{Assembler, Val};

@@ -23,7 +23,7 @@ impl Move {
         Move { to, from }
     }
 
-    pub(crate) fn from_register(&self) -> Option<(Ty, Reg)> {
+    pub(crate) fn register(&self) -> Option<(Ty, Reg)> {
         match self.from {
             Source::Reg(ty, reg) => Some((ty, reg)),
             _ => None,

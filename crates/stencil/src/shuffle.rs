@@ -20,7 +20,7 @@ impl Assembler {
         // One bit for each move from a register that is left to be made. There are fewer than 32 registers to move to.
         let mut waiting = 0u32;
         for (index, m) in moves.iter().enumerate() {
-            if let Some((_, from)) = m.from_register()
+            if let Some((_, from)) = m.register()
                 && from != m.to
             {
                 reads[from.index()] += 1;
@@ -30,7 +30,7 @@ impl Assembler {
         while waiting != 0 {
             let before = waiting;
             for index in bits(before) {
-                let Some((ty, from)) = moves[index].from_register() else {
+                let Some((ty, from)) = moves[index].register() else {
                     continue;
                 };
                 if reads[moves[index].to.index()] == 0 {
@@ -71,7 +71,7 @@ fn break_cycle(
 ) {
     let first = bits(waiting)
         .next()
-        .and_then(|index| moves[index].from_register());
+        .and_then(|index| moves[index].register());
     let Some((_, from)) = first else {
         return;
     };
