@@ -30,6 +30,9 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+/// Whether the assembler makes code for the machine that it runs on.
+pub const IS_SUPPORTED: bool = arch::x64::IS_HOST;
+
 pub use abi::results_fit;
 pub use arch::x64::Condition;
 pub use assembler::{Assembler, Val};

@@ -6,6 +6,9 @@
 use crate::code::{Code, Label};
 use crate::value::{FloatOp, IntOp, LoadKind, ShiftOp, StoreKind, Ty};
 
+/// Whether code for this architecture runs here.
+pub const IS_HOST: bool = cfg!(target_arch = "x86_64");
+
 /// A register: 0 to 15 are the general ones, 16 to 31 the vector ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Reg(pub u8);

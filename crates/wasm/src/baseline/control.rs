@@ -76,9 +76,8 @@ impl Wanted {
     fn of(d: &Driver<'_, '_>) -> Wanted {
         let mut wanted = Wanted::default();
         let mut operators = OperatorsReader::new(d.operators.get_binary_reader());
-        let mut next = d.ahead.as_ref().map(|(operator, _)| operator.clone());
         for _ in 0..LOOP_LOOK_AHEAD {
-            let Some(operator) = next.take().or_else(|| operators.read().ok()) else {
+            let Ok(operator) = operators.read() else {
                 break;
             };
             match operator {

@@ -11,7 +11,7 @@ use crate::info::ModuleInfo;
 use crate::types::ValType;
 use crate::vmctx::offset;
 use std::cell::Cell;
-use upshift::embed::stencil::{Assembler, Condition, Plan, Workspace, results_fit};
+use upshift::embed::stencil::{Assembler, Condition, IS_SUPPORTED, Plan, Workspace, results_fit};
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, TrapKind};
 use wasmparser::{FunctionBody, Operator, OperatorsReader};
 
@@ -33,6 +33,9 @@ pub fn function(
     first: FuncId,
     request: &BaselineRequest<'_>,
 ) -> Result<CompiledCode, CompileError> {
+    if !IS_SUPPORTED {
+        return Err(bailout("another architecture"));
+    }
     let body = info.body(own);
     let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
     let ty = info.func_type(info.imported_functions + own);
@@ -65,7 +68,6 @@ pub fn function(
         request,
         asm,
         operators,
-        ahead: None,
         control: Vec::with_capacity(8),
         reachable: true,
         skipped: 0,
@@ -80,8 +82,9 @@ pub fn function(
         driver.check_interrupt();
     }
     while !driver.control.is_empty() {
-        let (operator, at) = driver.next()?;
-        step(&mut driver, &operator, at as u32)?;
+        let at = driver.position();
+        let operator = driver.read()?;
+        step(&mut driver, &operator, at)?;
     }
     let reachable = driver.reachable;
     let code = workspace.finish(driver.asm, reachable);
@@ -184,17 +187,17 @@ fn operation(d: &mut Driver<'_, '_>, operator: &Operator<'_>) -> Result<(), Comp
             d.asm.store(kind, bytes, memory, memarg.offset);
         }
         Simple::IntTest(test, wide) => {
-            let flush = branches(d)?;
+            let flush = branches(d);
             let condition = d.asm.int_compare(test, wide, flush);
             use_condition(d, condition)?;
         }
         Simple::IsZero(wide) => {
-            let flush = branches(d)?;
+            let flush = branches(d);
             let condition = d.asm.int_test(wide, flush).inverted();
             use_condition(d, condition)?;
         }
         Simple::FloatTest(test, double) => {
-            let flush = branches(d)?;
+            let flush = branches(d);
             let condition = d.asm.float_compare(test, double, flush);
             use_condition(d, condition)?;
         }
@@ -202,42 +205,44 @@ fn operation(d: &mut Driver<'_, '_>, operator: &Operator<'_>) -> Result<(), Comp
     Ok(())
 }
 
+/// The first bytes of operators that look at a condition, as the binary format has them.
+mod opcode {
+    pub(super) const IF: u8 = 0x04;
+    pub(super) const BR_IF: u8 = 0x0d;
+    pub(super) const SELECT: u8 = 0x1b;
+    pub(super) const TYPED_SELECT: u8 = 0x1c;
+    pub(super) const I32_EQZ: u8 = 0x45;
+}
+
 /// Whether the next operator branches on what the current one computes.
-fn branches(d: &mut Driver<'_, '_>) -> Result<bool, CompileError> {
-    Ok(matches!(
-        d.peek()?,
-        Operator::BrIf { .. } | Operator::If { .. }
-    ))
+fn branches(d: &Driver<'_, '_>) -> bool {
+    matches!(d.next_opcode(), opcode::IF | opcode::BR_IF)
 }
 
 /// What becomes of a condition: the next operator looks at the flags, if it can, else it is made a number.
 fn use_condition(d: &mut Driver<'_, '_>, mut condition: Condition) -> Result<(), CompileError> {
-    loop {
-        match *d.peek()? {
-            Operator::I32Eqz => {
-                d.next()?;
-                condition = condition.inverted();
-            }
-            Operator::BrIf { relative_depth } => {
-                d.next()?;
-                d.asm.flush();
-                control::br_if(d, relative_depth, condition);
-                return Ok(());
-            }
-            Operator::If { blockty } => {
-                d.next()?;
-                d.asm.flush();
-                return control::if_(d, blockty, condition);
-            }
-            Operator::Select | Operator::TypedSelect { .. } => {
-                d.next()?;
-                d.asm.select(condition);
-                return Ok(());
-            }
-            _ => {
-                d.asm.push_condition(condition);
-                return Ok(());
-            }
-        }
+    while d.next_opcode() == opcode::I32_EQZ {
+        d.read()?;
+        condition = condition.inverted();
     }
+    let looks = matches!(
+        d.next_opcode(),
+        opcode::IF | opcode::BR_IF | opcode::SELECT | opcode::TYPED_SELECT
+    );
+    if !looks {
+        d.asm.push_condition(condition);
+        return Ok(());
+    }
+    match d.read()? {
+        Operator::BrIf { relative_depth } => {
+            d.asm.flush();
+            control::br_if(d, relative_depth, condition);
+        }
+        Operator::If { blockty } => {
+            d.asm.flush();
+            control::if_(d, blockty, condition)?;
+        }
+        _ => d.asm.select(condition),
+    }
+    Ok(())
 }

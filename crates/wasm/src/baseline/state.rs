@@ -14,8 +14,6 @@ pub(super) struct Driver<'m, 'r> {
     pub(super) request: &'r BaselineRequest<'r>,
     pub(super) asm: Assembler,
     pub(super) operators: OperatorsReader<'m>,
-    /// The operator after the current one, if it was looked at.
-    pub(super) ahead: Option<(Operator<'m>, u64)>,
     /// The blocks that are open, the function's own first.
     pub(super) control: Vec<Frame<'m>>,
     /// Whether the code at this point can be reached. If not, only the nesting is looked at.
@@ -48,23 +46,20 @@ pub(super) enum Kind {
 }
 
 impl<'m> Driver<'m, '_> {
-    /// The next operator and where it is.
-    pub(super) fn next(&mut self) -> Result<(Operator<'m>, u64), CompileError> {
-        match self.ahead.take() {
-            Some(ahead) => Ok(ahead),
-            None => self.operators.read_with_offset().map_err(failed),
-        }
+    /// Where the next operator is in the module.
+    pub(super) fn position(&self) -> u32 {
+        self.operators.original_position() as u32
     }
 
-    /// The operator after that.
-    pub(super) fn peek(&mut self) -> Result<&Operator<'m>, CompileError> {
-        if self.ahead.is_none() {
-            self.ahead = Some(self.operators.read_with_offset().map_err(failed)?);
-        }
-        match &self.ahead {
-            Some((operator, _)) => Ok(operator),
-            None => Err(CompileError::Failed("the body has no end".to_owned())),
-        }
+    /// The first byte of the next operator, which says what it is. Cheaper than to read it and keep it.
+    pub(super) fn next_opcode(&self) -> u8 {
+        let at = self.position() as usize;
+        self.info.bytes.get(at).copied().unwrap_or(0)
+    }
+
+    /// Reads the next operator.
+    pub(super) fn read(&mut self) -> Result<Operator<'m>, CompileError> {
+        self.operators.read().map_err(failed)
     }
 
     /// Where the memory of an access is.

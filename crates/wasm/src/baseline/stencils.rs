@@ -22,6 +22,9 @@ type Key = (&'static str, u128, bool);
 /// All that were made so far, and those that could not be made, with the reason.
 type Library = RwLock<HashMap<Key, Result<Arc<Stencil>, String>>>;
 
+/// Stencils that are kept. There are fewer operations, but one of them takes a mask of 16 lanes.
+const LIBRARY_MAX: usize = 8192;
+
 fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(Library::default)
@@ -75,6 +78,9 @@ fn find(
         let made = template().compile(compiler).map(Arc::new);
         let made = made.map_err(|reason| format!("no stencil of {}: {reason}", key.0));
         let mut library = library().write().unwrap_or_else(PoisonError::into_inner);
+        if library.len() >= LIBRARY_MAX {
+            return made;
+        }
         library.entry(key).or_insert(made).clone()
     });
     stencil.map_err(|reason| bailout(&reason))
