@@ -1,6 +1,8 @@
 //! Runs programs in engines: first once each, to see that all agree and that the tiers are what they should be, then
 //! for the clock, in turns.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -38,6 +40,9 @@ pub struct Bench<'a> {
     pub root: &'a Path,
     pub engines: &'a [Engine],
     pub plan: Plan,
+    /// Engines that were stopped at the limit, and the flags and module they were given: compiling it is what takes
+    /// long, so they are not tried with it again.
+    pub stopped: RefCell<HashSet<(usize, Vec<String>)>>,
 }
 
 /// A program with arguments, before it has run.
@@ -120,6 +125,11 @@ impl Bench<'_> {
                 case.outcomes[index].failure = Some(Failure::Absent);
                 continue;
             }
+            let key = (index, program.flags.clone());
+            if self.stopped.borrow().contains(&key) {
+                case.outcomes[index].failure = Some(Failure::Stopped);
+                continue;
+            }
             match self.check_in(&case, engine)? {
                 Ok(ended) => {
                     if ended.seconds > self.plan.slow.as_secs_f64() {
@@ -130,6 +140,9 @@ impl Bench<'_> {
                 }
                 Err(failure) => {
                     println!("    {}: {failure:?}", engine.label);
+                    if failure == Failure::Stopped {
+                        self.stopped.borrow_mut().insert(key);
+                    }
                     case.outcomes[index].failure = Some(failure);
                 }
             }
@@ -241,10 +254,7 @@ impl Bench<'_> {
         let status = wait(&mut child, start, self.plan.limit)?;
         let seconds = start.elapsed().as_secs_f64();
         let Some(status) = status else {
-            let limit = self.plan.limit.as_secs();
-            return Ok(Err(Failure::Broken(format!(
-                "it was stopped after {limit} s"
-            ))));
+            return Ok(Err(Failure::Stopped));
         };
         if status.code() != Some(exit) {
             let said = String::from_utf8_lossy(&std::fs::read(&stderr_path)?).into_owned();

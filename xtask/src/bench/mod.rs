@@ -13,6 +13,7 @@ mod report;
 mod stats;
 mod tiers;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -46,7 +47,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     peer: Option<PathBuf>,
     /// Stop a program that runs for longer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     limit: u64,
 }
 
@@ -102,10 +103,12 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         root,
         engines: &engines,
         plan,
+        stopped: RefCell::default(),
     };
     let mut report = Report {
         machine,
         runs: plan.runs,
+        limit: options.limit,
         engines: engines.iter().map(info).collect(),
         programs: Vec::new(),
         swap,
@@ -210,7 +213,7 @@ fn all_agree(report: &Report) -> bool {
     for (outcome, engine) in outcomes {
         good &= match &outcome.failure {
             Some(Failure::Differs) => false,
-            Some(Failure::Broken(_) | Failure::Tier(_)) => !engine.own,
+            Some(Failure::Broken(_) | Failure::Stopped | Failure::Tier(_)) => !engine.own,
             None | Some(Failure::Absent) => true,
         };
     }

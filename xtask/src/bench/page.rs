@@ -13,6 +13,8 @@ const SHORT_OF_TIER_1: f64 = 1.2;
 const BUSY: f64 = 0.2;
 /// Runs of one case that differ by more than this make its figure a rough one.
 const WIDE: f64 = 1.5;
+/// How many of those are named.
+const WIDE_SHOWN: usize = 8;
 
 /// A part of the page: a figure, its heading, its picture, and what it is.
 pub struct Part {
@@ -189,6 +191,7 @@ fn without_figure(page: &mut String, report: &Report, own: bool) {
         let why = match &case.outcome.failure {
             None | Some(Failure::Absent) => continue,
             Some(Failure::Broken(how)) => format!("it failed: `{}`", how.replace('`', "'")),
+            Some(Failure::Stopped) => format!("it was stopped after {} s", report.limit),
             Some(Failure::Differs) => "it printed something else than most engines".to_owned(),
             Some(Failure::Tier(why)) => format!("not the tier it should be: {why}"),
         };
@@ -198,24 +201,34 @@ fn without_figure(page: &mut String, report: &Report, own: bool) {
 
 /// What is to be read with care.
 fn rough(page: &mut String, report: &Report) {
-    let names = |wanted: &dyn Fn(&Outcome) -> bool| {
-        let fitting =
-            cases(report).filter(|case| case.outcome.failure.is_none() && wanted(case.outcome));
-        fitting.map(|case| case.name).collect::<Vec<_>>().join(", ")
-    };
-    let wide = names(&|outcome| {
-        let (least, most) = stats::spread(&outcome.seconds);
-        most > WIDE * least
-    });
-    if !wide.is_empty() {
+    let good = || cases(report).filter(|case| case.outcome.failure.is_none());
+    let single = good().filter(|case| (1..report.runs).contains(&case.outcome.seconds.len()));
+    let single: Vec<String> = single.map(|case| case.name).collect();
+    if !single.is_empty() {
         let _ = writeln!(
             page,
-            "- **Rough figures**: the slowest run took more than {WIDE} times the fastest of {wide}."
+            "- **One run only**, because it takes long: {}.",
+            single.join(", ")
         );
     }
-    let single = names(&|outcome| (1..report.runs).contains(&outcome.seconds.len()));
-    if !single.is_empty() {
-        let _ = writeln!(page, "- **One run only**, because it takes long: {single}.");
+    let spread = |case: EngineCase| {
+        let (least, most) = stats::spread(&case.outcome.seconds);
+        (most > WIDE * least).then(|| (most / least, case.name))
+    };
+    let mut wide: Vec<(f64, String)> = good().filter_map(spread).collect();
+    wide.sort_by(|a, b| b.0.total_cmp(&a.0));
+    if !wide.is_empty() {
+        let list = wide.iter().take(WIDE_SHOWN);
+        let list: Vec<String> = list
+            .map(|(times, name)| format!("{name} {}", ratio(*times)))
+            .collect();
+        let _ = writeln!(
+            page,
+            "- **Rough figures**: of {} in {} the slowest run took more than {WIDE} times the fastest. The widest: {}.",
+            wide.len(),
+            good().count(),
+            list.join(", ")
+        );
     }
 }
 

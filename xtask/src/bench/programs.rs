@@ -1,7 +1,7 @@
 //! The programs, each with the arguments of a smallest and of a long run.
 //!
 //! Where their files are and what they need comes from the corpus. A long run is chosen so that it takes a good engine
-//! about a second, which is enough for the work to outweigh the start.
+//! some tenths of a second, which is enough for the work to outweigh the start.
 
 use std::path::Path;
 
@@ -81,38 +81,38 @@ const ENTRIES: &[Entry] = &[
         "lua-calls",
         "Lua: calls",
         &["lua/calls.lua", "0"],
-        &["lua/calls.lua", "20"],
+        &["lua/calls.lua", "10"],
     ),
     lua(
         "lua-numbers",
         "Lua: arithmetic",
         &["lua/numbers.lua", "0"],
-        &["lua/numbers.lua", "20"],
+        &["lua/numbers.lua", "10"],
     ),
     lua(
         "lua-strings",
         "Lua: strings",
         &["lua/strings.lua", "0"],
-        &["lua/strings.lua", "20"],
+        &["lua/strings.lua", "10"],
     ),
     lua(
         "lua-tables",
         "Lua: tables",
         &["lua/tables.lua", "0"],
-        &["lua/tables.lua", "10"],
+        &["lua/tables.lua", "5"],
     ),
     lua(
         "lua-control",
         "Lua: control flow",
         &["lua/control.lua", "0"],
-        &["lua/control.lua", "20"],
+        &["lua/control.lua", "10"],
     ),
-    lua("sqlite", "SQLite in memory", &["100"], &["20000"]),
+    lua("sqlite", "SQLite in memory", &["100"], &["10000"]),
     lua(
         "sqlite-file",
         "SQLite in a file",
         &["100", "/data/shop.db"],
-        &["10000", "/data/shop.db"],
+        &["5000", "/data/shop.db"],
     ),
     once("argon2", "a password hash", &[]),
     once("argon2-simd", "the same with SIMD", &[]),

@@ -11,6 +11,8 @@ pub struct Report {
     pub machine: Machine,
     /// Measured runs of each case.
     pub runs: usize,
+    /// The limit of a run, in seconds.
+    pub limit: u64,
     /// In what, ours first.
     pub engines: Vec<EngineInfo>,
     /// What.
@@ -100,6 +102,8 @@ pub enum Failure {
     Absent,
     /// The program did not end as it must.
     Broken(String),
+    /// It took longer than the limit, with this module at least.
+    Stopped,
     /// It printed something else than it does in the other engines.
     Differs,
     /// The code was not of the tier that it should be of.
