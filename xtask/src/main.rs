@@ -10,6 +10,7 @@ mod corpus;
 mod shell;
 mod spec;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Command {
     Spec(spec::Options),
     /// Measure Upshift and other engines on the corpus, and write the page about it
     Bench(bench::Options),
+    /// Put Upshift under load and make everything fail that can; look for leaks
+    Torture(torture::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Corpus(options) => corpus::run(&options),
         Command::Spec(options) => spec::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Torture(options) => torture::run(&options),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use wasmi::{Config, Engine, Error, F32, F64, Instance, Linker, Module, Store, Val, ValType};
 use wasmi_wasi::{WasiCtx, WasiCtxBuilder, ambient_authority};
 
-use crate::{Request, module_bytes};
+use crate::request::{Request, module_bytes};
 
 /// Runs a program to its end; its exit code.
 pub fn run(request: &Request) -> Result<i32> {

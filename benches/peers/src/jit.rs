@@ -5,7 +5,7 @@ use wasmtime::{Config, Engine, Instance, Linker, Module, Store, Strategy, Val, V
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
-use crate::{Request, module_bytes};
+use crate::request::{Request, module_bytes};
 
 /// Runs a program to its end; its exit code.
 pub fn run(request: &Request, strategy: Strategy) -> Result<i32> {

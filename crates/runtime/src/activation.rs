@@ -223,6 +223,13 @@ pub(crate) fn stack_is_low() -> bool {
     })
 }
 
+/// Bytes of stack that this thread has left; `None` if that cannot be found out.
+pub(crate) fn stack_left() -> Option<usize> {
+    let here = 0u8;
+    let low = prepare_thread().ok()?;
+    Some((ptr::from_ref(&here) as usize).saturating_sub(low))
+}
+
 /// Runs host code that guest code called through a stub whose frame pointer is `guest_frame`.
 ///
 /// Returns normally if `f` succeeds. If it fails or panics, all guest frames up to the innermost activation are left at
@@ -324,12 +331,23 @@ pub(crate) fn claim_fault(
 ) -> Option<usize> {
     // SAFETY: the interrupted thread is this one, and its activations live while guest code runs above them.
     let activation = unsafe { CURRENT.get().as_mut() }?;
-    if !activation.memory.contains(fault.registers.pc) {
+    let registers = fault.registers;
+    let probe = arch::is_probe(registers.pc);
+    let (pc, kind) = if probe {
+        let probed = registers.sp.saturating_sub(2 * arch::PROBED_BYTES)..registers.sp;
+        if fault.signal != libc::SIGSEGV || !probed.contains(&fault.address) {
+            return None;
+        }
+        // SAFETY: guest code has just called the probe: its stack is there up to the return address.
+        let returns_to = unsafe { *(registers.sp as *const usize) };
+        (returns_to - 1, TrapKind::StackOverflow)
+    } else if activation.memory.contains(registers.pc) {
+        (registers.pc, classify(activation.memory, fault)?)
+    } else {
         return None;
-    }
-    let kind = classify(activation.memory, fault)?;
+    };
     activation.counters.clear();
-    activation.counters.push(fault.registers.pc);
+    activation.counters.push(pc);
     // SAFETY: guest code keeps frame pointers, and faults only after its prologue has set up its own. The stack check
     // and explicit traps come after it as well.
     unsafe { walk_activations(activation, fault.registers.fp) };

@@ -1,5 +1,6 @@
 //! The way of one function from its source to published code, in one readable line.
 
+use crate::activation;
 use crate::config::Baseline;
 use crate::profile;
 use crate::stats::Totals;
@@ -7,11 +8,18 @@ use crate::table::{CodeInstance, FunctionState, Group, lock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::{Owner, Tier, World};
 use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
+
+/// Bytes of stack for a worker thread: compilers recurse over what they compile.
+pub(crate) const WORKER_STACK_BYTES: usize = 16 << 20;
+
+/// Bytes of stack that must be left for a compiler to run on the calling thread.
+const COMPILER_STACK_BYTES: usize = 512 << 10;
 
 /// How a compilation came about.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +48,8 @@ pub(crate) fn compile_and_publish(
     circumstances: Circumstances,
 ) -> Result<(), CompileError> {
     let state = group.state_or_new(index);
-    let instance = match compile(group, state, tier, circumstances) {
+    let compiled = on_enough_stack(|| compile(group, state, tier, circumstances));
+    let instance = match compiled {
         Ok(instance) => instance,
         Err(failure) => {
             report_failure(group, state, tier, &failure);
@@ -49,6 +58,25 @@ pub(crate) fn compile_and_publish(
     };
     publish(group, state, instance);
     Ok(())
+}
+
+/// Runs `f` here, or on a thread of its own if this one has little stack or has used most of it.
+fn on_enough_stack<T: Send>(f: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
+    if activation::stack_left().is_none_or(|bytes| bytes >= COMPILER_STACK_BYTES) {
+        return f();
+    }
+    let failed = |reason: String| Failure {
+        error: CompileError::Failed(reason),
+        temporary: true,
+    };
+    thread::scope(|scope| {
+        let compiler = thread::Builder::new().stack_size(WORKER_STACK_BYTES);
+        let compiler = compiler
+            .spawn_scoped(scope, f)
+            .map_err(|error| failed(format!("cannot start a thread to compile on: {error}")))?;
+        let panicked = |_| Err(failed("the thread that compiled panicked".to_owned()));
+        compiler.join().unwrap_or_else(panicked)
+    })
 }
 
 /// Why there is no code, and whether there may be some later.

@@ -4,7 +4,7 @@ use crate::activation::{self, Left, Outcome};
 use crate::backtrace::{Backtrace, Counters, Frame};
 use crate::config::{CompileMode, RuntimeConfig};
 use crate::lazy;
-use crate::pipeline::{Circumstances, compile_and_publish};
+use crate::pipeline::{Circumstances, WORKER_STACK_BYTES, compile_and_publish};
 use crate::signal;
 use crate::source::FunctionSource;
 use crate::stats::{HotFunction, ProfileStatistics};
@@ -25,9 +25,6 @@ use upshift_codegen::{CompileError, CompileKind};
 use upshift_codemem::{
     BUILTIN_CONTEXT, BUILTIN_LAZY_COMPILE, CodeMemory, CodeMemoryConfig, CodeMemoryError, Usage,
 };
-
-/// Bytes of stack for a worker thread: compilers recurse over what they compile.
-const WORKER_STACK_BYTES: usize = 16 << 20;
 
 /// What can go wrong with the runtime itself.
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +160,8 @@ impl Runtime {
         })?;
         let compile = lazy::compile_on_first_call as *const () as *mut ();
         arch::COMPILE_ON_FIRST_CALL.store(compile, Ordering::Relaxed);
+        let tripped = tiering::counter_tripped as *const () as *mut ();
+        arch::COUNTER_TRIPPED.store(tripped, Ordering::Relaxed);
         let memory = CodeMemory::new(CodeMemoryConfig {
             reserve_bytes: config.code_memory_bytes,
             ..CodeMemoryConfig::default()
@@ -177,7 +176,7 @@ impl Runtime {
         );
         memory.set_builtin(
             builtins::COUNTER_TRIPPED,
-            tiering::counter_tripped as *const () as usize,
+            arch::counter_entry as *const () as usize,
         );
         let runtime = Runtime {
             shared,

@@ -102,12 +102,21 @@ unsafe fn chain(signal: i32, info: *mut libc::siginfo_t, context: *mut c_void) {
     let Some(previous) = index.and_then(|index| PREVIOUS.get().map(|all| &all[index])) else {
         return;
     };
+    // A signal that somebody sent, in contrast to a fault, does not come again when this handler returns.
+    // SAFETY: `info` is the kernel's.
+    let was_sent = unsafe { (*info).si_code } <= 0;
     match previous.sa_sigaction {
-        libc::SIG_IGN => {}
-        libc::SIG_DFL => {
-            // Back to the default action, which the fault meets when the instruction is tried again.
-            // SAFETY: `previous` is what `sigaction` gave us.
-            unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
+        libc::SIG_IGN if was_sent => {}
+        libc::SIG_IGN | libc::SIG_DFL => {
+            // Back to the action before, which the fault meets when the instruction is tried again. The kernel ends a
+            // process that ignores its own faults.
+            // SAFETY: `previous` is what `sigaction` gave us; raising a signal touches no memory.
+            unsafe {
+                libc::sigaction(signal, previous, ptr::null_mut());
+                if was_sent {
+                    libc::raise(signal);
+                }
+            }
         }
         address if previous.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: the address was installed as a handler of this kind.

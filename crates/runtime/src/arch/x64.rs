@@ -125,6 +125,43 @@ pub(crate) unsafe extern "C" fn lazy_compile_entry() {
     )
 }
 
+/// What [`counter_entry`] goes on to: an `extern "C" fn(cell)`. Set once, before there is code that counts.
+pub(crate) static COUNTER_TRIPPED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Bytes of stack that [`counter_entry`] makes sure of, for the policy, the queue and subscribers to events.
+pub(crate) const PROBED_BYTES: usize = 64 * 1024;
+/// Bytes of [`counter_entry`]'s own code, at least.
+const COUNTER_ENTRY_BYTES: usize = 32;
+
+/// Where guest code arrives when a counter trips. Guest code without a stack limit of its own may be at the very end of
+/// its stack, so every page that host code is going to use is touched first: if there is none, the fault happens here,
+/// where it can still be the guest's ([`is_probe`]).
+///
+/// # Safety
+/// Never called from Rust: only planted code calls it.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn counter_entry() {
+    core::arch::naked_asm!(
+        "mov rcx, rsp",
+        "lea rax, [rsp - {bytes}]",
+        "2:",
+        "sub rcx, 4096",
+        "cmp byte ptr [rcx], 0",
+        "cmp rcx, rax",
+        "ja 2b",
+        "jmp qword ptr [rip + {tripped}]",
+        ".skip 16, 0xcc",
+        bytes = const PROBED_BYTES,
+        tripped = sym COUNTER_TRIPPED,
+    )
+}
+
+/// Whether `pc` is in [`counter_entry`], which guest code has just called: on the stack is the address to return to.
+pub(crate) fn is_probe(pc: usize) -> bool {
+    let start = counter_entry as *const () as usize;
+    (start..start + COUNTER_ENTRY_BYTES).contains(&pc)
+}
+
 /// The registers of an interrupted thread that matter here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registers {
