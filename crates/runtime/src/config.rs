@@ -41,6 +41,20 @@ pub enum CompileMode {
     Synchronous,
 }
 
+/// How tier 0 makes code of a source that has a form of its own for it.
+#[derive(Clone, Debug)]
+pub struct Baseline {
+    /// Compiles single operations.
+    pub stencils: Arc<dyn Compiler>,
+    /// Whether operations that produce a NaN must produce the canonical one.
+    pub canonical_nans: bool,
+}
+
+impl Baseline {
+    /// What events and reports call it.
+    pub const NAME: &'static str = "copy-and-patch";
+}
+
 /// What a runtime is made with.
 #[derive(Clone)]
 pub struct RuntimeConfig {
@@ -56,6 +70,9 @@ pub struct RuntimeConfig {
     pub stack_bytes: usize,
     /// Each tier's compilers: the first that does not decline a function compiles it. A tier without any is skipped.
     pub compilers: [Vec<Arc<dyn Compiler>>; 3],
+    /// How tier 0 goes from a source straight to code, where the source can; else, and where it cannot, tier 0's
+    /// compilers compile.
+    pub baseline: Option<Baseline>,
     /// Who is told what happens.
     pub subscriber: Option<Arc<dyn Subscriber>>,
 }

@@ -16,7 +16,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::loop_analysis::LoopAnalysis;
 use upshift_base::FuncId;
-use upshift_codegen::symbol;
+use upshift_codegen::{CounterPlan, symbol};
 
 /// Loop iterations that count as much as one call.
 pub const LOOP_ITERATIONS_PER_CALL: u32 = 10;
@@ -24,6 +24,13 @@ pub const LOOP_ITERATIONS_PER_CALL: u32 = 10;
 /// Offsets in bytes of the budgets in a profile cell.
 const ENTRY_BUDGET: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, entry_budget) as i32;
 const LOOP_BUDGET: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, loop_budget) as i32;
+
+/// What a compiler needs to know that plants the counters itself.
+pub(crate) const PLAN: CounterPlan = CounterPlan {
+    entry_budget: ENTRY_BUDGET,
+    loop_budget: LOOP_BUDGET,
+    tripped: builtins::COUNTER_TRIPPED,
+};
 
 /// Plants the counters of `function` in its `body`.
 pub(crate) fn plant_counters(body: &mut Function, function: FuncId) {

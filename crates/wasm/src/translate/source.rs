@@ -1,10 +1,11 @@
 //! What the runtime asks for the bodies of a module's functions.
 
 use super::function::function;
+use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
-use upshift::embed::{CompileError, FuncId, FunctionSource};
+use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, FunctionSource};
 
 /// A module as a source of function bodies. Function 0 of the group is the first that is not imported.
 #[derive(Debug)]
@@ -22,6 +23,15 @@ impl ModuleSource {
 impl FunctionSource for ModuleSource {
     fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
         function(&self.info, index, first)
+    }
+
+    fn baseline(
+        &self,
+        index: u32,
+        first: FuncId,
+        request: &BaselineRequest<'_>,
+    ) -> Result<CompiledCode, CompileError> {
+        baseline::function(&self.info, index, first, request)
     }
 
     /// The name that the module gives the function, or one that it is exported by, or its index.
