@@ -34,7 +34,7 @@ pub fn engine(schedule: &Schedule) -> Result<Engine, upshift::Error> {
     for tier in Tier::ALL {
         let backend = match (schedule.tiers.contains(&tier.index()), tier) {
             (false, _) => upshift::Backend::Off,
-            (true, Tier::Baseline) => upshift::Backend::CraneliftNone,
+            (true, Tier::Baseline) => upshift::Backend::CopyAndPatch,
             (true, _) => upshift::Backend::CraneliftSpeed,
         };
         config = config.backend(tier, backend);
