@@ -41,6 +41,21 @@ pub enum CompileMode {
     Synchronous,
 }
 
+/// Whether an activation that runs moves to better code in the middle of a loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OsrMode {
+    /// Never.
+    Off,
+    /// When the loop is hot.
+    On,
+    /// A stress test: at every `period`-th arrival at any loop's header, with code that is compiled there and then.
+    /// Functions are not promoted otherwise.
+    Stress {
+        /// At least 1.
+        period: u32,
+    },
+}
+
 /// What a runtime is made with.
 #[derive(Clone)]
 pub struct RuntimeConfig {
@@ -56,6 +71,8 @@ pub struct RuntimeConfig {
     pub stack_bytes: usize,
     /// Each tier's compilers: the first that does not decline a function compiles it. A tier without any is skipped.
     pub compilers: [Vec<Arc<dyn Compiler>>; 3],
+    /// Whether running activations move to better code.
+    pub osr: OsrMode,
     /// Who is told what happens.
     pub subscriber: Option<Arc<dyn Subscriber>>,
 }
