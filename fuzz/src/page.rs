@@ -161,9 +161,9 @@ branch at times. When it differs from Upshift, wasmi 1.1, which works in another
 Upshift wherever the newer one did not, the case counts as having nothing to compare, and is in the list above. (Version 1.1
 cannot be the first to be asked, because its NaNs are not canonical.)
 
-What fails is written to `fuzz/failures/` and made smaller. `cargo xtask fuzz --replay FILE` runs it again;
-`cargo xtask fuzz --minimise FILE` makes it smaller still. What was found and fixed is tested by the scripts in
-`filetests/regress/`.
+What fails is written to the folder `failures` in `fuzz/` and made smaller. `cargo xtask fuzz --replay FILE` runs it again;
+`cargo xtask fuzz --minimise FILE` makes it smaller still. What once showed a fault, ours or another engine's, is tested by
+the scripts in `filetests/regress/`.
 ";
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use upshift_wasm::{Caller, Config, Engine, Linker, Module, Store, TrapKind, Val};
+use upshift_wasm::{Caller, Config, Engine, Instance, Linker, Module, Store, TrapKind, Val};
 
 const SIGNALS: &[(&str, i32)] = &[
     ("segv", libc::SIGSEGV),
@@ -83,17 +83,7 @@ pub fn child(words: &[String]) -> Result<()> {
         .find(|known| known.0 == name)
         .context("no such signal")?;
     let (signal, when) = (*signal, when.as_str());
-    // A core file for each would take time.
-    // SAFETY: the limit is a valid one.
-    unsafe {
-        libc::setrlimit(
-            libc::RLIMIT_CORE,
-            &libc::rlimit {
-                rlim_cur: 0,
-                rlim_max: 0,
-            },
-        )
-    };
+    no_core_files();
     match when {
         "before" => install(signal, handler as *const () as usize)?,
         "ignored" => install(signal, libc::SIG_IGN)?,
@@ -124,21 +114,7 @@ pub fn child(words: &[String]) -> Result<()> {
     )?;
     let mut store = Store::new(&engine, ());
     let instance = linker.instantiate(&mut store, &module)?;
-    let traps = [
-        ("load", TrapKind::MemoryOutOfBounds),
-        ("divide", TrapKind::IntegerDivisionByZero),
-        ("unreachable", TrapKind::Unreachable),
-    ];
-    for (export, kind) in traps {
-        let function = instance.get_func(&store, export).context("no export")?;
-        let error = function
-            .call(&mut store, &[Val::I32(1)], &mut [])
-            .err()
-            .context("no trap")?;
-        if error.trap().map(upshift_wasm::Trap::kind) != Some(kind) {
-            bail!("{export}: {error}");
-        }
-    }
+    guest_traps(&mut store, &instance)?;
     FAULT_IS_THE_HOSTS.store(true, Ordering::SeqCst);
     match below.parse::<i32>()? {
         0 => fault(signal, sent),
@@ -151,6 +127,36 @@ pub fn child(words: &[String]) -> Result<()> {
         "the fault had no effect; the handler saw signal {}",
         SEEN.load(Ordering::SeqCst)
     )
+}
+
+/// A core file for each child would take time.
+fn no_core_files() {
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the limit is a valid one.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
+}
+
+/// Whatever the host has set, the guest's own faults are traps.
+fn guest_traps(store: &mut Store<()>, instance: &Instance) -> Result<()> {
+    let traps = [
+        ("load", TrapKind::MemoryOutOfBounds),
+        ("divide", TrapKind::IntegerDivisionByZero),
+        ("unreachable", TrapKind::Unreachable),
+    ];
+    for (export, kind) in traps {
+        let function = instance.get_func(&*store, export).context("no export")?;
+        let error = function
+            .call(&mut *store, &[Val::I32(1)], &mut [])
+            .err()
+            .context("no trap")?;
+        if error.trap().map(upshift_wasm::Trap::kind) != Some(kind) {
+            bail!("{export}: {error}");
+        }
+    }
+    Ok(())
 }
 
 fn fault(signal: i32, sent: bool) {

@@ -7,12 +7,15 @@ use crate::report::format::{bytes, count, duration, megabytes_per_second, millis
 use crate::report::table::{Align, Table};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift::cranelift_codegen::ir;
-use upshift::embed::{CompileError, FuncId, FunctionGroup, FunctionSource};
+use upshift::embed::{
+    BaselineRequest, CompileError, CompiledCode, FuncId, FunctionGroup, FunctionSource,
+};
 use upshift::{Backend, Config, Engine, Event, EventKind, Function, Subscriber, Tier};
 use upshift_wasm::ModuleOptions;
 use upshift_wasm::info::{ModuleInfo, decode};
@@ -67,9 +70,13 @@ pub fn compile(args: &CompileArgs) -> Result<i32> {
             decode: info.load_times.0,
             validate: info.load_times.1,
             translate: source.elapsed(),
-            compile: tally.time.saturating_sub(source.elapsed()),
+            copy_and_patch: source.baseline_elapsed(),
+            compile: tally
+                .time
+                .saturating_sub(source.elapsed() + source.baseline_elapsed()),
             elapsed,
         },
+        fallbacks: source.fallbacks(),
         slowest: tally.slowest,
         without_code: tally.without_code,
     };
@@ -129,6 +136,9 @@ fn wasm_code_bytes(info: &ModuleInfo) -> u64 {
 struct TimedSource {
     source: ModuleSource,
     nanoseconds: AtomicU64,
+    baseline_nanoseconds: AtomicU64,
+    /// Why functions are compiled from CLIF although there is a shorter way, and how many.
+    fallbacks: Mutex<BTreeMap<String, u64>>,
 }
 
 impl TimedSource {
@@ -136,11 +146,22 @@ impl TimedSource {
         TimedSource {
             source,
             nanoseconds: AtomicU64::new(0),
+            baseline_nanoseconds: AtomicU64::new(0),
+            fallbacks: Mutex::default(),
         }
     }
 
     fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
+    }
+
+    fn baseline_elapsed(&self) -> Duration {
+        Duration::from_nanos(self.baseline_nanoseconds.load(Ordering::Relaxed))
+    }
+
+    fn fallbacks(&self) -> BTreeMap<String, u64> {
+        let fallbacks = self.fallbacks.lock();
+        fallbacks.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -151,6 +172,27 @@ impl FunctionSource for TimedSource {
         let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
         body
+    }
+
+    fn baseline(
+        &self,
+        index: u32,
+        first: FuncId,
+        request: &BaselineRequest<'_>,
+    ) -> Result<CompiledCode, CompileError> {
+        let start = Instant::now();
+        let code = self.source.baseline(index, first, request);
+        let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.baseline_nanoseconds
+            .fetch_add(nanoseconds, Ordering::Relaxed);
+        if let Err(CompileError::Bailout(reason)) = &code {
+            let mut fallbacks = self
+                .fallbacks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *fallbacks.entry(reason.clone()).or_insert(0) += 1;
+        }
+        code
     }
 
     fn name(&self, index: u32) -> String {
@@ -251,6 +293,8 @@ struct Report {
     failed: u64,
     native_code_bytes: u64,
     phases: Phases,
+    /// Functions that tier 0 compiled by way of CLIF, by the reason.
+    fallbacks: BTreeMap<String, u64>,
     slowest: Option<Slowest>,
     without_code: Vec<WithoutCode>,
 }
@@ -269,6 +313,8 @@ struct Phases {
     validate: Duration,
     #[serde(rename = "translate_ms", serialize_with = "as_milliseconds")]
     translate: Duration,
+    #[serde(rename = "copy_and_patch_ms", serialize_with = "as_milliseconds")]
+    copy_and_patch: Duration,
     #[serde(rename = "compile_and_link_ms", serialize_with = "as_milliseconds")]
     compile: Duration,
     #[serde(
@@ -302,6 +348,10 @@ impl Report {
         text.push_str(&self.phase_table());
         text.push('\n');
         text.push_str(&self.size_table());
+        for (reason, functions) in &self.fallbacks {
+            let functions = count(*functions);
+            text.push_str(&format!("  compiled from CLIF: {functions}: {reason}\n"));
+        }
         for function in &self.without_code {
             let what = if function.declined {
                 "declined"
@@ -349,6 +399,9 @@ impl Report {
         } else {
             ""
         };
+        if !phases.copy_and_patch.is_zero() {
+            row("copy and patch", phases.copy_and_patch, code, note);
+        }
         row("translate", phases.translate, code, note);
         row("compile, link", phases.compile, code, note);
         row(

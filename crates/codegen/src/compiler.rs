@@ -47,6 +47,31 @@ pub trait Compiler: Send + Sync + fmt::Debug {
     fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError>;
 }
 
+/// Where the counters are that code is to count down, as offsets in its function's profile cell, and what to call when
+/// one of them falls below zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CounterPlan {
+    /// The budget of calls, 4 bytes.
+    pub entry_budget: i32,
+    /// The budget of loop iterations, 4 bytes.
+    pub loop_budget: i32,
+    /// The number of the runtime's entry point, which takes the address of the profile cell.
+    pub tripped: u32,
+}
+
+/// One job for a baseline compiler, which goes from a front end's own form of a function straight to code.
+#[derive(Clone, Copy, Debug)]
+pub struct BaselineRequest<'a> {
+    /// The function that the code is for.
+    pub function: FuncId,
+    /// The counters to plant, if any.
+    pub counters: Option<CounterPlan>,
+    /// Whether operations that produce a NaN must produce the canonical one.
+    pub canonical_nans: bool,
+    /// Compiles single operations, for the stencils that are copied.
+    pub stencils: &'a dyn Compiler,
+}
+
 /// Why there is no code.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CompileError {

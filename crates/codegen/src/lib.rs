@@ -12,5 +12,7 @@ mod code;
 mod compiler;
 
 pub use code::{CompiledCode, RelocKind, Relocation, SourcePosition, Target, TrapSite};
-pub use compiler::{CompileError, CompileKind, CompileRequest, Compiler};
+pub use compiler::{
+    BaselineRequest, CompileError, CompileKind, CompileRequest, Compiler, CounterPlan,
+};
 pub use cranelift_codegen;

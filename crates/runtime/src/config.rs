@@ -56,6 +56,20 @@ pub enum OsrMode {
     },
 }
 
+/// How tier 0 makes code of a source that has a form of its own for it.
+#[derive(Clone, Debug)]
+pub struct Baseline {
+    /// Compiles single operations.
+    pub stencils: Arc<dyn Compiler>,
+    /// Whether operations that produce a NaN must produce the canonical one.
+    pub canonical_nans: bool,
+}
+
+impl Baseline {
+    /// What events and reports call it.
+    pub const NAME: &'static str = "copy-and-patch";
+}
+
 /// What a runtime is made with.
 #[derive(Clone)]
 pub struct RuntimeConfig {
@@ -73,6 +87,9 @@ pub struct RuntimeConfig {
     pub compilers: [Vec<Arc<dyn Compiler>>; 3],
     /// Whether running activations move to better code.
     pub osr: OsrMode,
+    /// How tier 0 goes from a source straight to code, where the source can; else, and where it cannot, tier 0's
+    /// compilers compile.
+    pub baseline: Option<Baseline>,
     /// Who is told what happens.
     pub subscriber: Option<Arc<dyn Subscriber>>,
 }

@@ -1,7 +1,7 @@
 //! The way of one function from its source to published code, in one readable line.
 
 use crate::activation;
-use crate::config::OsrMode;
+use crate::config::{Baseline, OsrMode};
 use crate::profile::{self, Counting};
 use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::{Owner, Tier, World};
-use upshift_codegen::{CompileError, CompileKind, CompileRequest, CompiledCode};
+use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
 
@@ -141,7 +141,8 @@ impl From<CompileError> for Failure {
     }
 }
 
-/// source → body → counters planted → compiled → placed and linked.
+/// source → body → counters planted → compiled → placed and linked; in tier 0, where the source can, source → code →
+/// placed and linked.
 fn compile(
     group: &Arc<Group>,
     state: &FunctionState,
@@ -149,8 +150,10 @@ fn compile(
     circumstances: Circumstances,
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
-    let request = request(group, state, tier, kind)?;
-    let (code, compiler) = run_compilers(group, &request)?;
+    let (code, compiler) = match baseline(group, state, tier, kind)? {
+        Some(code) => (code, Baseline::NAME.to_owned()),
+        None => run_compilers(group, &request(group, state, tier, kind)?)?,
+    };
     let label = BlockLabel {
         function: state.function,
         tier,
@@ -186,6 +189,41 @@ fn compile(
     Ok(CodeInstance { tier, code })
 }
 
+/// Asks the source for code of its own making, if that is how `tier` works. `None` if it declines.
+fn baseline(
+    group: &Group,
+    state: &FunctionState,
+    tier: Tier,
+    kind: CompileKind,
+) -> Result<Option<CompiledCode>, CompileError> {
+    let config = &group.shared.config;
+    // Code of this kind has no way out at its loops, and the stress test is about these.
+    let stressed = matches!(config.osr, OsrMode::Stress { .. });
+    let Some(baseline) = &config.baseline else {
+        return Ok(None);
+    };
+    if tier != Tier::Baseline || kind != CompileKind::Entry || stressed {
+        return Ok(None);
+    }
+    let request = BaselineRequest {
+        function: state.function,
+        counters: wants_counters(group, state, tier).then_some(profile::PLAN),
+        canonical_nans: baseline.canonical_nans,
+        stencils: &*baseline.stencils,
+    };
+    match survive(|| group.source.baseline(state.index, group.first(), &request)) {
+        Ok(code) => Ok(Some(code)),
+        Err(CompileError::Bailout(_)) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
+/// Whether code of `tier` leads to a better one.
+fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
+    let next = group.shared.config.tier_above(tier);
+    group.kind == CompileKind::Entry && next.is_some_and(|next| !state.has_failed(next))
+}
+
 /// Asks the source for the body and plants the counters that lead to the next tier.
 fn request(
     group: &Group,
@@ -195,10 +233,7 @@ fn request(
 ) -> Result<CompileRequest, CompileError> {
     let config = &group.shared.config;
     let (source, index, first) = (&*group.source, state.index, group.first());
-    let next = config
-        .tier_above(tier)
-        .filter(|next| !state.has_failed(*next));
-    let counted = next.is_some() && kind != CompileKind::Trampoline;
+    let counted = wants_counters(group, state, tier);
     let points = counted && config.osr != OsrMode::Off;
     let mut body = survive(|| match kind {
         CompileKind::Osr(loop_index) => source.osr_body(index, first, loop_index, points),

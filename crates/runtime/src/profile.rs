@@ -19,7 +19,7 @@ use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::loop_analysis::LoopAnalysis;
 use std::collections::HashMap;
 use upshift_base::{FuncId, Tier};
-use upshift_codegen::{osr, symbol};
+use upshift_codegen::{CounterPlan, osr, symbol};
 
 /// Loop iterations that count as much as one call.
 pub const LOOP_ITERATIONS_PER_CALL: u32 = 10;
@@ -27,6 +27,13 @@ pub const LOOP_ITERATIONS_PER_CALL: u32 = 10;
 /// Offsets in bytes of the budgets in a profile cell.
 const ENTRY_BUDGET: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, entry_budget) as i32;
 const LOOP_BUDGET: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, loop_budget) as i32;
+
+/// What a compiler needs to know that plants the counters itself.
+pub(crate) const PLAN: CounterPlan = CounterPlan {
+    entry_budget: ENTRY_BUDGET,
+    loop_budget: LOOP_BUDGET,
+    tripped: builtins::COUNTER_TRIPPED,
+};
 
 /// Whose counters, and which.
 #[derive(Clone, Copy, Debug)]

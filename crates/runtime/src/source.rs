@@ -2,7 +2,7 @@
 
 use cranelift_codegen::ir;
 use upshift_base::FuncId;
-use upshift_codegen::CompileError;
+use upshift_codegen::{BaselineRequest, CompileError, CompiledCode};
 
 /// The bodies of a group of functions, produced on demand.
 ///
@@ -45,6 +45,22 @@ pub trait FunctionSource: Send + Sync {
         Err(CompileError::Bailout(
             "the front end makes no OSR versions".to_owned(),
         ))
+    }
+
+    /// Code of function `index` of the group, made without CLIF, for tier 0; `first` is as above. The code plants its
+    /// own counters.
+    ///
+    /// # Errors
+    /// [`CompileError::Bailout`] if there is no such way, at all or for this function; then [`FunctionSource::body`] is
+    /// asked.
+    fn baseline(
+        &self,
+        index: u32,
+        first: FuncId,
+        request: &BaselineRequest<'_>,
+    ) -> Result<CompiledCode, CompileError> {
+        let _ = (index, first, request);
+        Err(CompileError::Bailout("no baseline form".to_owned()))
     }
 
     /// The function's name for people.

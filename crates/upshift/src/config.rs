@@ -8,13 +8,16 @@ use upshift_base::Tier;
 use upshift_codegen::{CompileError, Compiler};
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 use upshift_event::Subscriber;
-use upshift_runtime::{CompileMode, OsrMode, RuntimeConfig, Thresholds};
+use upshift_runtime::{Baseline, CompileMode, OsrMode, RuntimeConfig, Thresholds};
 
 /// What compiles the functions of a tier.
 #[derive(Clone)]
 pub enum Backend {
     /// Nothing: the tier is left out.
     Off,
+    /// In tier 0, for functions whose front end can do it: straight from the source to code, in one pass, by copying
+    /// and patching. For all others the same as [`Backend::CraneliftNone`].
+    CopyAndPatch,
     /// Cranelift without optimization: compiles several times as fast as with it.
     CraneliftNone,
     /// Cranelift with all its optimizations.
@@ -27,6 +30,7 @@ impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Backend::Off => f.write_str("Off"),
+            Backend::CopyAndPatch => f.write_str("CopyAndPatch"),
             Backend::CraneliftNone => f.write_str("CraneliftNone"),
             Backend::CraneliftSpeed => f.write_str("CraneliftSpeed"),
             Backend::Custom(compiler) => write!(f, "Custom({})", compiler.name()),
@@ -80,11 +84,7 @@ impl Default for Config {
             synchronous: false,
             check_interval: Duration::from_millis(100),
             verbosity: Verbosity::default(),
-            backends: [
-                Backend::CraneliftNone,
-                Backend::CraneliftSpeed,
-                Backend::Off,
-            ],
+            backends: [Backend::CopyAndPatch, Backend::CraneliftSpeed, Backend::Off],
             canonical_nans: false,
             verify: false,
             code_memory_bytes: 1 << 30,
@@ -220,11 +220,18 @@ impl Config {
         for (tier, backend) in compilers.iter_mut().zip(&self.backends) {
             *tier = match backend {
                 Backend::Off => Vec::new(),
-                Backend::CraneliftNone => compiler(Effort::None)?,
+                Backend::CopyAndPatch | Backend::CraneliftNone => compiler(Effort::None)?,
                 Backend::CraneliftSpeed => compiler(Effort::Speed)?,
                 Backend::Custom(custom) => vec![Arc::clone(custom)],
             };
         }
+        let baseline = match self.backends[Tier::Baseline.index()] {
+            Backend::CopyAndPatch => compiler(Effort::Speed)?.pop().map(|stencils| Baseline {
+                stencils,
+                canonical_nans: self.canonical_nans,
+            }),
+            _ => None,
+        };
         let workers = self.workers.unwrap_or_else(default_workers);
         let mode = match self.synchronous {
             true => CompileMode::Synchronous,
@@ -242,6 +249,7 @@ impl Config {
             stack_bytes: self.stack_bytes,
             compilers,
             osr: self.osr,
+            baseline,
             subscriber: Fanout::over(subscribers),
         })
     }

@@ -6,10 +6,11 @@
 
 pub use upshift_base::{FuncId, Owner, Tier, TrapKind, World};
 pub use upshift_codegen::{
-    CompileError, CompileKind, CompileRequest, CompiledCode, Compiler, osr, symbol,
+    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler, osr, symbol,
 };
 pub use upshift_runtime::{
     Backtrace, EntrySlot, Frame, FunctionGroup, FunctionSource, GuestMemoryRange, HostEntry,
     HostError, HostFailure, HostStub, RawValue, Trampoline, Trap, Unwind, host_call,
     register_guest_memory,
 };
+pub use upshift_stencil as stencil;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use upshift_base::{FuncId, Tier};
 use upshift_codemem::Usage;
 use upshift_runtime::{
-    FunctionGroup, FunctionSource, GuestMemoryRange, HostStub, HotFunction, ProfileStatistics,
-    Runtime, RuntimeError, Thresholds, Trampoline, register_guest_memory,
+    Baseline, FunctionGroup, FunctionSource, GuestMemoryRange, HostStub, HotFunction,
+    ProfileStatistics, Runtime, RuntimeError, Thresholds, Trampoline, register_guest_memory,
 };
 
 /// A tiered JIT engine. Clones are handles to the same one; the last one to go stops the worker threads.
@@ -94,9 +94,16 @@ impl Engine {
         let config = self.runtime.config();
         let describe = |tier: Tier| TierDescription {
             tier,
-            compilers: config.compilers[tier.index()]
+            compilers: config
+                .baseline
                 .iter()
-                .map(|c| c.name().to_owned())
+                .filter(|_| tier == Tier::Baseline)
+                .map(|_| Baseline::NAME.to_owned())
+                .chain(
+                    config.compilers[tier.index()]
+                        .iter()
+                        .map(|c| c.name().to_owned()),
+                )
                 .collect(),
             threshold: config.thresholds.of(tier),
         };

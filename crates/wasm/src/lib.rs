@@ -13,6 +13,7 @@ pub mod vmctx;
 #[cfg(feature = "wast")]
 pub mod wast;
 
+mod baseline;
 mod builtins;
 mod caller;
 mod error;

@@ -37,6 +37,19 @@ impl ValType {
         matches!(self, ValType::FuncRef | ValType::ExternRef)
     }
 
+    /// A list of this type alone.
+    pub(crate) fn as_slice(self) -> &'static [ValType] {
+        match self {
+            ValType::I32 => &[ValType::I32],
+            ValType::I64 => &[ValType::I64],
+            ValType::F32 => &[ValType::F32],
+            ValType::F64 => &[ValType::F64],
+            ValType::V128 => &[ValType::V128],
+            ValType::FuncRef => &[ValType::FuncRef],
+            ValType::ExternRef => &[ValType::ExternRef],
+        }
+    }
+
     /// How values of this type are represented in CLIF.
     pub fn clif_type(self) -> Type {
         match self {

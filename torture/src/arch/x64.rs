@@ -1,4 +1,5 @@
 //! Faults on x86-64.
+#![cfg(target_arch = "x86_64")]
 
 use std::arch::asm;
 

@@ -475,8 +475,9 @@ fn how(page: &mut String, report: &Report) {
     page.push_str("| program | short run | long run |\n|---|---|---|\n");
     for program in &report.programs {
         let command = |case: &Option<Case>| {
-            case.as_ref()
-                .map_or("–".to_owned(), |case| format!("`{}`", case.command))
+            case.as_ref().map_or("–".to_owned(), |case| {
+                format!("<code>{}</code>", case.command)
+            })
         };
         let _ = writeln!(
             page,

@@ -151,24 +151,11 @@ fn block_type(info: &ModuleInfo, ty: BlockType) -> Result<(&[ValType], &[ValType
         BlockType::Empty => (&[], &[]),
         BlockType::Type(ty) => {
             let ty = ValType::from_wasmparser(ty).ok_or_else(|| super::state::not_supported(ty))?;
-            (&[], single(ty))
+            (&[], ty.as_slice())
         }
         BlockType::FuncType(index) => {
             let ty = &info.types[index as usize];
             (ty.params(), ty.results())
         }
     })
-}
-
-/// A list of one type.
-fn single(ty: ValType) -> &'static [ValType] {
-    match ty {
-        ValType::I32 => &[ValType::I32],
-        ValType::I64 => &[ValType::I64],
-        ValType::F32 => &[ValType::F32],
-        ValType::F64 => &[ValType::F64],
-        ValType::V128 => &[ValType::V128],
-        ValType::FuncRef => &[ValType::FuncRef],
-        ValType::ExternRef => &[ValType::ExternRef],
-    }
 }

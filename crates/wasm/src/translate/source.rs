@@ -2,10 +2,11 @@
 
 use super::function::{function, function_version};
 use super::version::Version;
+use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
-use upshift::embed::{CompileError, FuncId, FunctionSource};
+use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, FunctionSource};
 
 /// A module as a source of function bodies. Function 0 of the group is the first that is not imported.
 #[derive(Debug)]
@@ -49,6 +50,15 @@ impl FunctionSource for ModuleSource {
             points,
         };
         function_version(&self.info, index, first, version)
+    }
+
+    fn baseline(
+        &self,
+        index: u32,
+        first: FuncId,
+        request: &BaselineRequest<'_>,
+    ) -> Result<CompiledCode, CompileError> {
+        baseline::function(&self.info, index, first, request)
     }
 
     /// The name that the module gives the function, or one that it is exported by, or its index.

@@ -1,0 +1,3 @@
+//! What depends on the machine: one file for each.
+
+pub mod x64;

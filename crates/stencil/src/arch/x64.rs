@@ -1,0 +1,710 @@
+//! x86-64: registers, calling convention and instruction encodings.
+//!
+//! Only the forms that the assembler uses are here. Encodings follow the Intel manual's volume 2, sections 2.1 and 2.2:
+//! legacy prefix, REX, opcode, ModRM, SIB, displacement, immediate.
+
+use crate::code::{Code, Label};
+use crate::value::{FloatOp, IntOp, LoadKind, ShiftOp, StoreKind, Ty};
+
+/// Whether code for this architecture runs here.
+pub const IS_HOST: bool = cfg!(target_arch = "x86_64");
+
+/// A register: 0 to 15 are the general ones, 16 to 31 the vector ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Reg(pub u8);
+
+/// Registers that there are.
+pub const REGISTERS: usize = 32;
+
+impl Reg {
+    /// Whether it is a vector register.
+    pub const fn is_vector(self) -> bool {
+        self.0 >= 16
+    }
+
+    /// As one bit of a set.
+    pub const fn bit(self) -> u32 {
+        1 << self.0
+    }
+
+    /// The index as it is used in the tables of the assembler.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    const fn low(self) -> u8 {
+        self.0 & 7
+    }
+
+    const fn high(self) -> u8 {
+        (self.0 >> 3) & 1
+    }
+}
+
+macro_rules! registers {
+    ($($name:ident = $number:literal,)*) => {
+        $(#[allow(missing_docs, reason = "the machine's own names")] pub const $name: Reg = Reg($number);)*
+    };
+}
+registers! {
+    RAX = 0, RCX = 1, RDX = 2, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7,
+    R8 = 8, R9 = 9, R10 = 10, R11 = 11, R12 = 12, R13 = 13, R14 = 14, R15 = 15,
+}
+
+/// The vector register of that number.
+pub const fn xmm(number: u8) -> Reg {
+    Reg(16 + number)
+}
+
+/// General registers that hold values, the first choice first. The last three survive calls.
+pub const GENERAL: [Reg; 11] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, RBX, R12, R13];
+/// Vector registers that hold values.
+pub const VECTOR: [Reg; 15] = {
+    let mut all = [Reg(0); 15];
+    let mut number = 0;
+    while number < 15 {
+        all[number] = xmm(number as u8);
+        number += 1;
+    }
+    all
+};
+/// Never holds a value from one operation to the next.
+pub const SCRATCH: Reg = R11;
+/// The same among the vector registers.
+pub const VECTOR_SCRATCH: Reg = xmm(15);
+/// Holds the first argument, the context, for as long as the function runs.
+pub const CONTEXT: Reg = R14;
+/// Holds the base of memory 0 for as long as the function runs.
+pub const MEMORY_BASE: Reg = R15;
+/// The frame pointer.
+pub const FRAME: Reg = RBP;
+/// The stack pointer.
+pub const STACK: Reg = RSP;
+
+/// The registers that a callee must preserve, the frame pointer aside.
+pub const CALLEE_SAVED: [Reg; 5] = [R14, R15, RBX, R12, R13];
+/// All registers that a call may change.
+pub const CLOBBERED_BY_CALLS: u32 =
+    !(RBX.bit() | RSP.bit() | RBP.bit() | R12.bit() | R13.bit() | R14.bit() | R15.bit());
+
+/// Integer arguments of Cranelift's `tail` convention and of System V alike.
+pub const GENERAL_ARGUMENTS: [Reg; 6] = [RDI, RSI, RDX, RCX, R8, R9];
+/// Integer results of the `tail` convention.
+pub const GENERAL_RESULTS: [Reg; 8] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10];
+/// Float and vector arguments and results of the `tail` convention.
+pub const VECTOR_ARGUMENTS: [Reg; 8] = [
+    xmm(0),
+    xmm(1),
+    xmm(2),
+    xmm(3),
+    xmm(4),
+    xmm(5),
+    xmm(6),
+    xmm(7),
+];
+
+/// The bytes that a stencil's function starts with: `push rbp; mov rbp, rsp`.
+pub const STENCIL_PROLOGUE: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
+/// The bytes that it returns with: `mov rsp, rbp; pop rbp; ret`.
+pub const STENCIL_EPILOGUE: [u8; 5] = [0x48, 0x89, 0xec, 0x5d, 0xc3];
+
+/// A condition on the flags.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// One of the sixteen that an instruction can test.
+    Code(u8),
+    /// Two floats were equal: neither is a NaN.
+    FloatEqual,
+    /// Two floats differed, or one of them is a NaN.
+    FloatNotEqual,
+}
+
+impl Condition {
+    pub(crate) const BELOW: Condition = Condition::Code(0x2);
+    pub(crate) const NOT_BELOW: Condition = Condition::Code(0x3);
+    pub(crate) const EQUAL: Condition = Condition::Code(0x4);
+    pub(crate) const NOT_EQUAL: Condition = Condition::Code(0x5);
+    pub(crate) const ABOVE: Condition = Condition::Code(0x7);
+    pub(crate) const SIGN: Condition = Condition::Code(0x8);
+
+    /// The opposite.
+    pub fn inverted(self) -> Condition {
+        match self {
+            Condition::Code(code) => Condition::Code(code ^ 1),
+            Condition::FloatEqual => Condition::FloatNotEqual,
+            Condition::FloatNotEqual => Condition::FloatEqual,
+        }
+    }
+}
+
+/// A place in memory: `base + index * scale + displacement`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mem {
+    /// The base.
+    pub base: Reg,
+    /// The index and the binary logarithm of its scale.
+    pub index: Option<(Reg, u8)>,
+    /// The displacement.
+    pub displacement: i32,
+}
+
+impl Mem {
+    /// `base + displacement`.
+    pub const fn new(base: Reg, displacement: i32) -> Mem {
+        Mem {
+            base,
+            index: None,
+            displacement,
+        }
+    }
+
+    /// `base + index + displacement`.
+    pub const fn indexed(base: Reg, index: Reg, displacement: i32) -> Mem {
+        Mem {
+            base,
+            index: Some((index, 0)),
+            displacement,
+        }
+    }
+}
+
+/// What an instruction's ModRM byte names beside the register.
+#[derive(Clone, Copy)]
+enum Rm {
+    Reg(Reg),
+    Mem(Mem),
+    /// `[rip + displacement]`, to be relocated.
+    Rip,
+}
+
+/// An opcode: mandatory prefix or 0, how many bytes of escape (`0f`, `0f 38`), and the opcode's byte.
+#[derive(Clone, Copy)]
+struct Op {
+    prefix: u8,
+    escape: Escape,
+    byte: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escape {
+    None,
+    Of,
+}
+
+const fn one(byte: u8) -> Op {
+    Op {
+        prefix: 0,
+        escape: Escape::None,
+        byte,
+    }
+}
+
+const fn two(prefix: u8, byte: u8) -> Op {
+    Op {
+        prefix,
+        escape: Escape::Of,
+        byte,
+    }
+}
+
+/// The longest instruction, with room to spare.
+const INSTRUCTION_BYTES: usize = 24;
+
+struct Instruction {
+    bytes: [u8; INSTRUCTION_BYTES],
+    len: usize,
+}
+
+impl Instruction {
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    #[inline]
+    fn push4(&mut self, value: i32) {
+        for byte in value.to_le_bytes() {
+            self.push(byte);
+        }
+    }
+}
+
+impl Code {
+    /// One instruction. `reg` is a register's number or an extension of the opcode; `byte` says that a register operand
+    /// is one byte wide, which needs a prefix to mean `sil` and the like.
+    #[inline]
+    fn instruction(&mut self, op: Op, wide: bool, reg: u8, rm: Rm, byte: bool, imm: &[u8]) {
+        let mut i = Instruction {
+            bytes: [0; INSTRUCTION_BYTES],
+            len: 0,
+        };
+        if op.prefix != 0 {
+            i.push(op.prefix);
+        }
+        let mut rex = (u8::from(wide) << 3) | (((reg >> 3) & 1) << 2);
+        match rm {
+            Rm::Reg(r) => rex |= r.high(),
+            Rm::Mem(m) => {
+                rex |= m.base.high();
+                if let Some((index, _)) = m.index {
+                    rex |= index.high() << 1;
+                }
+            }
+            Rm::Rip => {}
+        }
+        if rex != 0 || byte {
+            i.push(0x40 | rex);
+        }
+        if op.escape == Escape::Of {
+            i.push(0x0f);
+        }
+        i.push(op.byte);
+        operands(&mut i, reg & 7, rm);
+        for &byte in imm {
+            i.push(byte);
+        }
+        self.bytes.extend_from_slice(&i.bytes[..i.len]);
+    }
+
+    #[inline]
+    fn rr(&mut self, op: Op, wide: bool, reg: Reg, rm: Reg) {
+        self.instruction(op, wide, reg.0 & 15, Rm::Reg(rm), false, &[]);
+    }
+
+    #[inline]
+    fn rm(&mut self, op: Op, wide: bool, reg: Reg, mem: Mem) {
+        self.instruction(op, wide, reg.0 & 15, Rm::Mem(mem), false, &[]);
+    }
+
+    /// Copies a register to another of the same kind. A narrow copy clears the upper half of a general register.
+    pub fn move_register(&mut self, ty: Ty, to: Reg, from: Reg) {
+        if to.is_vector() {
+            self.rr(two(0, 0x28), false, to, from);
+        } else {
+            self.rr(one(0x8b), ty != Ty::I32, to, from);
+        }
+    }
+
+    /// Clears the upper half of a general register.
+    pub fn clear_upper_half(&mut self, reg: Reg) {
+        self.rr(one(0x8b), false, reg, reg);
+    }
+
+    /// Puts a constant into a general register. Leaves the flags alone.
+    pub fn move_constant(&mut self, to: Reg, value: u64) {
+        if let Ok(value) = u32::try_from(value) {
+            if to.high() != 0 {
+                self.bytes.push(0x41);
+            }
+            self.bytes.push(0xb8 | to.low());
+            self.bytes.extend_from_slice(&value.to_le_bytes());
+        } else if let Ok(value) = i32::try_from(value.cast_signed()) {
+            let imm = value.to_le_bytes();
+            self.instruction(one(0xc7), true, 0, Rm::Reg(to), false, &imm);
+        } else {
+            self.bytes.push(0x48 | to.high());
+            self.bytes.push(0xb8 | to.low());
+            self.bytes.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// Sets all bits of a vector register to 0. Leaves the flags alone.
+    pub fn zero_vector(&mut self, to: Reg) {
+        self.rr(two(0, 0x57), false, to, to);
+    }
+
+    /// Copies the bits of a general register into a vector register.
+    pub fn move_to_vector(&mut self, wide: bool, to: Reg, from: Reg) {
+        self.rr(two(0x66, 0x6e), wide, to, from);
+    }
+
+    /// Copies the low bits of a vector register into a general register.
+    pub fn move_from_vector(&mut self, wide: bool, to: Reg, from: Reg) {
+        self.rr(two(0x66, 0x7e), wide, from, to);
+    }
+
+    /// Loads a value of its full width.
+    pub fn load(&mut self, ty: Ty, to: Reg, mem: Mem) {
+        match ty {
+            Ty::I32 => self.rm(one(0x8b), false, to, mem),
+            Ty::I64 => self.rm(one(0x8b), true, to, mem),
+            Ty::F32 => self.rm(two(0xf3, 0x10), false, to, mem),
+            Ty::F64 => self.rm(two(0xf2, 0x10), false, to, mem),
+            Ty::V128 => self.rm(two(0, 0x10), false, to, mem),
+        }
+    }
+
+    /// Stores a value of its full width.
+    pub fn store(&mut self, ty: Ty, from: Reg, mem: Mem) {
+        match ty {
+            Ty::I32 => self.rm(one(0x89), false, from, mem),
+            Ty::I64 => self.rm(one(0x89), true, from, mem),
+            Ty::F32 => self.rm(two(0xf3, 0x11), false, from, mem),
+            Ty::F64 => self.rm(two(0xf2, 0x11), false, from, mem),
+            Ty::V128 => self.rm(two(0, 0x11), false, from, mem),
+        }
+    }
+
+    /// Stores a constant of 4 bytes, or of 8 bytes that are the sign extension of 4.
+    pub fn store_constant(&mut self, wide: bool, value: i32, mem: Mem) {
+        let imm = value.to_le_bytes();
+        self.instruction(one(0xc7), wide, 0, Rm::Mem(mem), false, &imm);
+    }
+
+    /// A load that extends.
+    pub fn load_kind(&mut self, kind: LoadKind, to: Reg, mem: Mem) {
+        match kind {
+            LoadKind::Full(ty) => self.load(ty, to, mem),
+            LoadKind::Unsigned8 => self.rm(two(0, 0xb6), false, to, mem),
+            LoadKind::Unsigned16 => self.rm(two(0, 0xb7), false, to, mem),
+            LoadKind::Unsigned32 => self.rm(one(0x8b), false, to, mem),
+            LoadKind::Signed8 { wide } => self.rm(two(0, 0xbe), wide, to, mem),
+            LoadKind::Signed16 { wide } => self.rm(two(0, 0xbf), wide, to, mem),
+            LoadKind::Signed32 => self.rm(one(0x63), true, to, mem),
+        }
+    }
+
+    /// A store of all or the low bytes.
+    pub fn store_kind(&mut self, kind: StoreKind, from: Reg, mem: Mem) {
+        match kind {
+            StoreKind::Full(ty) => self.store(ty, from, mem),
+            StoreKind::Low8 => {
+                self.instruction(one(0x88), false, from.0 & 15, Rm::Mem(mem), true, &[]);
+            }
+            StoreKind::Low16 => self.rm(
+                Op {
+                    prefix: 0x66,
+                    ..one(0x89)
+                },
+                false,
+                from,
+                mem,
+            ),
+            StoreKind::Low32 => self.rm(one(0x89), false, from, mem),
+        }
+    }
+
+    /// `to = to op from`.
+    pub fn int_op(&mut self, op: IntOp, wide: bool, to: Reg, from: Reg) {
+        match op {
+            IntOp::Mul => self.rr(two(0, 0xaf), wide, to, from),
+            _ => self.rr(one(arithmetic(op) << 3 | 0x03), wide, to, from),
+        }
+    }
+
+    /// `to = from * value` for a multiplication, else `to = to op value`, where `from` is `to`.
+    pub fn int_op_constant(&mut self, op: IntOp, wide: bool, to: Reg, value: i32) {
+        let short = i8::try_from(value);
+        if op == IntOp::Mul {
+            match short {
+                Ok(value) => {
+                    let imm = [value.cast_unsigned()];
+                    self.instruction(one(0x6b), wide, to.0, Rm::Reg(to), false, &imm);
+                }
+                Err(_) => {
+                    let imm = value.to_le_bytes();
+                    self.instruction(one(0x69), wide, to.0, Rm::Reg(to), false, &imm);
+                }
+            }
+            return;
+        }
+        self.arithmetic_constant(arithmetic(op), wide, Rm::Reg(to), value);
+    }
+
+    fn arithmetic_constant(&mut self, extension: u8, wide: bool, rm: Rm, value: i32) {
+        match i8::try_from(value) {
+            Ok(value) => {
+                let imm = [value.cast_unsigned()];
+                self.instruction(one(0x83), wide, extension, rm, false, &imm);
+            }
+            Err(_) => {
+                let imm = value.to_le_bytes();
+                self.instruction(one(0x81), wide, extension, rm, false, &imm);
+            }
+        }
+    }
+
+    /// `to = left + right`.
+    pub fn add_three(&mut self, wide: bool, to: Reg, left: Reg, right: Reg) {
+        self.rm(one(0x8d), wide, to, Mem::indexed(left, right, 0));
+    }
+
+    /// The address of `mem`, or its low half.
+    pub fn address(&mut self, wide: bool, to: Reg, mem: Mem) {
+        self.rm(one(0x8d), wide, to, mem);
+    }
+
+    /// Shifts or rotates by the low bits of `rcx`.
+    pub fn shift(&mut self, op: ShiftOp, wide: bool, reg: Reg) {
+        self.instruction(one(0xd3), wide, shift(op), Rm::Reg(reg), false, &[]);
+    }
+
+    /// Shifts or rotates by a constant below the width.
+    pub fn shift_constant(&mut self, op: ShiftOp, wide: bool, reg: Reg, amount: u8) {
+        let imm = [amount];
+        self.instruction(one(0xc1), wide, shift(op), Rm::Reg(reg), false, &imm);
+    }
+
+    /// Compares two registers.
+    pub fn compare(&mut self, wide: bool, left: Reg, right: Reg) {
+        self.rr(one(0x3b), wide, left, right);
+    }
+
+    /// Compares a register with a constant.
+    pub fn compare_constant(&mut self, wide: bool, left: Reg, right: i32) {
+        if right == 0 {
+            self.rr(one(0x85), wide, left, left);
+        } else {
+            self.arithmetic_constant(7, wide, Rm::Reg(left), right);
+        }
+    }
+
+    /// Compares a register with memory.
+    pub fn compare_memory(&mut self, wide: bool, left: Reg, right: Mem) {
+        self.rm(one(0x3b), wide, left, right);
+    }
+
+    /// Compares memory with a constant.
+    pub fn compare_memory_constant(&mut self, wide: bool, left: Mem, right: i32) {
+        self.arithmetic_constant(7, wide, Rm::Mem(left), right);
+    }
+
+    /// Compares two floats: the flags are as for unsigned integers, all of them set if one is a NaN.
+    pub fn compare_floats(&mut self, double: bool, left: Reg, right: Reg) {
+        let prefix = if double { 0x66 } else { 0 };
+        self.rr(two(prefix, 0x2e), false, left, right);
+    }
+
+    /// `to = to op from` on floats.
+    pub fn float_op(&mut self, op: FloatOp, double: bool, to: Reg, from: Reg) {
+        let byte = match op {
+            FloatOp::Add => 0x58,
+            FloatOp::Mul => 0x59,
+            FloatOp::Sub => 0x5c,
+            FloatOp::Div => 0x5e,
+            FloatOp::Sqrt => 0x51,
+        };
+        let prefix = if double { 0xf2 } else { 0xf3 };
+        self.rr(two(prefix, byte), false, to, from);
+    }
+
+    /// The low 8, 16 or 32 bits of `from`, sign-extended.
+    pub fn sign_extend(&mut self, bits: u8, wide: bool, to: Reg, from: Reg) {
+        match bits {
+            8 => self.instruction(two(0, 0xbe), wide, to.0, Rm::Reg(from), true, &[]),
+            16 => self.rr(two(0, 0xbf), wide, to, from),
+            _ => self.rr(one(0x63), true, to, from),
+        }
+    }
+
+    /// Makes `to` 1 if the condition holds, else 0. For [`Condition::FloatEqual`] and its opposite, uses the scratch.
+    pub fn set_if(&mut self, condition: Condition, to: Reg) {
+        let set = |code: &mut Code, cc: u8, to: Reg| {
+            code.instruction(two(0, 0x90 | cc), false, 0, Rm::Reg(to), true, &[]);
+        };
+        match condition {
+            Condition::Code(cc) => set(self, cc, to),
+            Condition::FloatEqual => {
+                set(self, 0xb, SCRATCH);
+                set(self, 0x4, to);
+                self.rr(one(0x23), false, to, SCRATCH);
+            }
+            Condition::FloatNotEqual => {
+                set(self, 0xa, SCRATCH);
+                set(self, 0x5, to);
+                self.rr(one(0x0b), false, to, SCRATCH);
+            }
+        }
+        self.instruction(two(0, 0xb6), false, to.0, Rm::Reg(to), true, &[]);
+    }
+
+    /// Copies `from` to `to` if the condition with code `cc` holds.
+    pub fn move_if(&mut self, cc: u8, wide: bool, to: Reg, from: Reg) {
+        self.rr(two(0, 0x40 | cc), wide, to, from);
+    }
+
+    /// Jumps to `label`.
+    pub fn jump(&mut self, label: Label) {
+        self.bytes.push(0xe9);
+        self.displacement(label);
+    }
+
+    /// Jumps to `label` if the condition holds.
+    pub fn jump_if(&mut self, condition: Condition, label: Label) {
+        match condition {
+            Condition::Code(cc) => self.jump_code(cc, label),
+            Condition::FloatEqual => {
+                // Over the second jump, which takes six bytes, if a NaN is there.
+                self.bytes.extend_from_slice(&[0x7a, 6]);
+                self.jump_code(0x4, label);
+            }
+            Condition::FloatNotEqual => {
+                self.jump_code(0xa, label);
+                self.jump_code(0x5, label);
+            }
+        }
+    }
+
+    fn jump_code(&mut self, cc: u8, label: Label) {
+        self.bytes.extend_from_slice(&[0x0f, 0x80 | cc]);
+        self.displacement(label);
+    }
+
+    /// Puts the address of `label` into `to`.
+    pub fn address_of(&mut self, to: Reg, label: Label) {
+        self.instruction(one(0x8d), true, to.0, Rm::Rip, false, &[]);
+        let at = self.bytes.len() - 4;
+        self.bytes.truncate(at);
+        self.displacement(label);
+    }
+
+    /// `to = sign-extended 4 bytes at mem`.
+    pub fn load_signed32(&mut self, to: Reg, mem: Mem) {
+        self.rm(one(0x63), true, to, mem);
+    }
+
+    /// Jumps to the address in a register.
+    pub fn jump_register(&mut self, to: Reg) {
+        self.instruction(one(0xff), false, 4, Rm::Reg(to), false, &[]);
+    }
+
+    /// Calls the address in memory.
+    pub fn call_memory(&mut self, mem: Mem) {
+        self.instruction(one(0xff), false, 2, Rm::Mem(mem), false, &[]);
+    }
+
+    /// Jumps to the address in memory.
+    pub fn jump_memory(&mut self, mem: Mem) {
+        self.instruction(one(0xff), false, 4, Rm::Mem(mem), false, &[]);
+    }
+
+    /// Calls the address in a cell whose displacement, the last 4 bytes, is to be relocated.
+    pub fn call_cell(&mut self) {
+        self.instruction(one(0xff), false, 2, Rm::Rip, false, &[]);
+    }
+
+    /// Jumps to the address in such a cell.
+    pub fn jump_cell(&mut self) {
+        self.instruction(one(0xff), false, 4, Rm::Rip, false, &[]);
+    }
+
+    /// Decrements 4 bytes whose displacement, the last 4 bytes, is to be relocated.
+    pub fn decrement_relative(&mut self) {
+        self.instruction(one(0xff), false, 1, Rm::Rip, false, &[]);
+    }
+
+    /// Puts an address into `to` whose displacement, the last 4 bytes, is to be relocated.
+    pub fn address_relative(&mut self, to: Reg) {
+        self.instruction(one(0x8d), true, to.0, Rm::Rip, false, &[]);
+    }
+
+    /// Adds to the stack pointer.
+    pub fn adjust_stack(&mut self, by: i32) {
+        self.arithmetic_constant(0, true, Rm::Reg(RSP), by);
+    }
+
+    /// The undefined instruction.
+    pub fn trap(&mut self) {
+        self.bytes.extend_from_slice(&[0x0f, 0x0b]);
+    }
+
+    /// `push rbp; mov rbp, rsp`.
+    pub fn enter_frame(&mut self) {
+        self.bytes.extend_from_slice(&STENCIL_PROLOGUE);
+    }
+
+    /// `mov rsp, rbp; pop rbp`.
+    pub fn leave_frame(&mut self) {
+        self.bytes.push(0xc9);
+    }
+
+    /// `ret`, popping `bytes` of arguments.
+    pub fn ret(&mut self, bytes: u16) {
+        if bytes == 0 {
+            self.bytes.push(0xc3);
+        } else {
+            self.bytes.push(0xc2);
+            self.bytes.extend_from_slice(&bytes.to_le_bytes());
+        }
+    }
+
+    /// Instructions that do nothing, `bytes` of them.
+    pub fn pad(&mut self, bytes: usize) {
+        self.bytes.extend(std::iter::repeat_n(0x90, bytes));
+    }
+}
+
+/// ModRM, SIB and displacement.
+#[inline]
+fn operands(i: &mut Instruction, reg: u8, rm: Rm) {
+    let mem = match rm {
+        Rm::Reg(r) => {
+            i.push(0xc0 | (reg << 3) | r.low());
+            return;
+        }
+        Rm::Rip => {
+            i.push((reg << 3) | 5);
+            i.push4(0);
+            return;
+        }
+        Rm::Mem(mem) => mem,
+    };
+    let mode = match mem.displacement {
+        // Without a displacement, `rbp` and `r13` would mean something else.
+        0 if mem.base.low() != 5 => 0x00,
+        -128..=127 => 0x40,
+        _ => 0x80,
+    };
+    match mem.index {
+        Some((index, scale)) => {
+            i.push(mode | (reg << 3) | 4);
+            i.push((scale << 6) | (index.low() << 3) | mem.base.low());
+        }
+        None if mem.base.low() == 4 => {
+            i.push(mode | (reg << 3) | 4);
+            i.push(0x24);
+        }
+        None => i.push(mode | (reg << 3) | mem.base.low()),
+    }
+    match mode {
+        0x40 => i.push(mem.displacement as u8),
+        0x80 => i.push4(mem.displacement),
+        _ => {}
+    }
+}
+
+/// The number of an operation among those that share one encoding.
+fn arithmetic(op: IntOp) -> u8 {
+    match op {
+        IntOp::Add | IntOp::Mul => 0,
+        IntOp::Or => 1,
+        IntOp::And => 4,
+        IntOp::Sub => 5,
+        IntOp::Xor => 6,
+    }
+}
+
+fn shift(op: ShiftOp) -> u8 {
+    match op {
+        ShiftOp::Rotl => 0,
+        ShiftOp::Rotr => 1,
+        ShiftOp::Shl => 4,
+        ShiftOp::ShrU => 5,
+        ShiftOp::ShrS => 7,
+    }
+}
+
+/// The condition codes of integer comparisons.
+pub(crate) mod codes {
+    pub(crate) const EQ: u8 = 0x4;
+    pub(crate) const NE: u8 = 0x5;
+    pub(crate) const LT_S: u8 = 0xc;
+    pub(crate) const GE_S: u8 = 0xd;
+    pub(crate) const LE_S: u8 = 0xe;
+    pub(crate) const GT_S: u8 = 0xf;
+    pub(crate) const LT_U: u8 = 0x2;
+    pub(crate) const GE_U: u8 = 0x3;
+    pub(crate) const LE_U: u8 = 0x6;
+    pub(crate) const GT_U: u8 = 0x7;
+}

@@ -1,0 +1,46 @@
+//! The baseline compiler's mechanism: an assembler that tracks registers, and stencils that it copies and patches.
+//!
+//! A front end drives an [`Assembler`] in one pass over its own bytecode: it names the operations, and the assembler
+//! knows where the operands are. The simple operations are encoded directly, with registers as operands. For the others
+//! there are [`Stencil`]s, made from the very functions that lower the operation for the optimizing tiers.
+//!
+//! Every value has a home slot in the frame. At each jump, loop header and call the frame is *canonical*: the homes hold
+//! all live values, whatever registers hold them too.
+//!
+//! `value` names the operations, `arch` encodes them, `code` holds what was encoded. `assembler` tracks values,
+//! `local`, `operate`, `flow` and `call` are the operations in terms of it, `frame` begins and
+//! ends a function.
+#![forbid(unsafe_code)]
+
+mod abi;
+mod arch;
+mod assembler;
+mod call;
+mod code;
+mod flow;
+mod frame;
+mod local;
+mod moves;
+mod operate;
+mod plan;
+mod shuffle;
+mod stencil;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+/// Whether the assembler makes code for the machine that it runs on.
+pub const IS_SUPPORTED: bool = arch::x64::IS_HOST;
+
+pub use abi::results_fit;
+pub use arch::x64::Condition;
+pub use assembler::{Assembler, Val};
+pub use call::{Argument, Callee};
+pub use code::Label;
+pub use flow::{Destination, JumpTable};
+pub use frame::Workspace;
+pub use operate::{Memory, TableLayout};
+pub use plan::Plan;
+pub use stencil::{ShapeError, Stencil};
+pub use value::{FloatOp, FloatTest, IntOp, IntTest, LoadKind, ShiftOp, StoreKind, Ty};

@@ -1,0 +1,32 @@
+//! A move of a value to a register.
+
+use crate::arch::x64::{Mem, Reg};
+use crate::value::Ty;
+
+/// Where a moved value comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    Reg(Ty, Reg),
+    Const(Ty, u64),
+    Home(Ty, Mem),
+}
+
+/// One of the moves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Move {
+    pub(crate) to: Reg,
+    pub(crate) from: Source,
+}
+
+impl Move {
+    pub(crate) fn new(to: Reg, from: Source) -> Move {
+        Move { to, from }
+    }
+
+    pub(crate) fn register(&self) -> Option<(Ty, Reg)> {
+        match self.from {
+            Source::Reg(ty, reg) => Some((ty, reg)),
+            _ => None,
+        }
+    }
+}

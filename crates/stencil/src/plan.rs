@@ -1,0 +1,42 @@
+//! What a function is made by, and what is put off until its end.
+
+use crate::arch::x64::{CALLEE_SAVED, Mem, Reg};
+use crate::code::Label;
+use crate::value::Ty;
+use upshift_base::{FuncId, TrapKind};
+use upshift_codegen::CounterPlan;
+
+/// Bytes below the frame pointer for callee-saved registers.
+pub(crate) const SAVED_BYTES: i32 = 8 * CALLEE_SAVED.len() as i32;
+/// What the code of one function depends on besides its operations.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The function.
+    pub function: FuncId,
+    /// Its counters, if it is to have any.
+    pub counters: Option<CounterPlan>,
+    /// Where the context has a pointer to the limits, and where they have the lowest stack address.
+    pub stack_limit: (i32, i32),
+    /// Where the context has the base of memory 0.
+    pub memory_base: i32,
+}
+
+/// Code away from the others that traps.
+#[derive(Debug)]
+pub(crate) struct TrapStub {
+    pub(crate) label: Label,
+    pub(crate) kind: TrapKind,
+    pub(crate) position: u32,
+}
+
+/// Code away from the others that tells the runtime of a spent budget and goes back.
+#[derive(Debug)]
+pub(crate) struct ColdCall {
+    pub(crate) label: Label,
+    pub(crate) back: Label,
+    pub(crate) position: u32,
+    /// What is to be saved before.
+    pub(crate) saved: Vec<(Reg, Ty, Mem)>,
+    /// What is to be loaded again.
+    pub(crate) loaded: Vec<(Reg, Ty, Mem)>,
+}

@@ -1,0 +1,156 @@
+//! What the assembler computes with: types of values, and the operations that it encodes by itself.
+
+/// The type of a value, as far as registers and home slots are concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Ty {
+    /// 32 bits in a general register, whose upper half is zero.
+    I32,
+    /// 64 bits in a general register.
+    I64,
+    /// A float in a vector register.
+    F32,
+    /// A double in a vector register.
+    F64,
+    /// A whole vector register.
+    V128,
+}
+
+impl Ty {
+    /// Whether values of this type are in vector registers.
+    pub const fn is_vector(self) -> bool {
+        matches!(self, Ty::F32 | Ty::F64 | Ty::V128)
+    }
+
+    /// Bytes of a home slot.
+    pub const fn slot_bytes(self) -> i32 {
+        match self {
+            Ty::V128 => 16,
+            _ => 8,
+        }
+    }
+}
+
+/// Integer operations of two operands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum IntOp {
+    Add,
+    Sub,
+    Mul,
+    And,
+    Or,
+    Xor,
+}
+
+impl IntOp {
+    /// Whether the operands can be swapped.
+    pub const fn is_commutative(self) -> bool {
+        !matches!(self, IntOp::Sub)
+    }
+}
+
+/// Shifts and rotations, by an amount modulo the width.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ShiftOp {
+    Shl,
+    ShrS,
+    ShrU,
+    Rotl,
+    Rotr,
+}
+
+/// Integer comparisons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum IntTest {
+    Eq,
+    Ne,
+    LtS,
+    LtU,
+    GtS,
+    GtU,
+    LeS,
+    LeU,
+    GeS,
+    GeU,
+}
+
+impl IntTest {
+    /// The same comparison with its operands swapped.
+    pub const fn swapped(self) -> IntTest {
+        match self {
+            IntTest::Eq => IntTest::Eq,
+            IntTest::Ne => IntTest::Ne,
+            IntTest::LtS => IntTest::GtS,
+            IntTest::LtU => IntTest::GtU,
+            IntTest::GtS => IntTest::LtS,
+            IntTest::GtU => IntTest::LtU,
+            IntTest::LeS => IntTest::GeS,
+            IntTest::LeU => IntTest::GeU,
+            IntTest::GeS => IntTest::LeS,
+            IntTest::GeU => IntTest::LeU,
+        }
+    }
+}
+
+/// Float comparisons; all but `Ne` are false if an operand is a NaN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum FloatTest {
+    Eq,
+    Ne,
+    Lt,
+    Gt,
+    Le,
+    Ge,
+}
+
+/// Float operations; `Sqrt` takes one operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum FloatOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Sqrt,
+}
+
+/// How a value is made of what is in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LoadKind {
+    /// It is there as it is.
+    Full(Ty),
+    /// One byte, zero-extended.
+    Unsigned8,
+    /// Two bytes, zero-extended.
+    Unsigned16,
+    /// Four bytes, zero-extended to 64 bits.
+    Unsigned32,
+    /// One byte, sign-extended to 32 or 64 bits.
+    Signed8 {
+        /// To 64.
+        wide: bool,
+    },
+    /// Two bytes, sign-extended to 32 or 64 bits.
+    Signed16 {
+        /// To 64.
+        wide: bool,
+    },
+    /// Four bytes, sign-extended to 64 bits.
+    Signed32,
+}
+
+/// What of a value goes to memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreKind {
+    /// All of it.
+    Full(Ty),
+    /// The low byte.
+    Low8,
+    /// The low two bytes.
+    Low16,
+    /// The low four bytes of 64 bits.
+    Low32,
+}
