@@ -12,18 +12,28 @@ pub enum Setup {
     Tier1,
     /// Tier 0 first, and each function in the background to tier 1 after its first call.
     Mixed,
+    /// Each activation goes on in tier 1 at the first loop header that it arrives at.
+    StressOsr,
+    /// The same at every fifth arrival.
+    StressOsr5,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 3] = [Setup::Tier0, Setup::Tier1, Setup::Mixed];
+    pub const ALL: [Setup; 5] = [
+        Setup::Tier0,
+        Setup::Tier1,
+        Setup::Mixed,
+        Setup::StressOsr,
+        Setup::StressOsr5,
+    ];
 
     /// Whether code is compiled for that tier at all.
     pub fn uses(self, tier: Tier) -> bool {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
             Setup::Tier1 => tier == Tier::Optimizing,
-            Setup::Mixed => tier != Tier::Top,
+            Setup::Mixed | Setup::StressOsr | Setup::StressOsr5 => tier != Tier::Top,
         }
     }
 
@@ -37,6 +47,8 @@ impl Setup {
             Setup::Tier0 => config.only_tier(Tier::Baseline),
             Setup::Tier1 => config.only_tier(Tier::Optimizing),
             Setup::Mixed => config.thresholds(1, u32::MAX),
+            Setup::StressOsr => config.stress_osr(1),
+            Setup::StressOsr5 => config.stress_osr(5),
         })
     }
 }
@@ -47,6 +59,8 @@ impl fmt::Display for Setup {
             Setup::Tier0 => "tier-0",
             Setup::Tier1 => "tier-1",
             Setup::Mixed => "mixed",
+            Setup::StressOsr => "osr",
+            Setup::StressOsr5 => "osr-5",
         })
     }
 }

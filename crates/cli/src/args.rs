@@ -117,6 +117,10 @@ pub struct EngineArgs {
     /// Compile hot functions on the program's own thread, the moment they become hot, so that every run does the same
     #[arg(long, conflicts_with = "workers")]
     pub sync: bool,
+    /// Test the engine: `osr` moves to better code at every loop header, `osr=N` at every N-th; the program's results
+    /// must be the same
+    #[arg(long, value_name = "osr[=N]")]
+    pub stress: Option<Stress>,
 }
 
 /// `upshift run`.
@@ -172,8 +176,9 @@ pub struct RunArgs {
     /// Print a line for each compilation, when it is done, on standard error
     #[arg(long, help_heading = "What to show")]
     pub print_compilation: bool,
-    /// Write each event of a function's way through the tiers as a line of JSON, to FILE or standard error
-    #[arg(long, value_name = "tier[=FILE]", help_heading = "What to show")]
+    /// Write events as lines of JSON, to FILE or standard error: `tier` for functions' ways through the tiers, `osr`
+    /// for loops that move to better code while they run, or both: `tier,osr`
+    #[arg(long, value_name = "TOPIC[=FILE]", help_heading = "What to show")]
     pub trace: Option<Trace>,
 }
 
@@ -223,6 +228,29 @@ pub enum Preset {
     Production,
 }
 
+/// The value of `--stress`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stress {
+    /// How many arrivals at loop headers lie between two moves, counting the one that moves.
+    pub osr_period: u32,
+}
+
+impl FromStr for Stress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Stress, String> {
+        match text.split_once('=').unwrap_or((text, "1")) {
+            ("osr", period) => match period.parse() {
+                Ok(osr_period) if osr_period > 0 => Ok(Stress { osr_period }),
+                _ => Err(format!("`{period}` is not a number above 0")),
+            },
+            (other, _) => Err(format!(
+                "there is no stress test `{other}`; say osr or osr=N"
+            )),
+        }
+    }
+}
+
 /// A value of `--dir`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dir {
@@ -269,6 +297,10 @@ impl FromStr for Preload {
 /// The value of `--trace`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Trace {
+    /// Functions' ways through the tiers.
+    pub tier: bool,
+    /// Loops that move to better code.
+    pub osr: bool,
     /// Where to; standard error if there is no file.
     pub file: Option<PathBuf>,
 }
@@ -277,16 +309,29 @@ impl FromStr for Trace {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Trace, String> {
-        match text.split_once('=').unwrap_or((text, "-")) {
-            ("tier", "-") => Ok(Trace { file: None }),
-            ("tier", file) if !file.is_empty() => Ok(Trace {
-                file: Some(file.into()),
-            }),
-            ("tier", _) => Err("the file's name is missing".into()),
-            (other, _) => Err(format!(
-                "there is no trace `{other}`; say tier or tier=FILE"
-            )),
+        let (topics, file) = match text.split_once('=') {
+            Some((_, "")) => return Err("the file's name is missing".into()),
+            Some((topics, "-")) => (topics, None),
+            Some((topics, file)) => (topics, Some(file.into())),
+            None => (text, None),
+        };
+        let mut trace = Trace {
+            tier: false,
+            osr: false,
+            file,
+        };
+        for topic in topics.split(',') {
+            match topic {
+                "tier" => trace.tier = true,
+                "osr" => trace.osr = true,
+                other => {
+                    return Err(format!(
+                        "there is no trace `{other}`; say tier, osr or both, and where to: tier=FILE"
+                    ));
+                }
+            }
         }
+        Ok(trace)
     }
 }
 
@@ -412,9 +457,15 @@ mod tests {
         assert_eq!(
             "tier=x".parse(),
             Ok(Trace {
+                tier: true,
+                osr: false,
                 file: Some("x".into())
             })
         );
+        let both = "tier,osr".parse::<Trace>().unwrap();
+        assert!(both.tier && both.osr && both.file.is_none());
+        assert_eq!("osr=3".parse(), Ok(Stress { osr_period: 3 }));
+        assert!("osr=0".parse::<Stress>().is_err() && "flip".parse::<Stress>().is_err());
         assert!("gc".parse::<Trace>().is_err() && "tier=".parse::<Trace>().is_err());
         let seconds = WasmOption::Timeout(Duration::from_secs(2));
         assert_eq!("timeout=2s".parse(), Ok(seconds));

@@ -19,5 +19,8 @@ pub fn config(args: &EngineArgs) -> Config {
     if let Some(workers) = args.workers {
         config = config.workers(workers.into());
     }
+    if let Some(stress) = args.stress {
+        config = config.stress_osr(stress.osr_period);
+    }
     config.synchronous(args.sync)
 }

@@ -152,7 +152,7 @@ fn config(args: &RunArgs, limits: Limits, tally: &Arc<Tally>) -> Result<Config> 
         config = config.subscriber(Arc::new(PrintCompilations::new()));
     }
     if let Some(trace) = &args.trace {
-        config = config.subscriber(Arc::new(TraceEvents::new(trace.file.as_deref())?));
+        config = config.subscriber(Arc::new(TraceEvents::new(trace)?));
     }
     Ok(config)
 }

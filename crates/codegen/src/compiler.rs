@@ -10,6 +10,9 @@ use upshift_base::{FuncId, Owner, Tier, World};
 pub enum CompileKind {
     /// The function as its callers see it.
     Entry,
+    /// The function from the header of its loop with that index on, entered in the middle of an activation; see
+    /// [`crate::osr`].
+    Osr(u32),
     /// Code of the runtime's own around a function: a host-to-guest trampoline or a guest-to-host stub.
     Trampoline,
 }

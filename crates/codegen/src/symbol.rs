@@ -21,6 +21,9 @@ pub const PROFILE_CELL: u32 = 1;
 /// Entry points of the runtime, by number.
 pub const BUILTIN: u32 = 2;
 
+/// Places where a running activation may move to better code, by the index of the loop; see [`crate::osr`].
+pub const OSR_POINT: u32 = 3;
+
 /// What a name refers to, if it is one of ours.
 pub fn target(name: &UserExternalName) -> Option<Target> {
     match name.namespace {
@@ -39,6 +42,11 @@ pub fn import_function(body: &mut Function, callee: FuncId, signature: SigRef) -
 /// Declares in `body` the runtime's entry point number `builtin`.
 pub fn import_builtin(body: &mut Function, builtin: u32, signature: SigRef) -> FuncRef {
     import(body, BUILTIN, builtin, signature)
+}
+
+/// Declares in `body` the OSR point of loop `loop_index`; `signature` has a parameter for each live value.
+pub fn import_osr_point(body: &mut Function, loop_index: u32, signature: SigRef) -> FuncRef {
+    import(body, OSR_POINT, loop_index, signature)
 }
 
 fn import(body: &mut Function, namespace: u32, index: u32, signature: SigRef) -> FuncRef {

@@ -59,6 +59,46 @@ pub enum EventKind {
         /// The code's tier.
         tier: Tier,
     },
+    /// A loop of a running activation is worth better code before the function is called again.
+    OsrRequested {
+        /// The tier that the activation runs in.
+        from: Tier,
+        /// The tier that was asked for.
+        to: Tier,
+        /// The loop, counted from 0 in the order of the source.
+        loop_index: u32,
+        /// Loop iterations of the function counted so far.
+        loops: u64,
+    },
+    /// Activations that are in the loop may move to this code from now on.
+    OsrReady {
+        /// The code's tier.
+        tier: Tier,
+        /// The loop.
+        loop_index: u32,
+        /// The code's size in bytes.
+        code_bytes: usize,
+    },
+    /// An activation has moved to better code.
+    OsrEntered {
+        /// The tier that it was in.
+        from: Tier,
+        /// The tier that it is in now.
+        to: Tier,
+        /// The loop.
+        loop_index: u32,
+    },
+    /// There is no OSR version of the loop: the front end or the compiler declined or failed, or code memory is full.
+    OsrFailed {
+        /// The tier that was asked for.
+        tier: Tier,
+        /// The loop.
+        loop_index: u32,
+        /// Whether it was declined, which is not an error.
+        declined: bool,
+        /// What was wrong.
+        reason: String,
+    },
     /// The function was dropped and its code memory given back.
     Freed {
         /// The tier of the code.
@@ -75,6 +115,8 @@ pub struct Compilation {
     pub id: u64,
     /// For which tier.
     pub tier: Tier,
+    /// The loop that the code is entered in, if it is an OSR version.
+    pub osr: Option<u32>,
     /// The compiler's name.
     pub compiler: String,
     /// The size of the source in bytes, as the front end counts it.

@@ -3,3 +3,10 @@
 
 /// `extern "C" fn(cell)`: one of the cell's budgets has run out.
 pub(crate) const COUNTER_TRIPPED: u32 = 2;
+
+/// `extern "C" fn(cell, loop_index, parent, tier, values) -> transfer`: the cell's loop budget has run out at an OSR
+/// point, in code of that tier. Returns a transfer record with room for so many values, or null to go on.
+pub(crate) const OSR_TRIPPED: u32 = 3;
+
+/// The parent of a loop that is in no other.
+pub(crate) const NO_PARENT: u32 = u32::MAX;

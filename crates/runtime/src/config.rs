@@ -41,6 +41,21 @@ pub enum CompileMode {
     Synchronous,
 }
 
+/// Whether an activation that runs moves to better code in the middle of a loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OsrMode {
+    /// Never.
+    Off,
+    /// When the loop is hot.
+    On,
+    /// A stress test: at every `period`-th arrival at any loop's header, with code that is compiled there and then.
+    /// Functions are not promoted otherwise.
+    Stress {
+        /// At least 1.
+        period: u32,
+    },
+}
+
 /// How tier 0 makes code of a source that has a form of its own for it.
 #[derive(Clone, Debug)]
 pub struct Baseline {
@@ -70,6 +85,8 @@ pub struct RuntimeConfig {
     pub stack_bytes: usize,
     /// Each tier's compilers: the first that does not decline a function compiles it. A tier without any is skipped.
     pub compilers: [Vec<Arc<dyn Compiler>>; 3],
+    /// Whether running activations move to better code.
+    pub osr: OsrMode,
     /// How tier 0 goes from a source straight to code, where the source can; else, and where it cannot, tier 0's
     /// compilers compile.
     pub baseline: Option<Baseline>,

@@ -20,6 +20,8 @@ mod builtins;
 mod config;
 mod guest_memory;
 mod lazy;
+mod loops;
+mod osr;
 mod pipeline;
 mod policy;
 mod profile;
@@ -36,7 +38,7 @@ mod value;
 
 pub use activation::host_call;
 pub use backtrace::{Backtrace, Frame};
-pub use config::{Baseline, CompileMode, RuntimeConfig, Thresholds};
+pub use config::{Baseline, CompileMode, OsrMode, RuntimeConfig, Thresholds};
 pub use guest_memory::{GuestMemoryRange, register as register_guest_memory};
 pub use profile::LOOP_ITERATIONS_PER_CALL;
 pub use runtime::{EntrySlot, FunctionGroup, HostStub, Runtime, RuntimeError, Trampoline};

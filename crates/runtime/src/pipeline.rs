@@ -1,8 +1,8 @@
 //! The way of one function from its source to published code, in one readable line.
 
 use crate::activation;
-use crate::config::Baseline;
-use crate::profile;
+use crate::config::{Baseline, OsrMode};
+use crate::profile::{self, Counting};
 use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +14,9 @@ use upshift_base::{Owner, Tier, World};
 use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
+
+/// After so many loop iterations, old activations of a function that has the best code there is look out for a way there.
+const ITERATIONS_TO_OSR: u32 = 1000;
 
 /// Bytes of stack for a worker thread: compilers recurse over what they compile.
 pub(crate) const WORKER_STACK_BYTES: usize = 16 << 20;
@@ -48,7 +51,8 @@ pub(crate) fn compile_and_publish(
     circumstances: Circumstances,
 ) -> Result<(), CompileError> {
     let state = group.state_or_new(index);
-    let compiled = on_enough_stack(|| compile(group, state, tier, circumstances));
+    let job = (tier, group.kind);
+    let compiled = on_enough_stack(|| compile(group, state, job, circumstances));
     let instance = match compiled {
         Ok(instance) => instance,
         Err(failure) => {
@@ -58,6 +62,48 @@ pub(crate) fn compile_and_publish(
     };
     publish(group, state, instance);
     Ok(())
+}
+
+/// Makes an OSR version of a loop for `tier`, for activations that run in a lower one. If there is none to be had, the
+/// loop is not tried again for this tier, except after code memory was full.
+pub(crate) fn compile_osr(
+    group: &Arc<Group>,
+    index: u32,
+    (tier, loop_index): (Tier, u32),
+    circumstances: Circumstances,
+) {
+    let state = group.state_or_new(index);
+    let job = (tier, CompileKind::Osr(loop_index));
+    let compiled = on_enough_stack(|| compile(group, state, job, circumstances));
+    match compiled {
+        Ok(instance) => {
+            let (entry, code_bytes) = (instance.code.entry(), instance.code.info().len());
+            lock(&state.instances).push(instance);
+            lock(&state.osr_loops).ready(loop_index, tier, entry as usize);
+            group.emit(
+                index,
+                EventKind::OsrReady {
+                    tier,
+                    loop_index,
+                    code_bytes,
+                },
+            );
+        }
+        Err(failure) => {
+            lock(&state.osr_loops).failed(loop_index, tier, failure.temporary);
+            let declined = matches!(failure.error, CompileError::Bailout(_));
+            let reason = failure.error.to_string();
+            group.emit(
+                index,
+                EventKind::OsrFailed {
+                    tier,
+                    loop_index,
+                    declined,
+                    reason,
+                },
+            );
+        }
+    }
 }
 
 /// Runs `f` here, or on a thread of its own if this one has little stack or has used most of it.
@@ -100,18 +146,18 @@ impl From<CompileError> for Failure {
 fn compile(
     group: &Arc<Group>,
     state: &FunctionState,
-    tier: Tier,
+    (tier, kind): (Tier, CompileKind),
     circumstances: Circumstances,
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
-    let (code, compiler) = match baseline(group, state, tier)? {
+    let (code, compiler) = match baseline(group, state, tier, kind)? {
         Some(code) => (code, Baseline::NAME.to_owned()),
-        None => run_compilers(group, &request(group, state, tier)?)?,
+        None => run_compilers(group, &request(group, state, tier, kind)?)?,
     };
     let label = BlockLabel {
         function: state.function,
         tier,
-        kind: group.kind,
+        kind,
     };
     let code = group
         .shared
@@ -128,6 +174,10 @@ fn compile(
         EventKind::Compiled(Compilation {
             id,
             tier,
+            osr: match kind {
+                CompileKind::Osr(loop_index) => Some(loop_index),
+                _ => None,
+            },
             compiler,
             source_bytes: group.source.source_bytes(state.index),
             code_bytes: code.info().len(),
@@ -144,12 +194,15 @@ fn baseline(
     group: &Group,
     state: &FunctionState,
     tier: Tier,
+    kind: CompileKind,
 ) -> Result<Option<CompiledCode>, CompileError> {
     let config = &group.shared.config;
+    // Code of this kind has no way out at its loops, and the stress test is about these.
+    let stressed = matches!(config.osr, OsrMode::Stress { .. });
     let Some(baseline) = &config.baseline else {
         return Ok(None);
     };
-    if tier != Tier::Baseline || group.kind != CompileKind::Entry {
+    if tier != Tier::Baseline || kind != CompileKind::Entry || stressed {
         return Ok(None);
     }
     let request = BaselineRequest {
@@ -176,15 +229,29 @@ fn request(
     group: &Group,
     state: &FunctionState,
     tier: Tier,
+    kind: CompileKind,
 ) -> Result<CompileRequest, CompileError> {
-    let mut body = survive(|| group.source.body(state.index, group.first()))?;
-    if wants_counters(group, state, tier) {
-        profile::plant_counters(&mut body, state.function);
+    let config = &group.shared.config;
+    let (source, index, first) = (&*group.source, state.index, group.first());
+    let counted = wants_counters(group, state, tier);
+    let points = counted && config.osr != OsrMode::Off;
+    let mut body = survive(|| match kind {
+        CompileKind::Osr(loop_index) => source.osr_body(index, first, loop_index, points),
+        _ if points => source.body_with_osr_points(index, first),
+        _ => source.body(index, first),
+    })?;
+    if counted {
+        let counting = Counting {
+            function: state.function,
+            tier,
+            calls: kind == CompileKind::Entry,
+        };
+        profile::plant_counters(&mut body, counting);
     }
     Ok(CompileRequest {
         function: state.function,
         tier,
-        kind: group.kind,
+        kind,
         world: World::FIRST,
         owner: Owner::BUILT_IN,
         body,
@@ -230,14 +297,7 @@ fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
         group.emit(state.index, EventKind::Discarded { tier });
         return;
     }
-    // The counters in the new code start with a full budget.
-    if let Some(next) = group.shared.config.tier_above(tier) {
-        let counted = state.counts().score();
-        let threshold = u64::from(group.shared.config.thresholds.of(next));
-        state.grant(u32::try_from(threshold.saturating_sub(counted).max(1)).unwrap_or(u32::MAX));
-    } else {
-        state.grant(u32::MAX);
-    }
+    grant_first_budget(group, state, tier);
     let entry = instance.code.entry();
     instances.push(instance);
     state.set_tier(tier);
@@ -246,6 +306,24 @@ fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
         .store(entry.cast_mut(), Ordering::Release);
     drop(instances);
     group.emit(state.index, EventKind::Published { tier, code_bytes });
+}
+
+/// The counters in new code start with a full budget.
+fn grant_first_budget(group: &Group, state: &FunctionState, tier: Tier) {
+    let config = &group.shared.config;
+    let next = config.tier_above(tier);
+    if let OsrMode::Stress { .. } = config.osr {
+        state.grant_calls(u32::MAX);
+        state.grant_iterations(1);
+    } else if let Some(next) = next {
+        let counted = state.counts().score();
+        let threshold = u64::from(config.thresholds.of(next));
+        state.grant(u32::try_from(threshold.saturating_sub(counted).max(1)).unwrap_or(u32::MAX));
+    } else {
+        // Nothing counts any more but activations of the code before this, which may move here.
+        state.grant_calls(u32::MAX);
+        state.grant_iterations(ITERATIONS_TO_OSR);
+    }
 }
 
 fn report_failure(group: &Group, state: &FunctionState, tier: Tier, failure: &Failure) {

@@ -3,7 +3,8 @@
 //!
 //! The cells are plain memory. Threads that race may lose a count and never corrupt one, which costs half a nanosecond
 //! where a locked decrement costs five. When a budget runs out, a cold block calls the runtime, which decides and
-//! grants a new one.
+//! grants a new one. At a loop that the front end has marked as an OSR point ([`upshift_codegen::osr`]), the runtime
+//! may also answer that there is better code, and the cold block moves there.
 
 use crate::builtins;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -11,12 +12,14 @@ use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    Block, FuncRef, Function, GlobalValue, InstBuilder, MemFlagsData, Signature, types,
+    AbiParam, ArgumentPurpose, Block, ExternalName, FuncRef, Function, GlobalValue, Inst,
+    InstBuilder, InstructionData, MemFlagsData, Opcode, Signature, SourceLoc, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::loop_analysis::LoopAnalysis;
-use upshift_base::FuncId;
-use upshift_codegen::{CounterPlan, symbol};
+use std::collections::HashMap;
+use upshift_base::{FuncId, Tier};
+use upshift_codegen::{CounterPlan, osr, symbol};
 
 /// Loop iterations that count as much as one call.
 pub const LOOP_ITERATIONS_PER_CALL: u32 = 10;
@@ -32,34 +35,141 @@ pub(crate) const PLAN: CounterPlan = CounterPlan {
     tripped: builtins::COUNTER_TRIPPED,
 };
 
-/// Plants the counters of `function` in its `body`.
-pub(crate) fn plant_counters(body: &mut Function, function: FuncId) {
+/// Whose counters, and which.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counting {
+    pub(crate) function: FuncId,
+    /// The tier that the code is for.
+    pub(crate) tier: Tier,
+    /// Whether entering the code counts as a call.
+    pub(crate) calls: bool,
+}
+
+/// Plants the counters in `body`, and makes OSR points of the front end's marks.
+pub(crate) fn plant_counters(body: &mut Function, counting: Counting) {
     let Some(entry) = body.layout.entry_block() else {
         return;
     };
-    let headers = loop_headers(body);
+    let marks = Marks::find(body);
+    let headers = loop_headers(body, &marks);
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params.push(symbol::pointer_param());
     let signature = body.import_signature(signature);
     let planter = Planter {
-        cell: symbol::import_profile_cell(body, function),
+        counting,
+        cell: symbol::import_profile_cell(body, counting.function),
         tripped: symbol::import_builtin(body, builtins::COUNTER_TRIPPED, signature),
     };
-    for header in headers {
-        planter.plant(body, header, LOOP_BUDGET);
+    let exit = (!marks.0.is_empty()).then(|| Exit::new(body, entry));
+    for header in &headers {
+        match (marks.0.get(&header.block), &exit) {
+            (Some(mark), Some(exit)) => planter.plant_point(body, exit, header, mark),
+            _ => planter.plant(body, header.block, LOOP_BUDGET),
+        }
     }
-    planter.plant(body, entry, ENTRY_BUDGET);
+    // Marks of what turned out to be no loop.
+    for mark in marks.0.values() {
+        if body.layout.inst_block(mark.inst).is_some() {
+            body.layout.remove_inst(mark.inst);
+        }
+    }
+    if counting.calls {
+        planter.plant(body, entry, ENTRY_BUDGET);
+    }
 }
 
-fn loop_headers(body: &Function) -> Vec<Block> {
+/// The front end's marks, by their block.
+struct Marks(HashMap<Block, Mark>);
+
+#[derive(Clone, Copy)]
+struct Mark {
+    inst: Inst,
+    loop_index: u32,
+}
+
+impl Marks {
+    fn find(body: &Function) -> Marks {
+        let mut functions: HashMap<FuncRef, u32> = HashMap::new();
+        for (function, data) in &body.dfg.ext_funcs {
+            if let ExternalName::User(name) = data.name {
+                let name = &body.params.user_named_funcs()[name];
+                if name.namespace == symbol::OSR_POINT {
+                    functions.insert(function, name.index);
+                }
+            }
+        }
+        let mut marks = HashMap::new();
+        if functions.is_empty() {
+            return Marks(marks);
+        }
+        for block in body.layout.blocks() {
+            for inst in body.layout.block_insts(block) {
+                let InstructionData::Call {
+                    opcode: Opcode::Call,
+                    func_ref,
+                    ..
+                } = body.dfg.insts[inst]
+                else {
+                    continue;
+                };
+                if let Some(&loop_index) = functions.get(&func_ref) {
+                    marks.insert(block, Mark { inst, loop_index });
+                }
+            }
+        }
+        Marks(marks)
+    }
+}
+
+/// The header of a loop.
+struct Header {
+    block: Block,
+    /// The marked loop that is the innermost around it.
+    parent: Option<u32>,
+}
+
+fn loop_headers(body: &Function, marks: &Marks) -> Vec<Header> {
     let cfg = ControlFlowGraph::with_function(body);
     let domtree = DominatorTree::with_function(body, &cfg);
     let mut loops = LoopAnalysis::new();
     loops.compute(body, &cfg, &domtree);
-    loops.loops().map(|l| loops.loop_header(l)).collect()
+    let around = |l| std::iter::successors(loops.loop_parent(l), |outer| loops.loop_parent(*outer));
+    let marked = |l| marks.0.get(&loops.loop_header(l));
+    let header = |l| Header {
+        block: loops.loop_header(l),
+        parent: around(l).find_map(marked).map(|mark| mark.loop_index),
+    };
+    loops.loops().map(header).collect()
+}
+
+/// How this function's activations leave for better code.
+struct Exit {
+    tripped: FuncRef,
+    signature: cranelift_codegen::ir::SigRef,
+    context: Option<Value>,
+}
+
+impl Exit {
+    fn new(body: &mut Function, entry: Block) -> Exit {
+        let mut tripped = Signature::new(CallConv::SystemV);
+        tripped.params.push(symbol::pointer_param());
+        tripped.params.extend([AbiParam::new(types::I32); 4]);
+        tripped.returns.push(symbol::pointer_param());
+        let tripped = body.import_signature(tripped);
+        let context = body
+            .signature
+            .special_param_index(ArgumentPurpose::VMContext);
+        let signature = osr::signature(&body.signature);
+        Exit {
+            tripped: symbol::import_builtin(body, builtins::OSR_TRIPPED, tripped),
+            signature: body.import_signature(signature),
+            context: context.map(|index| body.dfg.block_params(entry)[index]),
+        }
+    }
 }
 
 struct Planter {
+    counting: Counting,
     cell: GlobalValue,
     tripped: FuncRef,
 }
@@ -70,7 +180,45 @@ impl Planter {
         let Some(first) = body.layout.first_inst(block) else {
             return;
         };
-        let position = body.srcloc(first);
+        let (rest, cold) = self.count(body, block, first, budget);
+        let mut cursor = FuncCursor::new(body).at_bottom(cold);
+        let cell = cursor.ins().symbol_value(types::I64, self.cell);
+        cursor.ins().call(self.tripped, &[cell]);
+        cursor.ins().jump(rest, []);
+    }
+
+    /// Puts the count and the way out in the place of a mark.
+    fn plant_point(&self, body: &mut Function, exit: &Exit, header: &Header, mark: &Mark) {
+        let Some(next) = body.layout.next_inst(mark.inst) else {
+            return;
+        };
+        let position = body.srcloc(mark.inst);
+        let values = body.dfg.inst_args(mark.inst).to_vec();
+        body.layout.remove_inst(mark.inst);
+        let (rest, cold) = self.count(body, header.block, next, LOOP_BUDGET);
+        let leave = body.dfg.make_block();
+        body.layout.append_block(leave);
+        body.layout.set_cold(leave);
+        let mut cursor = FuncCursor::new(body).at_bottom(cold);
+        cursor.set_srcloc(position);
+        let cell = cursor.ins().symbol_value(types::I64, self.cell);
+        let parent = header.parent.unwrap_or(builtins::NO_PARENT);
+        let tier = self.counting.tier as u32;
+        let numbers = [mark.loop_index, parent, tier, values.len() as u32];
+        let [index, parent, tier, len] =
+            numbers.map(|number| cursor.ins().iconst(types::I32, i64::from(number)));
+        let args = [cell, index, parent, tier, len];
+        let call = cursor.ins().call(exit.tripped, &args);
+        let record = cursor.func.dfg.inst_results(call)[0];
+        cursor.ins().brif(record, leave, [], rest, []);
+        cursor.goto_bottom(leave);
+        move_out(&mut cursor, exit, record, &values);
+    }
+
+    /// Splits `block` before `first` and counts there. Returns the block that goes on and the empty one that is gone
+    /// to when the budget is used up.
+    fn count(&self, body: &mut Function, block: Block, first: Inst, budget: i32) -> (Block, Block) {
+        let position: SourceLoc = body.srcloc(first);
         let rest = body.dfg.make_block();
         let cold = body.dfg.make_block();
         body.layout.split_block(rest, first);
@@ -86,9 +234,23 @@ impl Planter {
         cursor.ins().store(flags, left, cell, budget);
         let spent = cursor.ins().icmp_imm_s(IntCC::SignedLessThan, left, 0);
         cursor.ins().brif(spent, cold, [], rest, []);
-        cursor.goto_bottom(cold);
-        let cell = cursor.ins().symbol_value(types::I64, self.cell);
-        cursor.ins().call(self.tripped, &[cell]);
-        cursor.ins().jump(rest, []);
+        (rest, cold)
     }
+}
+
+/// Stores the live values to the transfer record, and leaves for the code that it names.
+fn move_out(cursor: &mut FuncCursor<'_>, exit: &Exit, record: Value, values: &[Value]) {
+    let flags = MemFlagsData::trusted();
+    for (index, value) in values.iter().enumerate() {
+        cursor
+            .ins()
+            .store(flags, *value, record, osr::transfer_value(index));
+    }
+    let code = cursor
+        .ins()
+        .load(types::I64, flags, record, osr::TRANSFER_CODE);
+    let args: Vec<Value> = exit.context.into_iter().chain([record]).collect();
+    cursor
+        .ins()
+        .return_call_indirect(exit.signature, code, &args);
 }

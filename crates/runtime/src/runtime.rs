@@ -4,6 +4,7 @@ use crate::activation::{self, Left, Outcome};
 use crate::backtrace::{Backtrace, Counters, Frame};
 use crate::config::{CompileMode, RuntimeConfig};
 use crate::lazy;
+use crate::osr;
 use crate::pipeline::{Circumstances, WORKER_STACK_BYTES, compile_and_publish};
 use crate::signal;
 use crate::source::FunctionSource;
@@ -145,6 +146,25 @@ impl FunctionGroup {
     }
 }
 
+/// Tells generated code where the runtime is.
+fn set_builtins(memory: &CodeMemory, shared: &Arc<Shared>) {
+    let compile = lazy::compile_on_first_call as *const () as *mut ();
+    arch::COMPILE_ON_FIRST_CALL.store(compile, Ordering::Relaxed);
+    let tripped = tiering::counter_tripped as *const () as *mut ();
+    arch::COUNTER_TRIPPED.store(tripped, Ordering::Relaxed);
+    let osr_tripped = osr::osr_tripped as *const () as *mut ();
+    arch::OSR_TRIPPED.store(osr_tripped, Ordering::Relaxed);
+    let entries: [(u32, *const ()); 3] = [
+        (BUILTIN_LAZY_COMPILE, arch::lazy_compile_entry as *const ()),
+        (builtins::COUNTER_TRIPPED, arch::counter_entry as *const ()),
+        (builtins::OSR_TRIPPED, arch::osr_entry as *const ()),
+    ];
+    memory.set_builtin(BUILTIN_CONTEXT, Arc::as_ptr(shared) as usize);
+    for (builtin, entry) in entries {
+        memory.set_builtin(builtin, entry as usize);
+    }
+}
+
 impl Runtime {
     /// Starts a runtime and its worker threads.
     ///
@@ -158,10 +178,6 @@ impl Runtime {
             action: "install signal handlers",
             source,
         })?;
-        let compile = lazy::compile_on_first_call as *const () as *mut ();
-        arch::COMPILE_ON_FIRST_CALL.store(compile, Ordering::Relaxed);
-        let tripped = tiering::counter_tripped as *const () as *mut ();
-        arch::COUNTER_TRIPPED.store(tripped, Ordering::Relaxed);
         let memory = CodeMemory::new(CodeMemoryConfig {
             reserve_bytes: config.code_memory_bytes,
             ..CodeMemoryConfig::default()
@@ -169,15 +185,7 @@ impl Runtime {
         let mode = config.mode;
         let shared = Arc::new(Shared::new(config, memory));
         let memory = &shared.memory;
-        memory.set_builtin(BUILTIN_CONTEXT, Arc::as_ptr(&shared) as usize);
-        memory.set_builtin(
-            BUILTIN_LAZY_COMPILE,
-            arch::lazy_compile_entry as *const () as usize,
-        );
-        memory.set_builtin(
-            builtins::COUNTER_TRIPPED,
-            arch::counter_entry as *const () as usize,
-        );
+        set_builtins(memory, &shared);
         let runtime = Runtime {
             shared,
             workers: Mutex::default(),

@@ -16,6 +16,37 @@ pub trait FunctionSource: Send + Sync {
     /// If the body cannot be made; the reason ends up in the trap of whoever calls the function.
     fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError>;
 
+    /// The same with the marks of [`upshift_codegen::osr`] at its loops, for tiers that have a better one above them.
+    /// Loops that are not marked are counted all the same.
+    ///
+    /// # Errors
+    /// As [`FunctionSource::body`].
+    fn body_with_osr_points(
+        &self,
+        index: u32,
+        first: FuncId,
+    ) -> Result<ir::Function, CompileError> {
+        self.body(index, first)
+    }
+
+    /// The OSR version of the function's loop `loop_index`, which loads the values that the mark of this loop lists; with
+    /// marks of its own if `points`.
+    ///
+    /// # Errors
+    /// [`CompileError::Bailout`] if there is none.
+    fn osr_body(
+        &self,
+        index: u32,
+        first: FuncId,
+        loop_index: u32,
+        points: bool,
+    ) -> Result<ir::Function, CompileError> {
+        let _ = (index, first, loop_index, points);
+        Err(CompileError::Bailout(
+            "the front end makes no OSR versions".to_owned(),
+        ))
+    }
+
     /// Code of function `index` of the group, made without CLIF, for tier 0; `first` is as above. The code plants its
     /// own counters.
     ///

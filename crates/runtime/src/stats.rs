@@ -21,6 +21,7 @@ pub(crate) struct Totals {
     tiers: [TierTotals; 3],
     compilations: AtomicU64,
     discarded: AtomicU64,
+    osr_entries: AtomicU64,
 }
 
 impl Totals {
@@ -42,7 +43,10 @@ impl Totals {
                     .longest_nanoseconds
                     .fetch_max(nanoseconds, Ordering::Relaxed);
             }
-            EventKind::Published { tier, code_bytes } => {
+            EventKind::Published { tier, code_bytes }
+            | EventKind::OsrReady {
+                tier, code_bytes, ..
+            } => {
                 of(*tier)
                     .live_code_bytes
                     .fetch_add(*code_bytes as u64, Ordering::Relaxed);
@@ -52,8 +56,11 @@ impl Totals {
                     .live_code_bytes
                     .fetch_sub(*code_bytes as u64, Ordering::Relaxed);
             }
-            EventKind::Failed { tier, .. } => {
+            EventKind::Failed { tier, .. } | EventKind::OsrFailed { tier, .. } => {
                 of(*tier).failures.fetch_add(1, Ordering::Relaxed);
+            }
+            EventKind::OsrEntered { .. } => {
+                self.osr_entries.fetch_add(1, Ordering::Relaxed);
             }
             EventKind::Discarded { .. } => {
                 self.discarded.fetch_add(1, Ordering::Relaxed);
@@ -80,6 +87,7 @@ impl Totals {
             executions: 0,
             loop_iterations: 0,
             discarded: self.discarded.load(Ordering::Relaxed),
+            osr_entries: self.osr_entries.load(Ordering::Relaxed),
             queued: 0,
             tiers: self.tiers.each_ref().map(tier),
         }
@@ -118,6 +126,8 @@ pub struct ProfileStatistics {
     pub loop_iterations: u64,
     /// Compilations thrown away because their function was gone or had better code.
     pub discarded: u64,
+    /// Times that a running activation has moved to better code.
+    pub osr_entries: u64,
     /// Requests waiting.
     pub queued: u64,
     /// By tier.

@@ -6,6 +6,7 @@
 //! that. Requests for compilation hold groups weakly: dropping one while its code is being made loses only that work.
 
 use crate::config::RuntimeConfig;
+use crate::loops::Loops;
 use crate::policy::Counts;
 use crate::profile::LOOP_ITERATIONS_PER_CALL;
 use crate::queue::Queue;
@@ -37,6 +38,8 @@ pub(crate) struct Request {
     pub(crate) group: Weak<Group>,
     pub(crate) index: u32,
     pub(crate) tier: Tier,
+    /// The entry, or the OSR version of a loop.
+    pub(crate) kind: CompileKind,
     pub(crate) counts: Counts,
     pub(crate) queued: Instant,
 }
@@ -69,6 +72,8 @@ pub(crate) struct FunctionState {
     /// When the function was first compiled.
     pub(crate) since: Instant,
     pub(crate) instances: Mutex<Vec<CodeInstance>>,
+    /// What is known of the loops that activations may move to better code in.
+    pub(crate) osr_loops: Mutex<Loops>,
     /// Held while the function's first code is made.
     pub(crate) first_compilation: Mutex<()>,
 }
@@ -102,6 +107,11 @@ impl fmt::Debug for Shared {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
+}
+
+/// A budget trips when it falls below zero, at the first event after the last one that was granted.
+fn budget(events: u32) -> i32 {
+    i32::try_from(events.saturating_sub(1)).unwrap_or(i32::MAX)
 }
 
 /// Takes a lock whose data is consistent whenever it is not held, panics or not.
@@ -235,6 +245,7 @@ impl Group {
             granted_loops: AtomicI32::new(0),
             since: Instant::now(),
             instances: Mutex::default(),
+            osr_loops: Mutex::default(),
             first_compilation: Mutex::default(),
         }));
         let place = &self.cell(index).state;
@@ -332,21 +343,26 @@ impl FunctionState {
     /// Books what was spent, and grants new budgets: the counters trip again after `calls` calls, or the loop
     /// iterations that count as much.
     pub(crate) fn grant(&self, calls: u32) -> Counts {
-        let counts = self.counts();
-        self.calls.store(counts.calls, Ordering::Relaxed);
-        self.loops.store(counts.loops, Ordering::Relaxed);
-        // A budget trips when it falls below zero, on the call after the last one that was granted.
-        let budget = |n: u32| i32::try_from(n.saturating_sub(1)).unwrap_or(i32::MAX);
-        let (calls, loops) = (
-            budget(calls),
-            budget(calls.saturating_mul(LOOP_ITERATIONS_PER_CALL)),
-        );
-        let cell = self.cell();
-        self.granted_calls.store(calls, Ordering::Relaxed);
-        self.granted_loops.store(loops, Ordering::Relaxed);
-        cell.entry_budget.store(calls, Ordering::Relaxed);
-        cell.loop_budget.store(loops, Ordering::Relaxed);
+        let counts = self.grant_calls(calls);
+        self.grant_iterations(calls.saturating_mul(LOOP_ITERATIONS_PER_CALL));
         counts
+    }
+
+    /// The same for calls alone.
+    pub(crate) fn grant_calls(&self, calls: u32) -> Counts {
+        let (counts, calls) = (self.counts(), budget(calls));
+        self.calls.store(counts.calls, Ordering::Relaxed);
+        self.granted_calls.store(calls, Ordering::Relaxed);
+        self.cell().entry_budget.store(calls, Ordering::Relaxed);
+        counts
+    }
+
+    /// The same for loop iterations alone.
+    pub(crate) fn grant_iterations(&self, iterations: u32) {
+        let (counts, iterations) = (self.counts(), budget(iterations));
+        self.loops.store(counts.loops, Ordering::Relaxed);
+        self.granted_loops.store(iterations, Ordering::Relaxed);
+        self.cell().loop_budget.store(iterations, Ordering::Relaxed);
     }
 
     /// Counts a call that the host made without going through planted counters. Whether that used the budget up.

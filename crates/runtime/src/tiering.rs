@@ -1,15 +1,19 @@
 //! Promotion: from a counter that tripped to a request, and from a request to better code.
 
-use crate::config::CompileMode;
-use crate::pipeline::{Circumstances, compile_and_publish};
+use crate::config::{CompileMode, OsrMode};
+use crate::pipeline::{Circumstances, compile_and_publish, compile_osr};
 use crate::policy::{self, Decision, Load};
-use crate::table::{FunctionState, Group, Request, Shared};
+use crate::table::{FunctionState, Group, Request, Shared, lock};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 use upshift_base::Tier;
+use upshift_codegen::CompileKind;
 use upshift_codemem::ProfileCell;
 use upshift_event::EventKind;
+
+/// How much sooner an OSR version is made than a function's next version of the same heat.
+const OSR_PRIORITY: u64 = 4;
 
 /// Called by generated code when one of its budgets is used up.
 pub(crate) unsafe extern "C" fn counter_tripped(cell: *const ProfileCell) {
@@ -26,25 +30,36 @@ pub(crate) fn consider(state: &FunctionState) {
     // SAFETY: the group that owns the state holds the shared part too.
     let shared = unsafe { &*state.shared };
     let next = state.tier().and_then(|tier| shared.config.tier_above(tier));
+    let stressed = matches!(shared.config.osr, OsrMode::Stress { .. });
     let Some((next, group)) = next
-        .filter(|next| !state.has_failed(*next))
+        .filter(|next| !stressed && !state.has_failed(*next))
         .and_then(|next| Some((next, state.group.upgrade()?)))
     else {
         state.grant(u32::MAX);
         return;
     };
+    match decide(shared, &group, state, next) {
+        Decision::Wait { calls } => {
+            state.grant(calls);
+        }
+        Decision::Promote => promote(shared, &group, state, next),
+    }
+}
+
+/// Whether what was counted is enough for code of `next`.
+pub(crate) fn decide(
+    shared: &Shared,
+    group: &Group,
+    state: &FunctionState,
+    next: Tier,
+) -> Decision {
     let load = Load {
         queued: shared.queue.len(),
         workers: workers(shared),
     };
     let threshold = shared.config.thresholds.of(next);
     let source_bytes = group.source.source_bytes(state.index);
-    match policy::decide(state.counts(), threshold, source_bytes, load) {
-        Decision::Wait { calls } => {
-            state.grant(calls);
-        }
-        Decision::Promote => promote(shared, &group, state, next),
-    }
+    policy::decide(state.counts(), threshold, source_bytes, load)
 }
 
 fn workers(shared: &Shared) -> usize {
@@ -85,6 +100,7 @@ fn promote(shared: &Shared, group: &Arc<Group>, state: &FunctionState, tier: Tie
                 group: Arc::downgrade(group),
                 index: state.index,
                 tier,
+                kind: CompileKind::Entry,
                 counts,
                 queued: Instant::now(),
             };
@@ -96,6 +112,48 @@ fn promote(shared: &Shared, group: &Arc<Group>, state: &FunctionState, tier: Tie
             }
         }
     }
+}
+
+/// Asks for the OSR version of a loop. Whether it is there now, or there is none to be had.
+pub(crate) fn request_osr(
+    shared: &Shared,
+    group: &Arc<Group>,
+    state: &FunctionState,
+    (from, to): (Tier, Tier),
+    loop_index: u32,
+) -> bool {
+    let counts = state.counts();
+    group.emit(
+        state.index,
+        EventKind::OsrRequested {
+            from,
+            to,
+            loop_index,
+            loops: counts.loops,
+        },
+    );
+    if shared.config.mode == CompileMode::Synchronous {
+        compile_osr(group, state.index, (to, loop_index), Circumstances::AT_ONCE);
+        return true;
+    }
+    let request = Request {
+        group: Arc::downgrade(group),
+        index: state.index,
+        tier: to,
+        kind: CompileKind::Osr(loop_index),
+        counts,
+        queued: Instant::now(),
+    };
+    let source_bytes = group.source.source_bytes(state.index);
+    let priority = policy::priority(counts, state.since.elapsed(), source_bytes);
+    // The activation runs now, and the next call may never come.
+    if !shared
+        .queue
+        .push(priority.saturating_mul(OSR_PRIORITY), request)
+    {
+        lock(&state.osr_loops).withdraw(loop_index, to);
+    }
+    false
 }
 
 /// What a worker thread does until the queue is closed.
@@ -113,15 +171,30 @@ fn serve(shared: &Shared, request: &Request) {
     let state = group.state_or_new(request.index);
     let queued = request.queued.elapsed();
     let stale = queued > shared.config.check_interval && state.counts() == request.counts;
+    let circumstances = Circumstances {
+        on_program_thread: false,
+        queued,
+    };
+    if let CompileKind::Osr(loop_index) = request.kind {
+        if stale {
+            lock(&state.osr_loops).withdraw(loop_index, request.tier);
+            return;
+        }
+        compile_osr(
+            &group,
+            request.index,
+            (request.tier, loop_index),
+            circumstances,
+        );
+        // Whoever is in the loop need not wait for the rest of the budget.
+        state.grant_iterations(1);
+        return;
+    }
     let superseded = state.tier().is_some_and(|tier| tier >= request.tier);
     if stale || superseded {
         state.withdraw_request(request.tier);
         return;
     }
-    let circumstances = Circumstances {
-        on_program_thread: false,
-        queued,
-    };
     // A failure is told to the subscriber, and the function runs on in the tier it is in.
     let _ = compile_and_publish(&group, request.index, request.tier, circumstances);
 }

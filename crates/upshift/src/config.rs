@@ -8,7 +8,7 @@ use upshift_base::Tier;
 use upshift_codegen::{CompileError, Compiler};
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 use upshift_event::Subscriber;
-use upshift_runtime::{Baseline, CompileMode, RuntimeConfig, Thresholds};
+use upshift_runtime::{Baseline, CompileMode, OsrMode, RuntimeConfig, Thresholds};
 
 /// What compiles the functions of a tier.
 #[derive(Clone)]
@@ -57,6 +57,7 @@ pub struct Config {
     verify: bool,
     code_memory_bytes: usize,
     stack_bytes: usize,
+    osr: OsrMode,
     subscribers: Vec<Arc<dyn Subscriber>>,
 }
 
@@ -88,6 +89,7 @@ impl Default for Config {
             verify: false,
             code_memory_bytes: 1 << 30,
             stack_bytes: 1 << 20,
+            osr: OsrMode::On,
             subscribers: Vec::new(),
         }
     }
@@ -181,6 +183,23 @@ impl Config {
         self
     }
 
+    /// Whether a running activation may move to better code in the middle of a loop; it may by default. If not, better
+    /// code is used from the next call on.
+    pub fn osr(mut self, osr: bool) -> Config {
+        self.osr = if osr { OsrMode::On } else { OsrMode::Off };
+        self
+    }
+
+    /// A stress test of moving to better code in the middle of a loop: it is done at every `period`-th arrival at the
+    /// header of any loop, with code that is compiled then and there, and calls always start in the lowest tier. Zero
+    /// counts as one.
+    pub fn stress_osr(mut self, period: u32) -> Config {
+        self.osr = OsrMode::Stress {
+            period: period.max(1),
+        };
+        self
+    }
+
     /// Adds a receiver of events.
     pub fn subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Config {
         self.subscribers.push(subscriber);
@@ -229,6 +248,7 @@ impl Config {
             code_memory_bytes: self.code_memory_bytes,
             stack_bytes: self.stack_bytes,
             compilers,
+            osr: self.osr,
             baseline,
             subscriber: Fanout::over(subscribers),
         })

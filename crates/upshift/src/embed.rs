@@ -6,7 +6,7 @@
 
 pub use upshift_base::{FuncId, Owner, Tier, TrapKind, World};
 pub use upshift_codegen::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler, symbol,
+    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler, osr, symbol,
 };
 pub use upshift_runtime::{
     Backtrace, EntrySlot, Frame, FunctionGroup, FunctionSource, GuestMemoryRange, HostEntry,

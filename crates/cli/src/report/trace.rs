@@ -1,5 +1,6 @@
-//! `--trace tier`: every event as a line of JSON.
+//! `--trace`: every event as a line of JSON.
 
+use crate::args::Trace;
 use crate::report;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -11,23 +12,41 @@ use upshift::{Event, EventKind, Subscriber};
 /// Writes events to a file or standard error.
 pub struct TraceEvents {
     file: Option<File>,
+    tier: bool,
+    osr: bool,
 }
 
 impl TraceEvents {
-    /// A trace in `file`, which is made or emptied, or on standard error.
-    pub fn new(file: Option<&Path>) -> Result<TraceEvents> {
+    /// A trace in the file that `trace` says, which is made or emptied, or on standard error.
+    pub fn new(trace: &Trace) -> Result<TraceEvents> {
         let create = |path: &Path| {
             File::create(path)
                 .with_context(|| format!("cannot write the trace to {}", path.display()))
         };
         Ok(TraceEvents {
-            file: file.map(create).transpose()?,
+            file: trace.file.as_deref().map(create).transpose()?,
+            tier: trace.tier,
+            osr: trace.osr,
         })
+    }
+
+    fn wants(&self, kind: &EventKind) -> bool {
+        match kind {
+            EventKind::OsrRequested { .. }
+            | EventKind::OsrReady { .. }
+            | EventKind::OsrEntered { .. }
+            | EventKind::OsrFailed { .. } => self.osr,
+            EventKind::Compiled(c) if c.osr.is_some() => self.osr,
+            _ => self.tier,
+        }
     }
 }
 
 impl Subscriber for TraceEvents {
     fn event(&self, event: &Event) {
+        if !self.wants(&event.kind) {
+            return;
+        }
         let line = line(event);
         match &self.file {
             // A line is one write, so that lines of different threads do not mix and none is lost at the end.
@@ -63,6 +82,8 @@ enum Details<'a> {
     Compiled {
         id: u64,
         tier: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        osr_loop: Option<u32>,
         compiler: &'a str,
         source_bytes: u32,
         code_bytes: usize,
@@ -81,6 +102,28 @@ enum Details<'a> {
     },
     Discarded {
         tier: usize,
+    },
+    OsrRequested {
+        from: usize,
+        tier: usize,
+        osr_loop: u32,
+        loop_iterations: u64,
+    },
+    OsrReady {
+        tier: usize,
+        osr_loop: u32,
+        code_bytes: usize,
+    },
+    OsrEntered {
+        from: usize,
+        tier: usize,
+        osr_loop: u32,
+    },
+    OsrFailed {
+        tier: usize,
+        osr_loop: u32,
+        declined: bool,
+        reason: &'a str,
     },
     Other {
         details: String,
@@ -121,6 +164,7 @@ fn details(kind: &EventKind) -> (&'static str, Details<'_>) {
             Details::Compiled {
                 id: c.id,
                 tier: c.tier.index(),
+                osr_loop: c.osr,
                 compiler: &c.compiler,
                 source_bytes: c.source_bytes,
                 code_bytes: c.code_bytes,
@@ -156,6 +200,64 @@ fn details(kind: &EventKind) -> (&'static str, Details<'_>) {
             },
         ),
         EventKind::Discarded { tier } => ("discarded", Details::Discarded { tier: tier.index() }),
+        other => osr_details(other),
+    }
+}
+
+fn osr_details(kind: &EventKind) -> (&'static str, Details<'_>) {
+    match kind {
+        EventKind::OsrRequested {
+            from,
+            to,
+            loop_index,
+            loops,
+        } => (
+            "osr_requested",
+            Details::OsrRequested {
+                from: from.index(),
+                tier: to.index(),
+                osr_loop: *loop_index,
+                loop_iterations: *loops,
+            },
+        ),
+        EventKind::OsrReady {
+            tier,
+            loop_index,
+            code_bytes,
+        } => (
+            "osr_ready",
+            Details::OsrReady {
+                tier: tier.index(),
+                osr_loop: *loop_index,
+                code_bytes: *code_bytes,
+            },
+        ),
+        EventKind::OsrEntered {
+            from,
+            to,
+            loop_index,
+        } => (
+            "osr_entered",
+            Details::OsrEntered {
+                from: from.index(),
+                tier: to.index(),
+                osr_loop: *loop_index,
+            },
+        ),
+        EventKind::OsrFailed {
+            tier,
+            loop_index,
+            declined,
+            reason,
+        } => (
+            "osr_failed",
+            Details::OsrFailed {
+                tier: tier.index(),
+                osr_loop: *loop_index,
+                declined: *declined,
+                reason,
+            },
+        ),
         other => (
             "other",
             Details::Other {

@@ -33,7 +33,8 @@ fn help_explains_every_flag() {
         "--sync",
         "--stats",
         "--print-compilation",
-        "--trace <tier[=FILE]>",
+        "--trace <TOPIC[=FILE]>",
+        "--stress <osr[=N]>",
     ];
     for flag in flags {
         let (_, after) = run

@@ -156,10 +156,40 @@ pub(crate) unsafe extern "C" fn counter_entry() {
     )
 }
 
-/// Whether `pc` is in [`counter_entry`], which guest code has just called: on the stack is the address to return to.
+/// What [`osr_entry`] goes on to: an `extern "C" fn` with five integer parameters. Set once, as [`COUNTER_TRIPPED`].
+pub(crate) static OSR_TRIPPED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The same as [`counter_entry`] for a counter at an OSR point, which passes more arguments.
+///
+/// # Safety
+/// Never called from Rust: only planted code calls it.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn osr_entry() {
+    core::arch::naked_asm!(
+        "mov r10, rsp",
+        "lea r11, [rsp - {bytes}]",
+        "2:",
+        "sub r10, 4096",
+        "cmp byte ptr [r10], 0",
+        "cmp r10, r11",
+        "ja 2b",
+        "jmp qword ptr [rip + {tripped}]",
+        ".skip 16, 0xcc",
+        bytes = const PROBED_BYTES,
+        tripped = sym OSR_TRIPPED,
+    )
+}
+
+/// Whether `pc` is in [`counter_entry`] or [`osr_entry`], which guest code has just called: on the stack is the address
+/// to return to.
 pub(crate) fn is_probe(pc: usize) -> bool {
-    let start = counter_entry as *const () as usize;
-    (start..start + COUNTER_ENTRY_BYTES).contains(&pc)
+    let starts = [
+        counter_entry as *const () as usize,
+        osr_entry as *const () as usize,
+    ];
+    starts
+        .iter()
+        .any(|start| (*start..*start + COUNTER_ENTRY_BYTES).contains(&pc))
 }
 
 /// The registers of an interrupted thread that matter here.

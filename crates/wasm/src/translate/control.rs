@@ -5,6 +5,7 @@
 
 use super::branch::{condition, jump};
 use super::memory::check_interrupt;
+use super::osr;
 use super::state::{Frame, FrameKind, Translator};
 use crate::info::ModuleInfo;
 use crate::types::ValType;
@@ -14,6 +15,7 @@ use wasmparser::{BlockType, Operator};
 
 /// The operators that are looked at where the code cannot be reached.
 pub(super) fn unreachable_operator(t: &mut Translator<'_, '_>, operator: &Operator<'_>) {
+    t.osr.skip(operator);
     match operator {
         Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => t.skipped += 1,
         Operator::Else if t.skipped == 0 => else_(t),
@@ -27,6 +29,7 @@ pub(super) fn unreachable_operator(t: &mut Translator<'_, '_>, operator: &Operat
 fn open(t: &mut Translator<'_, '_>, kind: FrameKind, ty: BlockType) -> Result<(), CompileError> {
     let (params, results) = block_type(t.env.info(), ty)?;
     let height = t.stack.len() - params.len();
+    osr::keep_slots(t, height);
     t.control.push(Frame {
         kind,
         params,
@@ -45,16 +48,21 @@ pub(super) fn block(t: &mut Translator<'_, '_>, ty: BlockType) -> Result<(), Com
 /// `loop`.
 pub(super) fn loop_(t: &mut Translator<'_, '_>, ty: BlockType) -> Result<(), CompileError> {
     let (params, _) = block_type(t.env.info(), ty)?;
+    let index = osr::begin_loop(t);
     let header = t.b.create_block();
     t.add_params(header, params);
     let args = t.top_args(params.len());
-    t.b.ins().jump(header, &args);
     open(t, FrameKind::Loop(header), ty)?;
+    t.b.ins().jump(header, &args);
+    osr::enter_loop(t, index, header, params.len())?;
 
     // Not sealed: the branches back are still to come.
     t.b.switch_to_block(header);
-    t.stack.truncate(t.stack.len() - params.len());
+    let height = t.stack.len() - params.len();
+    t.stack.truncate(height);
+    t.osr.reload_slots(&mut t.b, &mut t.stack);
     t.stack.extend_from_slice(t.b.block_params(header));
+    osr::mark_loop(t, index);
     if t.env.info().options.interruptible {
         check_interrupt(&mut t.b, &t.env);
     }
@@ -70,6 +78,8 @@ pub(super) fn if_(t: &mut Translator<'_, '_>, ty: BlockType) -> Result<(), Compi
     let else_block = t.b.create_block();
     t.add_params(else_block, params);
     let args = t.top_args(params.len());
+    // Both arms begin with what is below.
+    open(t, FrameKind::If(else_block), ty)?;
     match inverted {
         false => {
             t.b.ins()
@@ -82,7 +92,7 @@ pub(super) fn if_(t: &mut Translator<'_, '_>, ty: BlockType) -> Result<(), Compi
     };
     t.b.switch_to_block(then_block);
     t.b.seal_block(then_block);
-    open(t, FrameKind::If(else_block), ty)
+    Ok(())
 }
 
 /// `else`.

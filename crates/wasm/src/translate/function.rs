@@ -1,16 +1,19 @@
 //! The translation of one function, from its first instruction to its last.
 
 use super::env::Env;
+use super::liveness::{Liveness, liveness};
 use super::memory::check_interrupt;
 use super::operator::operator;
+use super::osr;
 use super::state::{Frame, FrameKind, Translator, not_supported};
+use super::version::{Osr, Version};
 use crate::info::ModuleInfo;
 use crate::types::ValType;
 use crate::vmctx::offset;
 use cranelift_codegen::ir::immediates::Offset32;
 use cranelift_codegen::ir::types::{F32, F64, I8X16, I64};
 use cranelift_codegen::ir::{
-    Function, GlobalValue, GlobalValueData, InstBuilder, MemFlagsData, SourceLoc, Type,
+    Block, Function, GlobalValue, GlobalValueData, InstBuilder, MemFlagsData, SourceLoc, Type,
     UserFuncName, Value,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -28,11 +31,30 @@ thread_local! {
 /// # Errors
 /// If the module has no such function, or its body is not valid after all.
 pub fn function(info: &ModuleInfo, own: u32, first: FuncId) -> Result<Function, CompileError> {
+    function_version(info, own, first, Version::default())
+}
+
+/// A version of function `own` that is entered in one of its loops, or whose loops are marked as places where
+/// activations may move to such a version; see [`upshift::embed::osr`].
+///
+/// # Errors
+/// As [`function`]. [`CompileError::Bailout`] if there is no version that is entered in this loop.
+pub fn function_version(
+    info: &ModuleInfo,
+    own: u32,
+    first: FuncId,
+    version: Version,
+) -> Result<Function, CompileError> {
     let body = info.body(own);
     let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
     let ty = info.func_type(info.imported_functions + own);
     let name = UserFuncName::user(symbol::FUNCTION, first.0 + own);
-    let mut function = Function::with_name_signature(name, ty.signature());
+    let mut signature = ty.signature();
+    if version.entered_in.is_some() {
+        signature = upshift::embed::osr::signature(&signature);
+    }
+    let mut osr = Osr::new(version, live_locals(&body, ty.params(), version)?);
+    let mut function = Function::with_name_signature(name, signature);
     function.stack_limit = Some(stack_limit(&mut function));
 
     let mut context = CONTEXT.take().unwrap_or_default();
@@ -42,6 +64,9 @@ pub fn function(info: &ModuleInfo, own: u32, first: FuncId) -> Result<Function, 
     b.switch_to_block(entry);
     b.seal_block(entry);
     let vmctx = b.block_params(entry)[0];
+    if version.entered_in.is_some() {
+        osr::way_in(&mut b, &mut osr, entry);
+    }
     let function_frame = Frame {
         kind: FrameKind::Function,
         params: &[],
@@ -56,22 +81,50 @@ pub fn function(info: &ModuleInfo, own: u32, first: FuncId) -> Result<Function, 
         control: vec![function_frame],
         reachable: true,
         skipped: 0,
+        osr,
+        local_types: Vec::new(),
     };
-    translate_body(&mut t, &body, ty.params())?;
+    translate_body(&mut t, &body, ty.params(), entry)?;
+    if !t.osr.is_entered() {
+        return Err(CompileError::Bailout(
+            "the loop cannot be reached".to_owned(),
+        ));
+    }
     t.b.finalize(symbol::frontend_config());
     // Only a context whose function was finished is empty again.
     CONTEXT.set(Some(context));
-    Ok(function)
+    match version.entered_in {
+        Some(_) => osr::remove_unreachable(function),
+        None => Ok(function),
+    }
+}
+
+/// The live locals at each loop, if they matter.
+fn live_locals(
+    body: &FunctionBody<'_>,
+    params: &[ValType],
+    version: Version,
+) -> Result<Liveness, CompileError> {
+    if version == Version::default() {
+        return Ok(Liveness::default());
+    }
+    let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
+    let mut locals = params.len() as u32;
+    for declared in body.get_locals_reader().map_err(failed)? {
+        locals += declared.map_err(failed)?.0;
+    }
+    liveness(body, locals)
 }
 
 fn translate_body(
     t: &mut Translator<'_, '_>,
     body: &FunctionBody<'_>,
     params: &[ValType],
+    entry: Block,
 ) -> Result<(), CompileError> {
     let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
     t.b.set_srcloc(position(body.range().start));
-    declare_params(t, params);
+    declare_params(t, params, entry);
     let mut locals = body.get_locals_reader().map_err(failed)?;
     for _ in 0..locals.get_count() {
         let (count, ty) = locals.read().map_err(failed)?;
@@ -95,16 +148,18 @@ fn position(offset: u64) -> SourceLoc {
     SourceLoc::new(offset as u32)
 }
 
-/// Makes the parameters the first variables.
-fn declare_params(t: &mut Translator<'_, '_>, params: &[ValType]) {
+/// Makes the parameters the first variables. In a body that is entered in a loop they have no value at the start, from
+/// where the loop cannot be reached.
+fn declare_params(t: &mut Translator<'_, '_>, params: &[ValType], entry: Block) {
     for (index, ty) in params.iter().enumerate() {
-        let variable = t.b.declare_var(ty.clif_type());
-        let entry =
-            t.b.current_block()
-                .map(|block| t.b.block_params(block)[1 + index]);
-        if let Some(value) = entry {
-            t.b.def_var(variable, value);
-        }
+        let ty = ty.clif_type();
+        let variable = t.b.declare_var(ty);
+        let value = match t.osr.is_entered() {
+            true => t.b.block_params(entry)[1 + index],
+            false => zero(&mut t.b, ty),
+        };
+        t.b.def_var(variable, value);
+        t.local_types.push(ty);
     }
 }
 
@@ -113,10 +168,12 @@ fn declare_locals(t: &mut Translator<'_, '_>, count: u32, ty: ValType) {
     if count == 0 {
         return;
     }
-    let zero = zero(&mut t.b, ty.clif_type());
+    let ty = ty.clif_type();
+    let zero = zero(&mut t.b, ty);
     for _ in 0..count {
-        let variable = t.b.declare_var(ty.clif_type());
+        let variable = t.b.declare_var(ty);
         t.b.def_var(variable, zero);
+        t.local_types.push(ty);
     }
 }
 

@@ -20,13 +20,19 @@ mod branch;
 mod control;
 mod env;
 mod function;
+mod liveness;
 mod operator;
+mod osr;
 mod source;
 mod state;
+mod version;
 
 #[cfg(test)]
 mod tests;
 
 pub use env::Env;
-pub use function::function;
+pub use function::{function, function_version};
+pub use liveness::{Liveness, liveness};
+pub use osr::OSR_VALUES_MAX;
 pub use source::ModuleSource;
+pub use version::Version;

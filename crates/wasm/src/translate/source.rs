@@ -1,6 +1,7 @@
 //! What the runtime asks for the bodies of a module's functions.
 
-use super::function::function;
+use super::function::{function, function_version};
+use super::version::Version;
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
@@ -23,6 +24,32 @@ impl ModuleSource {
 impl FunctionSource for ModuleSource {
     fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
         function(&self.info, index, first)
+    }
+
+    fn body_with_osr_points(
+        &self,
+        index: u32,
+        first: FuncId,
+    ) -> Result<ir::Function, CompileError> {
+        let version = Version {
+            entered_in: None,
+            points: true,
+        };
+        function_version(&self.info, index, first, version)
+    }
+
+    fn osr_body(
+        &self,
+        index: u32,
+        first: FuncId,
+        loop_index: u32,
+        points: bool,
+    ) -> Result<ir::Function, CompileError> {
+        let version = Version {
+            entered_in: Some(loop_index),
+            points,
+        };
+        function_version(&self.info, index, first, version)
     }
 
     fn baseline(

@@ -1,8 +1,9 @@
 //! The state of a translation: where it is in the code, on the operand stack and in the nest of blocks.
 
 use super::env::Env;
+use super::version::Osr;
 use crate::types::ValType;
-use cranelift_codegen::ir::{Block, BlockArg, Value};
+use cranelift_codegen::ir::{Block, BlockArg, Type, Value};
 use cranelift_frontend::FunctionBuilder;
 use upshift::embed::CompileError;
 
@@ -19,6 +20,10 @@ pub(super) struct Translator<'a, 'm> {
     pub(super) reachable: bool,
     /// The blocks that were opened where the code cannot be reached; they are not in `control`.
     pub(super) skipped: u32,
+    /// What is to be done for on-stack replacement.
+    pub(super) osr: Osr,
+    /// The types of the locals, the parameters first.
+    pub(super) local_types: Vec<Type>,
 }
 
 /// An open block.
@@ -90,6 +95,7 @@ impl Translator<'_, '_> {
         self.b.switch_to_block(block);
         self.b.seal_block(block);
         self.stack.truncate(height);
+        self.osr.reload_slots(&mut self.b, &mut self.stack);
         self.stack.extend_from_slice(self.b.block_params(block));
         self.reachable = true;
     }

@@ -1,0 +1,213 @@
+//! On-stack replacement: what happens when the loop budget has run out at a place where an activation could move to
+//! better code.
+//!
+//! Generated code asks here; see [`upshift_codegen::osr`] for what it does with the answer. The record that the live
+//! values travel in belongs to the thread, so it survives the frame that is left and may have any size.
+
+use crate::activation;
+use crate::builtins::NO_PARENT;
+use crate::config::OsrMode;
+use crate::loops::{Point, Step};
+use crate::pipeline::{Circumstances, compile_osr};
+use crate::policy::Decision;
+use crate::profile::LOOP_ITERATIONS_PER_CALL;
+use crate::table::{FunctionState, Group, Shared, lock};
+use crate::tiering;
+use std::cell::RefCell;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use upshift_base::Tier;
+use upshift_codemem::ProfileCell;
+use upshift_event::EventKind;
+
+/// Loop iterations between two looks for code that is being made, at the least.
+const POLL_ITERATIONS: u32 = 1000;
+/// Loop iterations until a function whose loops have no OSR versions is looked at again.
+const GIVEN_UP_ITERATIONS: u32 = 1_000_000;
+
+thread_local! {
+    /// The transfer record: the code's address, then the values.
+    static TRANSFER: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Called by generated code of tier `tier` at the OSR point of a loop, when the loop budget is used up. Returns a
+/// transfer record with room for `values` values, or null if the activation stays where it is.
+pub(crate) unsafe extern "C" fn osr_tripped(
+    cell: *const ProfileCell,
+    loop_index: u32,
+    parent: u32,
+    tier: u32,
+    values: u32,
+) -> *mut u128 {
+    // SAFETY: planted code passes its own function's cell, whose state is set before the code is published and lives
+    // as long as the function's group.
+    let state = unsafe { ((*cell).state.load(Ordering::Acquire) as *const FunctionState).as_ref() };
+    let (Some(state), Some(tier)) = (state, Tier::from_index(tier as usize)) else {
+        return ptr::null_mut();
+    };
+    let point = Point {
+        loop_index,
+        parent: (parent != NO_PARENT).then_some(parent),
+        tier,
+    };
+    match arrive(state, point) {
+        Some(code) => transfer_record(code, values as usize),
+        None => ptr::null_mut(),
+    }
+}
+
+/// This thread's transfer record, with `code` in it.
+fn transfer_record(code: usize, values: usize) -> *mut u128 {
+    let record = TRANSFER.try_with(|record| {
+        let mut record = record.borrow_mut();
+        if record.len() <= values {
+            record.resize(1 + values, 0);
+        }
+        record[0] = code as u128;
+        record.as_mut_ptr()
+    });
+    record.unwrap_or(ptr::null_mut())
+}
+
+/// The code that an activation at `point` moves to, if it is time. Grants the next loop budget.
+fn arrive(state: &FunctionState, point: Point) -> Option<usize> {
+    // SAFETY: the group that owns the state holds the shared part too.
+    let shared = unsafe { &*state.shared };
+    let group = state.group.upgrade()?;
+    if let OsrMode::Stress { period } = shared.config.osr {
+        return stressed(shared, &group, state, point, period);
+    }
+    let (entry, underway) = {
+        let mut loops = lock(&state.osr_loops);
+        loops.arrive(point);
+        (
+            loops.entry(point.loop_index, point.tier),
+            loops.is_underway(),
+        )
+    };
+    if entry.is_some() {
+        return enter(&group, state, point);
+    }
+    if !underway && !is_hot(shared, &group, state, point) {
+        return None;
+    }
+    for target in targets(shared, state, point.tier) {
+        let step = lock(&state.osr_loops).advance(point, target);
+        match step {
+            Step::Never => continue,
+            Step::Soon => state.grant_iterations(1),
+            Step::Later => state.grant_iterations(poll_iterations(shared, target)),
+            Step::Compile(loop_index) => {
+                let tiers = (point.tier, target);
+                if tiering::request_osr(shared, &group, state, tiers, loop_index) {
+                    // If it failed, the next arrival looks for another loop.
+                    state.grant_iterations(1);
+                    return enter(&group, state, point);
+                }
+                state.grant_iterations(poll_iterations(shared, target));
+            }
+        }
+        return None;
+    }
+    tiering::consider(state);
+    state.grant_iterations(GIVEN_UP_ITERATIONS);
+    None
+}
+
+/// Whether the function has run so much that moving pays. If not, grants what is left to that.
+///
+/// A function that is hot and was called only once is not promoted itself yet: its next version would be of use to
+/// nobody. Its second call will do that. A function that was called more often is promoted first: most activations are
+/// over before they could move, and those that are still here when the new version is there do.
+fn is_hot(shared: &Shared, group: &Group, state: &FunctionState, point: Point) -> bool {
+    let Some(next) = shared.config.tier_above(point.tier) else {
+        return true;
+    };
+    if state.tier().is_some_and(|tier| tier >= next) {
+        return true;
+    }
+    if let Decision::Wait { calls } = tiering::decide(shared, group, state, next) {
+        state.grant(calls);
+        return false;
+    }
+    if state.counts().calls > 1 && !state.has_failed(next) {
+        tiering::consider(state);
+        return false;
+    }
+    state.grant_calls(1);
+    true
+}
+
+/// The tiers to move to from `tier`, the first choice first.
+fn targets(shared: &Shared, state: &FunctionState, tier: Tier) -> impl Iterator<Item = Tier> {
+    let published = state.tier().filter(|published| *published > tier);
+    let next = shared
+        .config
+        .tier_above(tier)
+        .filter(|next| published != Some(*next));
+    published.into_iter().chain(next)
+}
+
+fn poll_iterations(shared: &Shared, target: Tier) -> u32 {
+    let threshold = shared.config.thresholds.of(target);
+    threshold
+        .saturating_mul(LOOP_ITERATIONS_PER_CALL)
+        .max(POLL_ITERATIONS)
+}
+
+/// Moves: the best code there is for the loop, if any.
+fn enter(group: &Group, state: &FunctionState, point: Point) -> Option<usize> {
+    let (to, code) = {
+        let mut loops = lock(&state.osr_loops);
+        let entry = loops.entry(point.loop_index, point.tier)?;
+        loops.entered(point.loop_index);
+        entry
+    };
+    state.grant_iterations(POLL_ITERATIONS);
+    group.emit(
+        state.index,
+        EventKind::OsrEntered {
+            from: point.tier,
+            to,
+            loop_index: point.loop_index,
+        },
+    );
+    Some(code)
+}
+
+/// Moves at every `period`-th arrival, with code made there and then.
+fn stressed(
+    shared: &Shared,
+    group: &Arc<Group>,
+    state: &FunctionState,
+    point: Point,
+    period: u32,
+) -> Option<usize> {
+    state.grant_iterations(1);
+    let target = shared.config.tier_above(point.tier)?;
+    let compile = {
+        let mut loops = lock(&state.osr_loops);
+        loops.arrive(point);
+        loops.arrivals = loops.arrivals.wrapping_add(1);
+        if !loops.arrivals.is_multiple_of(period) {
+            return None;
+        }
+        let none = loops.entry(point.loop_index, point.tier).is_none();
+        none && !loops.has_failed(point.loop_index, target)
+    };
+    if compile {
+        if activation::stack_is_low() {
+            return None;
+        }
+        compile_osr(
+            group,
+            state.index,
+            (target, point.loop_index),
+            Circumstances::AT_ONCE,
+        );
+    }
+    let entry = enter(group, state, point);
+    state.grant_iterations(1);
+    entry
+}

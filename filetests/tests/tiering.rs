@@ -1,0 +1,285 @@
+//! Each file in `tiering/` is a script with assertions, run in many ways, and the events of one of them.
+//!
+//! The line `;; flags:` says how the engine whose events are compared is set up: `sync` compiles on the program's thread,
+//! `top` adds a tier 2, `thresholds=A,B` sets the thresholds. The events follow the script as comments;
+//! `UPSHIFT_BLESS=1` writes them. `UPSHIFT_TIERING=nest` picks files by a part of their name.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use upshift::{Backend, Config, Engine, Event, EventKind, Recorder, Tier};
+use upshift_wasm::wast::{WastOptions, run_wast};
+use upshift_wasm::{Instance, Module, Store};
+
+/// What comes between a script and its events.
+const EVENTS: &str = "\n;; events:\n";
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tiering");
+    let wanted = std::env::var("UPSHIFT_TIERING").unwrap_or_default();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "wast")
+        })
+        .filter(|path| path.to_string_lossy().contains(&wanted))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Tier 0's code by a compiler that makes ways out of loops.
+fn config() -> Config {
+    Config::default().backend(Tier::Baseline, Backend::CraneliftNone)
+}
+
+fn configured(flags: &str) -> Config {
+    let mut config = config().verify(true);
+    for flag in flags.split_whitespace() {
+        config = match flag.split_once('=').unwrap_or((flag, "")) {
+            ("sync", _) => config.synchronous(true),
+            ("top", _) => config.backend(Tier::Top, Backend::CraneliftSpeed),
+            ("thresholds", numbers) => {
+                let (optimizing, top) = numbers.split_once(',').expect("two thresholds");
+                config.thresholds(optimizing.parse().unwrap(), top.parse().unwrap())
+            }
+            _ => panic!("there is no flag {flag}"),
+        };
+    }
+    config
+}
+
+/// The ways in which a script must do the same.
+fn other_ways() -> Vec<(&'static str, Config)> {
+    let config = || config().verify(true);
+    vec![
+        ("tier 0", config().only_tier(Tier::Baseline)),
+        ("tier 1", config().only_tier(Tier::Optimizing)),
+        ("background", config()),
+        ("background, at once", config().thresholds(1, 2)),
+        ("no OSR", config().synchronous(true).osr(false)),
+        ("stress 1", config().stress_osr(1)),
+        ("stress 3", config().stress_osr(3)),
+        (
+            "stress 7",
+            config()
+                .stress_osr(7)
+                .backend(Tier::Top, Backend::CraneliftSpeed),
+        ),
+    ]
+}
+
+fn run(path: &Path, script: &str, config: Config) -> Vec<String> {
+    let engine = Engine::new(config).unwrap();
+    let name = path.file_name().unwrap().to_string_lossy();
+    let report = run_wast(&engine, &name, script, &WastOptions::default());
+    assert!(
+        report.passed + report.failed.len() > 0,
+        "{name} asserts nothing"
+    );
+    report.failed.iter().map(ToString::to_string).collect()
+}
+
+/// The events as text: a line each, runs of the same line as one.
+fn text(events: &[Event]) -> String {
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    for line in events.iter().filter_map(line) {
+        match lines.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            _ => lines.push((line, 1)),
+        }
+    }
+    let mut text = String::new();
+    for (line, count) in lines {
+        let times = if count > 1 {
+            format!(", {count} times")
+        } else {
+            String::new()
+        };
+        writeln!(text, ";; {line}{times}").unwrap();
+    }
+    text
+}
+
+fn line(event: &Event) -> Option<String> {
+    let what = match &event.kind {
+        EventKind::Promoted {
+            from,
+            to,
+            calls,
+            loops,
+        } => {
+            format!("tier {from} -> {to} wanted after {calls} calls, {loops} iterations")
+        }
+        EventKind::Published { tier, .. } => format!("tier {tier}"),
+        EventKind::OsrRequested {
+            from,
+            to,
+            loop_index,
+            loops,
+        } => {
+            format!("loop {loop_index}: tier {from} -> {to} wanted after {loops} iterations")
+        }
+        EventKind::OsrReady {
+            tier, loop_index, ..
+        } => {
+            format!("loop {loop_index}: tier {tier} ready")
+        }
+        EventKind::OsrEntered {
+            from,
+            to,
+            loop_index,
+        } => {
+            format!("loop {loop_index}: tier {from} -> {to}")
+        }
+        EventKind::OsrFailed {
+            tier,
+            loop_index,
+            reason,
+            ..
+        } => {
+            format!("loop {loop_index}: no tier {tier}: {reason}")
+        }
+        EventKind::Failed { tier, reason, .. } => format!("no tier {tier}: {reason}"),
+        EventKind::Discarded { tier } => format!("tier {tier} came too late"),
+        _ => return None,
+    };
+    Some(format!("{}: {what}", event.name))
+}
+
+#[test]
+fn every_file() {
+    let bless = std::env::var_os("UPSHIFT_BLESS").is_some();
+    let mut faults = Vec::new();
+    for path in files() {
+        let contents = std::fs::read_to_string(&path).unwrap();
+        let (script, expected) = contents.split_once(EVENTS).unwrap_or((&contents, ""));
+        let flags = script
+            .lines()
+            .find_map(|line| line.strip_prefix(";; flags:"))
+            .unwrap_or_else(|| panic!("{} has no flags", path.display()));
+        for (way, config) in other_ways() {
+            let failed = run(&path, script, config);
+            faults.extend(failed.into_iter().map(|failed| format!("{way}: {failed}")));
+        }
+        let recorder = Arc::new(Recorder::default());
+        let config = configured(flags).subscriber(recorder.clone());
+        faults.extend(run(&path, script, config));
+        let events = text(&recorder.events());
+        if bless {
+            let script = script.trim_end();
+            std::fs::write(&path, format!("{script}\n{EVENTS}{events}")).unwrap();
+        } else if events != expected {
+            faults.push(format!("{}: the events were\n{events}", path.display()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The backtrace of a trap in an OSR version shows the frames as they would be had nothing moved.
+#[test]
+fn a_trap_after_a_move_has_the_same_backtrace() {
+    let text = r#"(module
+        (func $inner (param $n i32) (result i32)
+          (local $x i32)
+          (loop $next
+            (local.set $x (i32.add (local.get $x) (i32.div_u (i32.const 100) (local.get $n))))
+            (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+            (br $next))
+          unreachable)
+        (func $middle (param $n i32) (result i32)
+          (local $i i32)
+          (loop $next
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $i) (i32.const 5000)))
+          )
+          (i32.add (i32.const 1) (call $inner (local.get $n))))
+        (func (export "f") (param i32) (result i32)
+          (i32.add (i32.const 1) (call $middle (local.get 0)))))"#;
+    let frames = |config: Config| -> Vec<(String, Option<u32>, Tier)> {
+        let engine = Engine::new(config).unwrap();
+        let module = Module::new(&engine, text).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let f = instance
+            .get_typed_func::<i32, i32>(&mut store, "f")
+            .unwrap();
+        let error = f.call(&mut store, 4000).unwrap_err();
+        let frames = error.backtrace().expect("a backtrace").frames();
+        frames
+            .iter()
+            .map(|frame| {
+                let name = frame.func_name().unwrap_or("f").to_owned();
+                (name, frame.module_offset(), frame.tier())
+            })
+            .collect()
+    };
+    let plain = frames(config().only_tier(Tier::Baseline));
+    let moved = frames(config().synchronous(true));
+    assert_eq!(plain.len(), 3);
+    let places = |frames: &[(String, Option<u32>, Tier)]| -> Vec<_> {
+        frames
+            .iter()
+            .map(|(name, offset, _)| (name.clone(), *offset))
+            .collect()
+    };
+    assert_eq!(places(&plain), places(&moved));
+    let tiers: Vec<Tier> = moved.iter().map(|(_, _, tier)| *tier).collect();
+    assert_eq!(tiers, [Tier::Optimizing, Tier::Optimizing, Tier::Baseline]);
+}
+
+/// However often activations move, the stack does not grow: a frame that is left is gone.
+#[test]
+fn moving_takes_no_stack() {
+    let text = r#"(module
+        (func $f (export "f") (param $n i32) (result i32)
+          (local $i i32)
+          (loop $next
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $i) (i32.const 3))))
+          (if (i32.eqz (local.get $n)) (then (return (local.get $i))))
+          (return_call $f (i32.sub (local.get $n) (i32.const 1)))))"#;
+    let engine = Engine::new(config().stress_osr(2).stack_bytes(256 << 10)).unwrap();
+    let module = Module::new(&engine, text).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[]).unwrap();
+    let f = instance
+        .get_typed_func::<i32, i32>(&mut store, "f")
+        .unwrap();
+    assert_eq!(f.call(&mut store, 100_000).unwrap(), 3);
+    assert!(engine.profile_statistics().osr_entries > 50_000);
+}
+
+/// Threads that run one function at once may each move, and get the right results.
+#[test]
+fn threads_move_independently() {
+    let text = r#"(module
+        (func (export "f") (param $n i32) (param $step i32) (result i32)
+          (local $sum i32)
+          (loop $outer
+            (local.set $sum (i32.add (local.get $sum) (local.get $step)))
+            (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+            (br_if $outer (local.get $n)))
+          (local.get $sum)))"#;
+    for config in [config().thresholds(2, 10), config().stress_osr(5)] {
+        let engine = Engine::new(config).unwrap();
+        let module = Module::new(&engine, text).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 1..=8 {
+                let (engine, module) = (&engine, &module);
+                scope.spawn(move || {
+                    let mut store = Store::new(engine, ());
+                    let instance = Instance::new(&mut store, module, &[]).unwrap();
+                    let f = instance
+                        .get_typed_func::<(i32, i32), i32>(&mut store, "f")
+                        .unwrap();
+                    for n in [1, 10, 100, 1000, 100_000] {
+                        assert_eq!(f.call(&mut store, (n, thread)).unwrap(), n * thread);
+                    }
+                });
+            }
+        });
+    }
+}
