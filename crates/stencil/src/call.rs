@@ -1,7 +1,9 @@
 //! Calls.
 
 use crate::abi::{Assignment, Place};
-use crate::arch::x64::{CLOBBERED_BY_CALLS, GENERAL_ARGUMENTS, Mem, RAX, SCRATCH, STACK};
+use crate::arch::x64::{
+    CALLEE_SAVED, CLOBBERED_BY_CALLS, GENERAL_ARGUMENTS, Mem, RAX, SCRATCH, STACK,
+};
 use crate::assembler::Assembler;
 use crate::moves::{Move, Source};
 use crate::value::Ty;
@@ -122,6 +124,10 @@ impl Assembler {
         }
         self.place_context(callee);
         self.code.position(self.position);
+        // What follows may use registers that nothing has used yet, which the prologue then saves: they are all put back.
+        for reg in CALLEE_SAVED {
+            self.used |= reg.bit();
+        }
         self.leave();
         if self.incoming_bytes > 0 {
             // The callee pops nothing, so our own arguments go now.

@@ -438,6 +438,16 @@ impl Assembler {
         self.code.jump_if(Condition::NOT_EQUAL, trap);
     }
 
+    /// Traps if the `i32` on top, which stays, is `value`.
+    pub fn trap_if_equal(&mut self, kind: TrapKind, value: i32) {
+        let val = self.pop();
+        let reg = self.in_register(val);
+        self.code.compare_constant(false, reg, value);
+        let trap = self.trap_label(kind);
+        self.code.jump_if(Condition::EQUAL, trap);
+        self.push_register(val.ty, reg);
+    }
+
     /// Traps if the `i32` on top is not 0.
     pub fn trap_if_failed(&mut self, kind: TrapKind) {
         let val = self.pop();

@@ -2,7 +2,7 @@
 
 use super::state::{Driver, bailout, ty};
 use crate::types::{PAGE_SHIFT, ValType};
-use crate::vmctx::{Builtin, GlobalPlace, offset};
+use crate::vmctx::{Builtin, GlobalPlace, STATUS_INTERRUPTED, offset};
 use upshift::embed::stencil::{Argument, LoadKind, ShiftOp, TableLayout, Ty};
 use upshift::embed::{CompileError, TrapKind};
 use wasmparser::Operator;
@@ -193,6 +193,10 @@ fn checked(
     let status = trap.map(|_| Ty::I32);
     d.asm.call_helper(table, helper.offset, arguments, status);
     if let Some(kind) = trap {
+        if d.info.options.interruptible {
+            d.asm
+                .trap_if_equal(TrapKind::Interrupted, STATUS_INTERRUPTED as i32);
+        }
         d.asm.trap_if_failed(kind);
     }
 }
