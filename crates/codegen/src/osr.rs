@@ -1,7 +1,7 @@
 //! On-stack replacement: how a running activation leaves its code in the middle of a loop and goes on in better code.
 //!
 //! A front end marks a loop by a call in its header, before anything else: of the function that
-//! [`symbol::import_osr_point`](crate::symbol::import_osr_point) declares, with all values that are live there as
+//! [`crate::symbol::import_osr_point`] declares, with all values that are live there as
 //! arguments. The runtime turns the mark into a count and, in a cold block, the way out: the values are stored to a
 //! *transfer record* and the frame is left by a tail call of the loop's *OSR version*. That is a function of its own,
 //! made by the front end too, whose parameters are the VM context, if the function has one, and the address of the
