@@ -1,7 +1,7 @@
 //! The ways in which every script is run.
 
 use std::fmt;
-use upshift::{Config, Engine, Error, Tier};
+use upshift::{Backend, Config, Engine, Error, Tier};
 
 /// Which tiers run the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,16 +16,25 @@ pub enum Setup {
     StressOsr,
     /// The same at every fifth arrival.
     StressOsr5,
+    /// Tier 1 from the first call on, and each activation goes on in tier 0 at the first guard that it comes to.
+    StressDeopt,
+    /// The same at every fifth guard, more or less, with guards at other places.
+    StressDeopt5,
+    /// The same at each, with tier 0's code by Cranelift.
+    StressDeoptClif,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 5] = [
+    pub const ALL: [Setup; 8] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
         Setup::StressOsr,
         Setup::StressOsr5,
+        Setup::StressDeopt,
+        Setup::StressDeopt5,
+        Setup::StressDeoptClif,
     ];
 
     /// Whether code is compiled for that tier at all.
@@ -33,8 +42,16 @@ impl Setup {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
             Setup::Tier1 => tier == Tier::Optimizing,
-            Setup::Mixed | Setup::StressOsr | Setup::StressOsr5 => tier != Tier::Top,
+            _ => tier != Tier::Top,
         }
+    }
+
+    /// Whether activations go back to tier 0.
+    pub fn deoptimizes(self) -> bool {
+        matches!(
+            self,
+            Setup::StressDeopt | Setup::StressDeopt5 | Setup::StressDeoptClif
+        )
     }
 
     /// An engine that runs code so.
@@ -43,12 +60,19 @@ impl Setup {
     /// If the engine cannot be started.
     pub fn engine(self) -> Result<Engine, Error> {
         let config = Config::default().verify(true);
+        // So that what went back comes here again.
+        let deopt = |config: Config| config.synchronous(true).thresholds(1, u32::MAX);
         Engine::new(match self {
             Setup::Tier0 => config.only_tier(Tier::Baseline),
             Setup::Tier1 => config.only_tier(Tier::Optimizing),
             Setup::Mixed => config.thresholds(1, u32::MAX),
             Setup::StressOsr => config.stress_osr(1),
             Setup::StressOsr5 => config.stress_osr(5),
+            Setup::StressDeopt => deopt(config).stress_deopt(1, 0),
+            Setup::StressDeopt5 => deopt(config).stress_deopt(5, 1),
+            Setup::StressDeoptClif => deopt(config)
+                .stress_deopt(1, 0)
+                .backend(Tier::Baseline, Backend::CraneliftNone),
         })
     }
 }
@@ -61,6 +85,9 @@ impl fmt::Display for Setup {
             Setup::Mixed => "mixed",
             Setup::StressOsr => "osr",
             Setup::StressOsr5 => "osr-5",
+            Setup::StressDeopt => "deopt",
+            Setup::StressDeopt5 => "deopt-5",
+            Setup::StressDeoptClif => "deopt-clif",
         })
     }
 }

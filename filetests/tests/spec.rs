@@ -61,6 +61,7 @@ struct Tally {
     skipped: usize,
     /// Functions compiled for each tier.
     compiled: [u64; 3],
+    deoptimizations: u64,
     time: Duration,
 }
 
@@ -70,6 +71,7 @@ impl AddAssign for Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.deoptimizations += other.deoptimizations;
         self.time += other.time;
         for (mine, others) in self.compiled.iter_mut().zip(other.compiled) {
             *mine += others;
@@ -90,8 +92,17 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     println!(
-        "{:8} {:16} {:>7} {:>7} {:>6} {:>7} {:>7} {:>7} {:>8}",
-        "setup", "folder", "scripts", "passed", "failed", "skipped", "tier 0", "tier 1", "seconds"
+        "{:10} {:16} {:>7} {:>7} {:>6} {:>7} {:>7} {:>7} {:>8} {:>8}",
+        "setup",
+        "folder",
+        "scripts",
+        "passed",
+        "failed",
+        "skipped",
+        "tier 0",
+        "tier 1",
+        "deopts",
+        "seconds"
     );
     let mut success = true;
     for setup in Setup::ALL {
@@ -138,6 +149,11 @@ fn run_setup(setup: Setup, selection: &Selection, skips: &mut SkipList) -> bool 
             );
         }
     }
+    if setup.deoptimizes() != (total.deoptimizations > 0) && selection.is_every_script() {
+        success = false;
+        let count = total.deoptimizations;
+        println!("{setup}: activations went back to tier 0 {count} times");
+    }
     success
 }
 
@@ -167,6 +183,7 @@ fn run_script(script: &Script, setup: Setup, skips: &mut SkipList) -> Tally {
         failed: report.failed.len(),
         skipped: report.skipped.len(),
         compiled: statistics.tiers.map(|tier| tier.compilations),
+        deoptimizations: statistics.deoptimizations,
         time: start.elapsed(),
     }
 }
@@ -178,10 +195,11 @@ fn print_row(setup: Setup, folder: &str, tally: &Tally) {
         failed,
         skipped,
         compiled: [tier_0, tier_1, _],
+        deoptimizations,
         time,
     } = tally;
     println!(
-        "{setup:8} {folder:16} {scripts:>7} {passed:>7} {failed:>6} {skipped:>7} {tier_0:>7} {tier_1:>7} {:>8.2}",
+        "{setup:10} {folder:16} {scripts:>7} {passed:>7} {failed:>6} {skipped:>7} {tier_0:>7} {tier_1:>7} {deoptimizations:>8} {:>8.2}",
         time.as_secs_f64()
     );
 }

@@ -1,11 +1,14 @@
-//! The words every other crate of Upshift speaks: function ids, tiers, worlds, owners and the reasons for a trap.
+//! The words every other crate of Upshift speaks: function ids, tiers, worlds, owners, guards and the reasons for
+//! a trap.
 //!
 //! Nothing here does anything. A crate that needs one of these words depends on this crate and on no mechanism.
 #![forbid(unsafe_code)]
 
+mod guard;
 mod tier;
 mod trap;
 
+pub use guard::{Guard, GuardReason};
 pub use tier::Tier;
 pub use trap::TrapKind;
 

@@ -13,6 +13,8 @@ pub enum CompileKind {
     /// The function from the header of its loop with that index on, entered in the middle of an activation; see
     /// [`crate::osr`].
     Osr(u32),
+    /// The function from any of several places on, for activations that leave better code; see [`crate::deopt`].
+    Continuation,
     /// Code of the runtime's own around a function: a host-to-guest trampoline or a guest-to-host stub.
     Trampoline,
 }

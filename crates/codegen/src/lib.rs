@@ -5,6 +5,7 @@
 //! thrown away or kept on disk. Every tier returns the same kind of artefact, which one linker places.
 #![forbid(unsafe_code)]
 
+pub mod deopt;
 pub mod osr;
 pub mod symbol;
 

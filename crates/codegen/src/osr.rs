@@ -16,12 +16,18 @@ use cranelift_codegen::ir::{ArgumentPurpose, Signature};
 /// Where in a transfer record the address of the OSR version is.
 pub const TRANSFER_CODE: i32 = 0;
 
+/// Where in a transfer record the number is of the place at which a *continuation* goes on; see [`crate::deopt`].
+pub const TRANSFER_ENTRY: i32 = 8;
+
+/// The most values that a transfer record has room for.
+pub const TRANSFER_VALUES_MAX: usize = 256;
+
 /// Bytes that each value has in a transfer record.
 pub const TRANSFER_VALUE_BYTES: u32 = 16;
 
 /// Where in a transfer record value number `index` is.
 pub fn transfer_value(index: usize) -> i32 {
-    // The code's address takes the place of one value.
+    // The code's address and the entry's number take the place of one value.
     (TRANSFER_VALUE_BYTES as usize * (index + 1)) as i32
 }
 

@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use target_lexicon::PointerWidth;
-use upshift_base::FuncId;
+use upshift_base::{FuncId, Guard, GuardReason};
 
 /// Functions, by [`FuncId`].
 pub const FUNCTION: u32 = 0;
@@ -23,6 +23,11 @@ pub const BUILTIN: u32 = 2;
 
 /// Places where a running activation may move to better code, by the index of the loop; see [`crate::osr`].
 pub const OSR_POINT: u32 = 3;
+
+/// Guards, by their position; the reason's number is in the namespace, [`GUARD_REASON_STEP`] apart. See [`crate::deopt`].
+pub const GUARD: u32 = 16;
+/// What lies between the namespaces of guards of two reasons.
+pub const GUARD_REASON_STEP: u32 = 1 << 16;
 
 /// What a name refers to, if it is one of ours.
 pub fn target(name: &UserExternalName) -> Option<Target> {
@@ -47,6 +52,24 @@ pub fn import_builtin(body: &mut Function, builtin: u32, signature: SigRef) -> F
 /// Declares in `body` the OSR point of loop `loop_index`; `signature` has a parameter for each live value.
 pub fn import_osr_point(body: &mut Function, loop_index: u32, signature: SigRef) -> FuncRef {
     import(body, OSR_POINT, loop_index, signature)
+}
+
+/// Declares in `body` a guard; `signature` has a parameter for the condition, and one for each live value.
+pub fn import_guard(body: &mut Function, guard: Guard, signature: SigRef) -> FuncRef {
+    let namespace = GUARD + guard.reason as u32 * GUARD_REASON_STEP;
+    import(body, namespace, guard.position, signature)
+}
+
+/// The guard that a name refers to, if it is one.
+pub fn guard(name: &UserExternalName) -> Option<Guard> {
+    let number = name.namespace.checked_sub(GUARD)?;
+    if !number.is_multiple_of(GUARD_REASON_STEP) {
+        return None;
+    }
+    Some(Guard {
+        position: name.index,
+        reason: GuardReason::from_index((number / GUARD_REASON_STEP) as usize)?,
+    })
 }
 
 fn import(body: &mut Function, namespace: u32, index: u32, signature: SigRef) -> FuncRef {

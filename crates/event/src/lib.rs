@@ -6,7 +6,7 @@
 
 use std::sync::Mutex;
 use std::time::Duration;
-use upshift_base::{FuncId, Tier};
+use upshift_base::{FuncId, GuardReason, Tier};
 
 /// Something that happened to one function.
 #[derive(Clone, PartialEq, Debug)]
@@ -98,6 +98,40 @@ pub enum EventKind {
         declined: bool,
         /// What was wrong.
         reason: String,
+    },
+    /// Code that takes something for granted has somewhere to go on when it turns out otherwise.
+    ContinuationReady {
+        /// The places that the code can be entered at.
+        positions: usize,
+        /// Who made it.
+        compiler: String,
+        /// The code's size in bytes.
+        code_bytes: usize,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// Nothing is taken for granted about the function any more: there is nowhere to go on if it turned out otherwise.
+    SpeculationOff {
+        /// The tier that code is made for.
+        tier: Tier,
+        /// Why there is nowhere to go.
+        reason: String,
+    },
+    /// An activation has left for tier 0, because something that its code takes for granted does not hold.
+    Deoptimized {
+        /// The tier of the code.
+        tier: Tier,
+        /// What was taken for granted.
+        reason: GuardReason,
+        /// The operation that it goes on with, by the front end's position.
+        position: u32,
+    },
+    /// Code is not used for new calls any more, because something that it takes for granted too often does not hold.
+    Invalidated {
+        /// The code's tier.
+        tier: Tier,
+        /// What was taken for granted.
+        reason: GuardReason,
     },
     /// The function was dropped and its code memory given back.
     Freed {

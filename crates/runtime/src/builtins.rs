@@ -8,5 +8,9 @@ pub(crate) const COUNTER_TRIPPED: u32 = 2;
 /// point, in code of that tier. Returns a transfer record with room for so many values, or null to go on.
 pub(crate) const OSR_TRIPPED: u32 = 3;
 
+/// `extern "C" fn(cell, position, reason, values) -> transfer`: a guard of that function has failed. Returns a transfer
+/// record with room for so many values.
+pub(crate) const GUARD_FAILED: u32 = 5;
+
 /// The parent of a loop that is in no other.
 pub(crate) const NO_PARENT: u32 = u32::MAX;

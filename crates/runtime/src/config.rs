@@ -56,6 +56,16 @@ pub enum OsrMode {
     },
 }
 
+/// A stress test of deoptimization: guards are planted all over optimized code, and every `period`-th guard that a function
+/// comes to fails though it holds. Functions are optimized before their first call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeoptStress {
+    /// At least 1.
+    pub period: u32,
+    /// Chooses where the guards are; if it is not 0, also how many of them hold in between, `period` on average.
+    pub seed: u32,
+}
+
 /// How tier 0 makes code of a source that has a form of its own for it.
 #[derive(Clone, Debug)]
 pub struct Baseline {
@@ -87,6 +97,10 @@ pub struct RuntimeConfig {
     pub compilers: [Vec<Arc<dyn Compiler>>; 3],
     /// Whether running activations move to better code.
     pub osr: OsrMode,
+    /// Whether optimized code may take for granted what tier 0 can do without.
+    pub speculation: bool,
+    /// Whether deoptimization is put to the test.
+    pub deopt_stress: Option<DeoptStress>,
     /// How tier 0 goes from a source straight to code, where the source can; else, and where it cannot, tier 0's
     /// compilers compile.
     pub baseline: Option<Baseline>,

@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use upshift_base::{FuncId, Tier, TrapKind};
-use upshift_codegen::CompileError;
+use upshift_codegen::{CompileError, CompileKind};
 
 /// Makes a function's first code, called by [`crate::arch::lazy_compile_entry`] with the runtime's context, the return
 /// address in the function's stub, and the frame pointer to unwind from. Returns where to continue.
@@ -55,13 +55,17 @@ pub(crate) fn ensure_compiled(group: &Arc<Group>, index: u32) -> Result<(), Comp
         return Ok(());
     }
     let mut error = CompileError::Failed("no tier has a compiler".to_owned());
-    let mut tier = group.shared.config.lowest_tier();
-    while let Some(current) = tier {
-        match compile_and_publish(group, index, current, Circumstances::AT_ONCE) {
+    let config = &group.shared.config;
+    let mut tiers: Vec<Tier> = Tier::ALL.into_iter().filter(|t| config.has(*t)).collect();
+    // The stress test is about what is above tier 0.
+    if config.deopt_stress.is_some() && group.kind == CompileKind::Entry {
+        tiers.sort_by_key(|tier| *tier == Tier::Baseline);
+    }
+    for tier in tiers {
+        match compile_and_publish(group, index, tier, Circumstances::AT_ONCE) {
             Ok(()) => return Ok(()),
             Err(reason) => error = reason,
         }
-        tier = group.shared.config.tier_above(current);
     }
     Err(error)
 }

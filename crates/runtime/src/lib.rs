@@ -15,9 +15,12 @@
 
 mod activation;
 mod arch;
+mod assumptions;
 mod backtrace;
 mod builtins;
 mod config;
+mod deopt;
+mod guards;
 mod guest_memory;
 mod lazy;
 mod loops;
@@ -33,12 +36,13 @@ mod stats;
 mod table;
 mod tiering;
 mod trampoline;
+mod transfer;
 mod trap;
 mod value;
 
 pub use activation::host_call;
 pub use backtrace::{Backtrace, Frame};
-pub use config::{Baseline, CompileMode, OsrMode, RuntimeConfig, Thresholds};
+pub use config::{Baseline, CompileMode, DeoptStress, OsrMode, RuntimeConfig, Thresholds};
 pub use guest_memory::{GuestMemoryRange, register as register_guest_memory};
 pub use profile::LOOP_ITERATIONS_PER_CALL;
 pub use runtime::{EntrySlot, FunctionGroup, HostStub, Runtime, RuntimeError, Trampoline};

@@ -215,6 +215,14 @@ impl Loops {
         self.forget(|index, _| index == loop_index);
     }
 
+    /// All OSR versions are of no use any more.
+    pub(crate) fn forget_code(&mut self) {
+        for known in self.loops.values_mut() {
+            known.entries = [0; 3];
+        }
+        self.plan = Plan::Idle;
+    }
+
     fn forget(&mut self, what: impl Fn(u32, Tier) -> bool) {
         if let Plan::Chosen {
             loop_index, tier, ..

@@ -13,7 +13,7 @@ use crate::policy::Decision;
 use crate::profile::LOOP_ITERATIONS_PER_CALL;
 use crate::table::{FunctionState, Group, Shared, lock};
 use crate::tiering;
-use std::cell::RefCell;
+use crate::transfer;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,11 +25,6 @@ use upshift_event::EventKind;
 const POLL_ITERATIONS: u32 = 1000;
 /// Loop iterations until a function whose loops have no OSR versions is looked at again.
 const GIVEN_UP_ITERATIONS: u32 = 1_000_000;
-
-thread_local! {
-    /// The transfer record: the code's address, then the values.
-    static TRANSFER: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
-}
 
 /// Called by generated code of tier `tier` at the OSR point of a loop, when the loop budget is used up. Returns a
 /// transfer record with room for `values` values, or null if the activation stays where it is.
@@ -52,22 +47,9 @@ pub(crate) unsafe extern "C" fn osr_tripped(
         tier,
     };
     match arrive(state, point) {
-        Some(code) => transfer_record(code, values as usize),
+        Some(code) => transfer::record(code, 0, values as usize),
         None => ptr::null_mut(),
     }
-}
-
-/// This thread's transfer record, with `code` in it.
-fn transfer_record(code: usize, values: usize) -> *mut u128 {
-    let record = TRANSFER.try_with(|record| {
-        let mut record = record.borrow_mut();
-        if record.len() <= values {
-            record.resize(1 + values, 0);
-        }
-        record[0] = code as u128;
-        record.as_mut_ptr()
-    });
-    record.unwrap_or(ptr::null_mut())
 }
 
 /// The code that an activation at `point` moves to, if it is time. Grants the next loop budget.

@@ -2,17 +2,21 @@
 
 use crate::activation;
 use crate::config::{Baseline, OsrMode};
+use crate::deopt;
+use crate::guards::plant_guards;
 use crate::profile::{self, Counting};
 use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
+use cranelift_codegen::ir::Function;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::{Owner, Tier, World};
+use upshift_codegen::deopt::{BodyEntry, BodyVersion, FrameLayout};
 use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
-use upshift_codemem::BlockLabel;
+use upshift_codemem::{BlockLabel, CodeBlock};
 use upshift_event::{Compilation, EventKind};
 
 /// After so many loop iterations, old activations of a function that has the best code there is look out for a way there.
@@ -78,8 +82,16 @@ pub(crate) fn compile_osr(
     match compiled {
         Ok(instance) => {
             let (entry, code_bytes) = (instance.code.entry(), instance.code.info().len());
-            lock(&state.instances).push(instance);
+            let mut instances = lock(&state.instances);
+            if is_stale(state, &instance) {
+                drop(instances);
+                lock(&state.osr_loops).withdraw(loop_index, tier);
+                group.emit(index, EventKind::Discarded { tier });
+                return;
+            }
+            instances.push(instance);
             lock(&state.osr_loops).ready(loop_index, tier, entry as usize);
+            drop(instances);
             group.emit(
                 index,
                 EventKind::OsrReady {
@@ -127,7 +139,7 @@ fn on_enough_stack<T: Send>(f: impl FnOnce() -> Result<T, Failure> + Send) -> Re
 
 /// Why there is no code, and whether there may be some later.
 #[derive(Debug)]
-struct Failure {
+pub(crate) struct Failure {
     error: CompileError,
     temporary: bool,
 }
@@ -150,23 +162,20 @@ fn compile(
     circumstances: Circumstances,
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
-    let (code, compiler) = match baseline(group, state, tier, kind)? {
-        Some(code) => (code, Baseline::NAME.to_owned()),
-        None => run_compilers(group, &request(group, state, tier, kind)?)?,
+    let (code, compiler, speculative) = match baseline(group, state, tier, kind)? {
+        Some(code) => (code, Baseline::NAME.to_owned(), None),
+        None => {
+            let (request, speculative) = request(group, state, tier, kind)?;
+            let (code, compiler) = run_compilers(group, &request)?;
+            (code, compiler, speculative)
+        }
     };
     let label = BlockLabel {
         function: state.function,
         tier,
         kind,
     };
-    let code = group
-        .shared
-        .memory
-        .install(label, &code)
-        .map_err(|error| Failure {
-            temporary: error.is_full(),
-            error: CompileError::Failed(error.to_string()),
-        })?;
+    let code = install(group, label, &code)?;
     let duration = started.elapsed();
     let id = group.totals().map_or(0, Totals::next_compilation);
     group.emit(
@@ -186,7 +195,24 @@ fn compile(
             on_program_thread: circumstances.on_program_thread,
         }),
     );
-    Ok(CodeInstance { tier, code })
+    Ok(CodeInstance {
+        tier,
+        speculative,
+        code,
+    })
+}
+
+/// Places and links code.
+pub(crate) fn install(
+    group: &Group,
+    label: BlockLabel,
+    code: &CompiledCode,
+) -> Result<CodeBlock, Failure> {
+    let installed = group.shared.memory.install(label, code);
+    installed.map_err(|error| Failure {
+        temporary: error.is_full(),
+        error: CompileError::Failed(error.to_string()),
+    })
 }
 
 /// Asks the source for code of its own making, if that is how `tier` works. `None` if it declines.
@@ -196,26 +222,61 @@ fn baseline(
     tier: Tier,
     kind: CompileKind,
 ) -> Result<Option<CompiledCode>, CompileError> {
+    if tier != Tier::Baseline || kind != CompileKind::Entry {
+        return Ok(None);
+    }
+    ask_baseline(group, state, |request| {
+        group.source.baseline(state.index, group.first(), request)
+    })
+}
+
+/// Asks the source something about baseline code. `None` if it declines, or there is no such code.
+fn ask_baseline<T>(
+    group: &Group,
+    state: &FunctionState,
+    ask: impl FnOnce(&BaselineRequest<'_>) -> Result<T, CompileError>,
+) -> Result<Option<T>, CompileError> {
     let config = &group.shared.config;
     // Code of this kind has no way out at its loops, and the stress test is about these.
     let stressed = matches!(config.osr, OsrMode::Stress { .. });
-    let Some(baseline) = &config.baseline else {
+    let Some(baseline) = config.baseline.as_ref().filter(|_| !stressed) else {
         return Ok(None);
     };
-    if tier != Tier::Baseline || kind != CompileKind::Entry || stressed {
-        return Ok(None);
-    }
     let request = BaselineRequest {
         function: state.function,
-        counters: wants_counters(group, state, tier).then_some(profile::PLAN),
+        counters: wants_counters(group, state, Tier::Baseline).then_some(profile::PLAN),
         canonical_nans: baseline.canonical_nans,
         stencils: &*baseline.stencils,
     };
-    match survive(|| group.source.baseline(state.index, group.first(), &request)) {
-        Ok(code) => Ok(Some(code)),
+    match survive(|| ask(&request)) {
+        Ok(answer) => Ok(Some(answer)),
         Err(CompileError::Bailout(_)) => Ok(None),
         Err(failed) => Err(failed),
     }
+}
+
+/// Code that goes on at `positions`, what it expects at each, and who made it.
+pub(crate) fn continuation(
+    group: &Arc<Group>,
+    state: &FunctionState,
+    positions: &[u32],
+) -> Result<(CompiledCode, Vec<FrameLayout>, String), CompileError> {
+    let (source, index, first) = (&*group.source, state.index, group.first());
+    let baseline = ask_baseline(group, state, |request| {
+        source.baseline_continuation(index, first, positions, request)
+    })?;
+    if let Some((code, frames)) = baseline {
+        return Ok((code, frames, Baseline::NAME.to_owned()));
+    }
+    let counted = wants_counters(group, state, Tier::Baseline);
+    let points = counted && group.shared.config.osr != OsrMode::Off;
+    let (mut body, frames) = survive(|| source.continuation(index, first, positions, points))?;
+    if counted {
+        profile::plant_counters(&mut body, counting(state, Tier::Baseline, false));
+    }
+    let job = (Tier::Baseline, CompileKind::Continuation);
+    let (code, compiler) = run_compilers(group, &compile_request(state, job, body))?;
+    Ok((code, frames, compiler))
 }
 
 /// Whether code of `tier` leads to a better one.
@@ -224,38 +285,70 @@ fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
     group.kind == CompileKind::Entry && next.is_some_and(|next| !state.has_failed(next))
 }
 
-/// Asks the source for the body and plants the counters that lead to the next tier.
+/// Asks the source for the body and plants the guards, and the counters that lead to the next tier. If the body takes
+/// something for granted, also the generation of the assumptions.
 fn request(
-    group: &Group,
+    group: &Arc<Group>,
     state: &FunctionState,
     tier: Tier,
     kind: CompileKind,
-) -> Result<CompileRequest, CompileError> {
+) -> Result<(CompileRequest, Option<u32>), Failure> {
     let config = &group.shared.config;
-    let (source, index, first) = (&*group.source, state.index, group.first());
     let counted = wants_counters(group, state, tier);
-    let points = counted && config.osr != OsrMode::Off;
-    let mut body = survive(|| match kind {
-        CompileKind::Osr(loop_index) => source.osr_body(index, first, loop_index, points),
-        _ if points => source.body_with_osr_points(index, first),
-        _ => source.body(index, first),
-    })?;
-    if counted {
-        let counting = Counting {
-            function: state.function,
-            tier,
-            calls: kind == CompileKind::Entry,
-        };
-        profile::plant_counters(&mut body, counting);
+    let version = |speculation| BodyVersion {
+        entry: match kind {
+            CompileKind::Osr(loop_index) => BodyEntry::Loop(loop_index),
+            _ => BodyEntry::Start,
+        },
+        osr_points: counted && config.osr != OsrMode::Off,
+        speculation,
+    };
+    let body = |version: BodyVersion<'_>| {
+        survive(|| group.source.version(state.index, group.first(), &version))
+    };
+    let generation = lock(&state.assumptions).generation();
+    let speculation = deopt::speculation(group, state, tier);
+    let mut made = body(version(speculation.as_ref()))?;
+    let stress = config.deopt_stress.is_some();
+    let planted = plant_guards(&mut made, state.function, stress);
+    let mut speculative = (!planted.is_empty()).then_some(generation);
+    if speculative.is_some()
+        && let Err(failure) = deopt::prepare(group, state, &planted)
+    {
+        lock(&state.assumptions).give_up();
+        let reason = failure.error.to_string();
+        group.emit(state.index, EventKind::SpeculationOff { tier, reason });
+        made = body(version(None))?;
+        speculative = None;
     }
-    Ok(CompileRequest {
+    if counted {
+        let calls = kind == CompileKind::Entry;
+        profile::plant_counters(&mut made, counting(state, tier, calls));
+    }
+    Ok((compile_request(state, (tier, kind), made), speculative))
+}
+
+fn counting(state: &FunctionState, tier: Tier, calls: bool) -> Counting {
+    Counting {
+        function: state.function,
+        tier,
+        calls,
+    }
+}
+
+fn compile_request(
+    state: &FunctionState,
+    (tier, kind): (Tier, CompileKind),
+    body: Function,
+) -> CompileRequest {
+    CompileRequest {
         function: state.function,
         tier,
         kind,
         world: World::FIRST,
         owner: Owner::BUILT_IN,
         body,
-    })
+    }
 }
 
 /// The first of the tier's compilers that does not decline.
@@ -292,8 +385,12 @@ fn survive<T>(f: impl FnOnce() -> Result<T, CompileError>) -> Result<T, CompileE
 fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
     let (tier, code_bytes) = (instance.tier, instance.code.info().len());
     let mut instances = lock(&state.instances);
-    if state.tier().is_some_and(|published| published >= tier) {
+    let superseded = state.tier().is_some_and(|published| published >= tier);
+    if superseded || is_stale(state, &instance) {
         drop(instances);
+        if !superseded {
+            state.withdraw_request(tier);
+        }
         group.emit(state.index, EventKind::Discarded { tier });
         return;
     }
@@ -306,6 +403,42 @@ fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
         .store(entry.cast_mut(), Ordering::Release);
     drop(instances);
     group.emit(state.index, EventKind::Published { tier, code_bytes });
+}
+
+/// Whether code takes something for granted that was refuted while it was made. To be asked while `instances` is locked.
+fn is_stale(state: &FunctionState, instance: &CodeInstance) -> bool {
+    let generation = || lock(&state.assumptions).generation();
+    instance
+        .speculative
+        .is_some_and(|made_for| made_for != generation())
+}
+
+/// Makes new calls use the best code that takes nothing for granted, if what they use does; its tier.
+pub(crate) fn retract(group: &Group, state: &FunctionState) -> Option<Tier> {
+    let instances = lock(&state.instances);
+    let slot = group.entry_slot(state.index);
+    let published = slot.load(Ordering::Acquire).cast_const();
+    let current = instances.iter().find(|i| i.code.entry() == published)?;
+    current.speculative?;
+    let is_entry = |i: &&CodeInstance| i.code.info().label().kind == CompileKind::Entry;
+    let fallback = instances
+        .iter()
+        .filter(|i| i.speculative.is_none())
+        .filter(is_entry)
+        .max_by_key(|i| i.tier);
+    match fallback {
+        Some(fallback) => {
+            state.set_tier(fallback.tier);
+            slot.store(fallback.code.entry().cast_mut(), Ordering::Release);
+        }
+        // The next call makes some.
+        None => {
+            state.set_no_tier();
+            let lazy = group.shared.memory.lazy_entry(state.function);
+            slot.store(lazy, Ordering::Release);
+        }
+    }
+    Some(current.tier)
 }
 
 /// The counters in new code start with a full budget.

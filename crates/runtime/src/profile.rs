@@ -7,19 +7,20 @@
 //! may also answer that there is better code, and the cold block moves there.
 
 use crate::builtins;
+use crate::transfer::Exit;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, ArgumentPurpose, Block, ExternalName, FuncRef, Function, GlobalValue, Inst,
-    InstBuilder, InstructionData, MemFlagsData, Opcode, Signature, SourceLoc, Value, types,
+    AbiParam, Block, ExternalName, FuncRef, Function, GlobalValue, Inst, InstBuilder,
+    InstructionData, MemFlagsData, Opcode, Signature, SourceLoc, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::loop_analysis::LoopAnalysis;
 use std::collections::HashMap;
 use upshift_base::{FuncId, Tier};
-use upshift_codegen::{CounterPlan, osr, symbol};
+use upshift_codegen::{CounterPlan, symbol};
 
 /// Loop iterations that count as much as one call.
 pub const LOOP_ITERATIONS_PER_CALL: u32 = 10;
@@ -60,10 +61,10 @@ pub(crate) fn plant_counters(body: &mut Function, counting: Counting) {
         cell: symbol::import_profile_cell(body, counting.function),
         tripped: symbol::import_builtin(body, builtins::COUNTER_TRIPPED, signature),
     };
-    let exit = (!marks.0.is_empty()).then(|| Exit::new(body, entry));
+    let points = (!marks.0.is_empty()).then(|| Points::new(body, entry));
     for header in &headers {
-        match (marks.0.get(&header.block), &exit) {
-            (Some(mark), Some(exit)) => planter.plant_point(body, exit, header, mark),
+        match (marks.0.get(&header.block), &points) {
+            (Some(mark), Some(points)) => planter.plant_point(body, points, header, mark),
             _ => planter.plant(body, header.block, LOOP_BUDGET),
         }
     }
@@ -142,28 +143,22 @@ fn loop_headers(body: &Function, marks: &Marks) -> Vec<Header> {
     loops.loops().map(header).collect()
 }
 
-/// How this function's activations leave for better code.
-struct Exit {
+/// Where loops ask for better code, and how activations leave for it.
+struct Points {
     tripped: FuncRef,
-    signature: cranelift_codegen::ir::SigRef,
-    context: Option<Value>,
+    exit: Exit,
 }
 
-impl Exit {
-    fn new(body: &mut Function, entry: Block) -> Exit {
+impl Points {
+    fn new(body: &mut Function, entry: Block) -> Points {
         let mut tripped = Signature::new(CallConv::SystemV);
         tripped.params.push(symbol::pointer_param());
         tripped.params.extend([AbiParam::new(types::I32); 4]);
         tripped.returns.push(symbol::pointer_param());
         let tripped = body.import_signature(tripped);
-        let context = body
-            .signature
-            .special_param_index(ArgumentPurpose::VMContext);
-        let signature = osr::signature(&body.signature);
-        Exit {
+        Points {
             tripped: symbol::import_builtin(body, builtins::OSR_TRIPPED, tripped),
-            signature: body.import_signature(signature),
-            context: context.map(|index| body.dfg.block_params(entry)[index]),
+            exit: Exit::new(body, entry),
         }
     }
 }
@@ -188,7 +183,7 @@ impl Planter {
     }
 
     /// Puts the count and the way out in the place of a mark.
-    fn plant_point(&self, body: &mut Function, exit: &Exit, header: &Header, mark: &Mark) {
+    fn plant_point(&self, body: &mut Function, points: &Points, header: &Header, mark: &Mark) {
         let Some(next) = body.layout.next_inst(mark.inst) else {
             return;
         };
@@ -208,11 +203,11 @@ impl Planter {
         let [index, parent, tier, len] =
             numbers.map(|number| cursor.ins().iconst(types::I32, i64::from(number)));
         let args = [cell, index, parent, tier, len];
-        let call = cursor.ins().call(exit.tripped, &args);
+        let call = cursor.ins().call(points.tripped, &args);
         let record = cursor.func.dfg.inst_results(call)[0];
         cursor.ins().brif(record, leave, [], rest, []);
         cursor.goto_bottom(leave);
-        move_out(&mut cursor, exit, record, &values);
+        points.exit.leave(&mut cursor, record, &values);
     }
 
     /// Splits `block` before `first` and counts there. Returns the block that goes on and the empty one that is gone
@@ -236,21 +231,4 @@ impl Planter {
         cursor.ins().brif(spent, cold, [], rest, []);
         (rest, cold)
     }
-}
-
-/// Stores the live values to the transfer record, and leaves for the code that it names.
-fn move_out(cursor: &mut FuncCursor<'_>, exit: &Exit, record: Value, values: &[Value]) {
-    let flags = MemFlagsData::trusted();
-    for (index, value) in values.iter().enumerate() {
-        cursor
-            .ins()
-            .store(flags, *value, record, osr::transfer_value(index));
-    }
-    let code = cursor
-        .ins()
-        .load(types::I64, flags, record, osr::TRANSFER_CODE);
-    let args: Vec<Value> = exit.context.into_iter().chain([record]).collect();
-    cursor
-        .ins()
-        .return_call_indirect(exit.signature, code, &args);
 }

@@ -3,6 +3,7 @@
 use crate::activation::{self, Left, Outcome};
 use crate::backtrace::{Backtrace, Counters, Frame};
 use crate::config::{CompileMode, RuntimeConfig};
+use crate::deopt;
 use crate::lazy;
 use crate::osr;
 use crate::pipeline::{Circumstances, WORKER_STACK_BYTES, compile_and_publish};
@@ -154,10 +155,16 @@ fn set_builtins(memory: &CodeMemory, shared: &Arc<Shared>) {
     arch::COUNTER_TRIPPED.store(tripped, Ordering::Relaxed);
     let osr_tripped = osr::osr_tripped as *const () as *mut ();
     arch::OSR_TRIPPED.store(osr_tripped, Ordering::Relaxed);
-    let entries: [(u32, *const ()); 3] = [
+    let guard_failed = deopt::guard_failed as *const () as *mut ();
+    arch::GUARD_FAILED.store(guard_failed, Ordering::Relaxed);
+    let entries: [(u32, *const ()); 4] = [
         (BUILTIN_LAZY_COMPILE, arch::lazy_compile_entry as *const ()),
         (builtins::COUNTER_TRIPPED, arch::counter_entry as *const ()),
         (builtins::OSR_TRIPPED, arch::osr_entry as *const ()),
+        (
+            builtins::GUARD_FAILED,
+            arch::guard_failed_entry as *const (),
+        ),
     ];
     memory.set_builtin(BUILTIN_CONTEXT, Arc::as_ptr(shared) as usize);
     for (builtin, entry) in entries {

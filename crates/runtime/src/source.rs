@@ -2,6 +2,7 @@
 
 use cranelift_codegen::ir;
 use upshift_base::FuncId;
+use upshift_codegen::deopt::{BodyEntry, BodyVersion, FrameLayout};
 use upshift_codegen::{BaselineRequest, CompileError, CompiledCode};
 
 /// The bodies of a group of functions, produced on demand.
@@ -16,34 +17,40 @@ pub trait FunctionSource: Send + Sync {
     /// If the body cannot be made; the reason ends up in the trap of whoever calls the function.
     fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError>;
 
-    /// The same with the marks of [`upshift_codegen::osr`] at its loops, for tiers that have a better one above them.
-    /// Loops that are not marked are counted all the same.
+    /// A version of the same. One that is entered at its start may be the body as it is: loops without marks are counted
+    /// all the same, and nothing need be taken for granted.
     ///
     /// # Errors
-    /// As [`FunctionSource::body`].
-    fn body_with_osr_points(
+    /// As [`FunctionSource::body`]. [`CompileError::Bailout`] if there is no such version.
+    fn version(
         &self,
         index: u32,
         first: FuncId,
+        version: &BodyVersion<'_>,
     ) -> Result<ir::Function, CompileError> {
-        self.body(index, first)
+        match version.entry {
+            BodyEntry::Start => self.body(index, first),
+            _ => Err(CompileError::Bailout(
+                "the front end makes no such versions".to_owned(),
+            )),
+        }
     }
 
-    /// The OSR version of the function's loop `loop_index`, which loads the values that the mark of this loop lists; with
-    /// marks of its own if `points`.
+    /// The version that goes on at these positions, and the frame that it expects at each of them; with marks at its
+    /// loops if `osr_points`.
     ///
     /// # Errors
-    /// [`CompileError::Bailout`] if there is none.
-    fn osr_body(
+    /// As [`FunctionSource::version`].
+    fn continuation(
         &self,
         index: u32,
         first: FuncId,
-        loop_index: u32,
-        points: bool,
-    ) -> Result<ir::Function, CompileError> {
-        let _ = (index, first, loop_index, points);
+        positions: &[u32],
+        osr_points: bool,
+    ) -> Result<(ir::Function, Vec<FrameLayout>), CompileError> {
+        let _ = (index, first, positions, osr_points);
         Err(CompileError::Bailout(
-            "the front end makes no OSR versions".to_owned(),
+            "the front end makes no continuations".to_owned(),
         ))
     }
 
@@ -60,6 +67,21 @@ pub trait FunctionSource: Send + Sync {
         request: &BaselineRequest<'_>,
     ) -> Result<CompiledCode, CompileError> {
         let _ = (index, first, request);
+        Err(CompileError::Bailout("no baseline form".to_owned()))
+    }
+
+    /// The same for what [`FunctionSource::continuation`] makes. The code may leave the stack limit unchecked.
+    ///
+    /// # Errors
+    /// As [`FunctionSource::baseline`].
+    fn baseline_continuation(
+        &self,
+        index: u32,
+        first: FuncId,
+        positions: &[u32],
+        request: &BaselineRequest<'_>,
+    ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
+        let _ = (index, first, positions, request);
         Err(CompileError::Bailout("no baseline form".to_owned()))
     }
 

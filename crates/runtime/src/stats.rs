@@ -15,6 +15,16 @@ struct TierTotals {
     longest_nanoseconds: AtomicU64,
 }
 
+impl TierTotals {
+    fn book_compilation(&self, duration: Duration) {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.compilations.fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.longest_nanoseconds
+            .fetch_max(nanoseconds, Ordering::Relaxed);
+    }
+}
+
 /// Counters that the pipeline keeps up to date.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -22,6 +32,8 @@ pub(crate) struct Totals {
     compilations: AtomicU64,
     discarded: AtomicU64,
     osr_entries: AtomicU64,
+    deoptimizations: AtomicU64,
+    invalidations: AtomicU64,
 }
 
 impl Totals {
@@ -35,13 +47,7 @@ impl Totals {
         let of = |tier: Tier| &self.tiers[tier.index()];
         match event {
             EventKind::Compiled(c) => {
-                let nanoseconds = u64::try_from(c.duration.as_nanos()).unwrap_or(u64::MAX);
-                let totals = of(c.tier);
-                totals.compilations.fetch_add(1, Ordering::Relaxed);
-                totals.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
-                totals
-                    .longest_nanoseconds
-                    .fetch_max(nanoseconds, Ordering::Relaxed);
+                of(c.tier).book_compilation(c.duration);
             }
             EventKind::Published { tier, code_bytes }
             | EventKind::OsrReady {
@@ -61,6 +67,23 @@ impl Totals {
             }
             EventKind::OsrEntered { .. } => {
                 self.osr_entries.fetch_add(1, Ordering::Relaxed);
+            }
+            EventKind::ContinuationReady {
+                code_bytes,
+                duration,
+                ..
+            } => {
+                let totals = of(Tier::Baseline);
+                totals.book_compilation(*duration);
+                totals
+                    .live_code_bytes
+                    .fetch_add(*code_bytes as u64, Ordering::Relaxed);
+            }
+            EventKind::Deoptimized { .. } => {
+                self.deoptimizations.fetch_add(1, Ordering::Relaxed);
+            }
+            EventKind::Invalidated { .. } => {
+                self.invalidations.fetch_add(1, Ordering::Relaxed);
             }
             EventKind::Discarded { .. } => {
                 self.discarded.fetch_add(1, Ordering::Relaxed);
@@ -88,6 +111,8 @@ impl Totals {
             loop_iterations: 0,
             discarded: self.discarded.load(Ordering::Relaxed),
             osr_entries: self.osr_entries.load(Ordering::Relaxed),
+            deoptimizations: self.deoptimizations.load(Ordering::Relaxed),
+            invalidations: self.invalidations.load(Ordering::Relaxed),
             queued: 0,
             tiers: self.tiers.each_ref().map(tier),
         }
@@ -128,6 +153,10 @@ pub struct ProfileStatistics {
     pub discarded: u64,
     /// Times that a running activation has moved to better code.
     pub osr_entries: u64,
+    /// Times that a running activation has gone back to tier 0, because a guard failed.
+    pub deoptimizations: u64,
+    /// Times that code was taken out of use because its guards kept failing.
+    pub invalidations: u64,
     /// Requests waiting.
     pub queued: u64,
     /// By tier.

@@ -5,6 +5,7 @@
 //! Code refers to functions by id, so a group must live as long as anything that can call into it; its owner sees to
 //! that. Requests for compilation hold groups weakly: dropping one while its code is being made loses only that work.
 
+use crate::assumptions::Assumptions;
 use crate::config::RuntimeConfig;
 use crate::loops::Loops;
 use crate::policy::Counts;
@@ -14,11 +15,12 @@ use crate::source::FunctionSource;
 use crate::stats::Totals;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Instant;
 use upshift_base::{FuncId, Tier};
 use upshift_codegen::CompileKind;
+use upshift_codegen::deopt::scramble;
 use upshift_codemem::{CodeBlock, CodeMemory, FuncRange, ProfileCell};
 use upshift_event::{Event, EventKind};
 
@@ -74,6 +76,11 @@ pub(crate) struct FunctionState {
     pub(crate) instances: Mutex<Vec<CodeInstance>>,
     /// What is known of the loops that activations may move to better code in.
     pub(crate) osr_loops: Mutex<Loops>,
+    /// What optimized code takes for granted.
+    pub(crate) assumptions: Mutex<Assumptions>,
+    /// How many guards hold until the next one fails, in a stress test. Counted down by generated code.
+    pub(crate) stress_budget: AtomicI32,
+    stress_failures: AtomicU32,
     /// Held while the function's first code is made.
     pub(crate) first_compilation: Mutex<()>,
 }
@@ -87,6 +94,8 @@ unsafe impl Sync for FunctionState {}
 #[derive(Debug)]
 pub(crate) struct CodeInstance {
     pub(crate) tier: Tier,
+    /// The generation of the assumptions that the code relies on, if it does.
+    pub(crate) speculative: Option<u32>,
     pub(crate) code: CodeBlock,
 }
 
@@ -246,8 +255,13 @@ impl Group {
             since: Instant::now(),
             instances: Mutex::default(),
             osr_loops: Mutex::default(),
+            assumptions: Mutex::default(),
+            stress_budget: AtomicI32::new(0),
+            stress_failures: AtomicU32::new(0),
             first_compilation: Mutex::default(),
         }));
+        // SAFETY: the state was just boxed, and nobody else has seen it.
+        unsafe { (*state).grant_stress_budget() };
         let place = &self.cell(index).state;
         if place
             .compare_exchange(0, state as usize, Ordering::AcqRel, Ordering::Acquire)
@@ -363,6 +377,38 @@ impl FunctionState {
         self.loops.store(counts.loops, Ordering::Relaxed);
         self.granted_loops.store(iterations, Ordering::Relaxed);
         self.cell().loop_budget.store(iterations, Ordering::Relaxed);
+    }
+
+    fn grant_stress_budget(&self) {
+        // SAFETY: the group that owns the state holds the shared part too.
+        let Some(stress) = (unsafe { (*self.shared).config.deopt_stress }) else {
+            return;
+        };
+        let number = self.stress_failures.fetch_add(1, Ordering::Relaxed);
+        let guards = match stress.seed {
+            0 => stress.period,
+            seed => {
+                let chance = scramble(self.function.0 ^ scramble(number ^ scramble(seed)));
+                1 + chance % (2 * stress.period - 1)
+            }
+        };
+        self.stress_budget.store(budget(guards), Ordering::Relaxed);
+    }
+
+    /// In a stress test, whether it was the turn of a guard to fail. Says which is the next.
+    pub(crate) fn next_stress_failure(&self) -> bool {
+        // SAFETY: as above.
+        let stressed = unsafe { (*self.shared).config.deopt_stress.is_some() };
+        let failed = stressed && self.stress_budget.load(Ordering::Relaxed) < 0;
+        if failed {
+            self.grant_stress_budget();
+        }
+        failed
+    }
+
+    /// No code is published any more.
+    pub(crate) fn set_no_tier(&self) {
+        self.tier.store(NO_CODE, Ordering::Release);
     }
 
     /// Counts a call that the host made without going through planted counters. Whether that used the budget up.

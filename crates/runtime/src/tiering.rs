@@ -114,6 +114,19 @@ fn promote(shared: &Shared, group: &Arc<Group>, state: &FunctionState, tier: Tie
     }
 }
 
+/// Asks for code of `tier` once more, whose last was taken out of use.
+pub(crate) fn promote_again(
+    shared: &Shared,
+    group: &Arc<Group>,
+    state: &FunctionState,
+    tier: Tier,
+) {
+    state.withdraw_request(tier);
+    if !state.has_failed(tier) {
+        promote(shared, group, state, tier);
+    }
+}
+
 /// Asks for the OSR version of a loop. Whether it is there now, or there is none to be had.
 pub(crate) fn request_osr(
     shared: &Shared,

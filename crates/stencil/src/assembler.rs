@@ -9,6 +9,7 @@ use crate::arch::x64::{
     CLOBBERED_BY_CALLS, FRAME, GENERAL, Mem, REGISTERS, Reg, SCRATCH, VECTOR, VECTOR_SCRATCH,
 };
 use crate::code::{Code, Label};
+use crate::continuation::WayIn;
 use crate::moves::{Move, Source};
 use crate::plan::{ColdCall, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
@@ -132,6 +133,8 @@ pub struct Assembler {
     pub(crate) epilogue: Label,
     pub(crate) trap_stubs: Vec<TrapStub>,
     pub(crate) cold_calls: Vec<ColdCall>,
+    /// The ways in, if this is a continuation.
+    pub(crate) ways_in: Vec<WayIn>,
     /// Memory for moves, empty between operations.
     pub(crate) moves: Vec<Move>,
 }
@@ -166,6 +169,7 @@ impl Assembler {
             epilogue,
             trap_stubs: Vec::new(),
             cold_calls: Vec::new(),
+            ways_in: Vec::new(),
             moves: Vec::new(),
         }
     }

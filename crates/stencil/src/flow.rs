@@ -99,7 +99,7 @@ impl Assembler {
         Cache { locals }
     }
 
-    fn forget_constants(&mut self) {
+    pub(crate) fn forget_constants(&mut self) {
         while let Some(local) = self.constants.pop() {
             let val = &mut self.vals[local as usize];
             if matches!(val.loc, Loc::Const(_)) {
@@ -342,4 +342,11 @@ impl Assembler {
 pub struct JumpTable {
     index: Reg,
     target: Reg,
+}
+
+impl JumpTable {
+    /// Takes the index from `index`, and changes `target`.
+    pub(crate) fn new(index: Reg, target: Reg) -> JumpTable {
+        JumpTable { index, target }
+    }
 }

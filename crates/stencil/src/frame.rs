@@ -18,6 +18,7 @@ use crate::arch::x64::{
 };
 use crate::assembler::{Assembler, Loc, Val, members};
 use crate::code::Code;
+use crate::continuation;
 use crate::moves::Move;
 use crate::plan::{ColdCall, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
@@ -56,6 +57,32 @@ impl Workspace {
         assembler.code.position(position);
         assembler.take_params(params);
         assembler
+    }
+
+    /// Begins a continuation of `ways_in` places, at least one, of such a function; see [`Assembler::way_in`].
+    ///
+    /// # Errors
+    /// If the function takes arguments on the stack.
+    pub fn begin_continuation(
+        &mut self,
+        plan: Plan,
+        params: impl Iterator<Item = Ty> + Clone,
+        results: &[Ty],
+        position: u32,
+        ways_in: usize,
+    ) -> Result<Assembler, CompileError> {
+        let mut assignment = Assignment::arguments();
+        for ty in params.clone() {
+            assignment.next(ty);
+        }
+        if assignment.stack_bytes() > 0 {
+            let reason = "a continuation of a function with arguments on the stack";
+            return Err(CompileError::Bailout(reason.to_owned()));
+        }
+        let mut assembler = self.begin(plan, std::iter::empty(), results, position);
+        assembler.begin_ways_in(ways_in);
+        params.for_each(|ty| assembler.declare(ty, Loc::Home, true));
+        Ok(assembler)
     }
 
     /// Ends it. The results are on the operand stack if the end can be reached.
@@ -128,7 +155,9 @@ impl Assembler {
             }
         }
         self.saved_below = self.locals;
-        self.count(true);
+        if !self.is_continuation() {
+            self.count(true);
+        }
     }
 
     /// Counts a call or an iteration.
@@ -182,7 +211,12 @@ impl Assembler {
         let outgoing = self.outgoing_bytes;
         let homes = SAVED_BYTES + self.local_bytes + self.operand_bytes_max;
         let frame_bytes = (homes + outgoing + 15) & !15;
-        if frame_bytes > FRAME_BYTES_MAX || self.incoming_bytes > i32::from(u16::MAX) {
+        let continues = self.is_continuation();
+        let bytes_max = match continues {
+            true => continuation::FRAME_BYTES_MAX,
+            false => FRAME_BYTES_MAX,
+        };
+        if frame_bytes > bytes_max || self.incoming_bytes > i32::from(u16::MAX) {
             return Err(CompileError::Bailout(format!(
                 "a frame of {frame_bytes} bytes is too large"
             )));
@@ -191,6 +225,7 @@ impl Assembler {
         self.code.bind(epilogue);
         self.leave();
         self.code.ret(self.incoming_bytes as u16);
+        self.finish_ways_in()?;
         for call in std::mem::take(&mut self.cold_calls) {
             self.cold_call(call);
         }
@@ -200,10 +235,17 @@ impl Assembler {
         }
         let start = self.code.positions.first().and_then(|p| p.position);
         let overflow = self.code.offset();
-        self.trap_at(TrapKind::StackOverflow, start.unwrap_or(0));
+        if !continues {
+            self.trap_at(TrapKind::StackOverflow, start.unwrap_or(0));
+        }
         self.code.resolve();
-        let (prologue, jump) = self.prologue(frame_bytes);
-        Ok(self.assemble(prologue, jump, overflow, frame_bytes))
+        let (mut prologue, jump) = self.prologue(frame_bytes, !continues);
+        if let Some(jump) = jump {
+            let distance = (prologue.offset() + overflow).wrapping_sub(jump + 4);
+            prologue.bytes[jump as usize..jump as usize + 4]
+                .copy_from_slice(&distance.to_le_bytes());
+        }
+        Ok(self.assemble(prologue, frame_bytes))
     }
 
     fn trap_at(&mut self, kind: TrapKind, position: u32) {
@@ -243,11 +285,9 @@ impl Assembler {
         self.code.leave_frame();
     }
 
-    /// The prologue, and the place in it of the displacement to the code that reports a stack overflow.
-    fn prologue(&self, frame_bytes: i32) -> (Code, u32) {
+    /// Compares the stack with its limit. Returns the place of the displacement to the code that reports an overflow.
+    fn check_stack(&self, code: &mut Code, frame_bytes: i32) -> u32 {
         let context = GENERAL_ARGUMENTS[0];
-        let mut code = Code::default();
-        code.enter_frame();
         code.load(Ty::I64, R10, Mem::new(context, self.plan.stack_limit.0));
         let limit = Mem::new(R10, self.plan.stack_limit.1);
         if frame_bytes > UNCOUNTED_FRAME_BYTES {
@@ -258,7 +298,17 @@ impl Assembler {
         }
         let overflow = code.label();
         code.jump_if(Condition::BELOW, overflow);
-        let jump = code.offset() - 4;
+        // Filled in later.
+        code.bind(overflow);
+        code.offset() - 4
+    }
+
+    /// The prologue, and the place in it of the displacement to the code that reports a stack overflow, if it checks.
+    fn prologue(&self, frame_bytes: i32, check: bool) -> (Code, Option<u32>) {
+        let context = GENERAL_ARGUMENTS[0];
+        let mut code = Code::default();
+        code.enter_frame();
+        let jump = check.then(|| self.check_stack(&mut code, frame_bytes));
         code.adjust_stack(-frame_bytes);
         for (index, &reg) in CALLEE_SAVED.iter().enumerate() {
             if self.used & reg.bit() != 0 {
@@ -282,24 +332,15 @@ impl Assembler {
             // What a stencil's constants are aligned to holds for the function as a whole.
             code.pad((16 - code.bytes.len() % 16) % 16);
         }
-        code.bind(overflow);
         code.resolve();
         (code, jump)
     }
 
-    fn assemble(
-        &mut self,
-        prologue: Code,
-        jump: u32,
-        overflow: u32,
-        frame_bytes: i32,
-    ) -> CompiledCode {
+    fn assemble(&mut self, prologue: Code, frame_bytes: i32) -> CompiledCode {
         let shift = prologue.offset();
         let mut bytes = prologue.bytes;
         bytes.reserve(self.code.bytes.len());
         bytes.extend_from_slice(&self.code.bytes);
-        let distance = (shift + overflow).wrapping_sub(jump + 4);
-        bytes[jump as usize..jump as usize + 4].copy_from_slice(&distance.to_le_bytes());
         let code = &mut self.code;
         let mut relocations = code.relocations.clone();
         relocations.iter_mut().for_each(|r| r.offset += shift);

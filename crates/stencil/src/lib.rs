@@ -9,7 +9,7 @@
 //!
 //! `value` names the operations, `arch` encodes them, `code` holds what was encoded. `assembler` tracks values,
 //! `local`, `operate`, `flow` and `call` are the operations in terms of it, `frame` begins and
-//! ends a function.
+//! ends a function, `continuation` begins one in the middle.
 #![forbid(unsafe_code)]
 
 mod abi;
@@ -17,6 +17,7 @@ mod arch;
 mod assembler;
 mod call;
 mod code;
+mod continuation;
 mod flow;
 mod frame;
 mod local;

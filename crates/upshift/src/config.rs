@@ -8,7 +8,7 @@ use upshift_base::Tier;
 use upshift_codegen::{CompileError, Compiler};
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 use upshift_event::Subscriber;
-use upshift_runtime::{Baseline, CompileMode, OsrMode, RuntimeConfig, Thresholds};
+use upshift_runtime::{Baseline, CompileMode, DeoptStress, OsrMode, RuntimeConfig, Thresholds};
 
 /// What compiles the functions of a tier.
 #[derive(Clone)]
@@ -58,6 +58,8 @@ pub struct Config {
     code_memory_bytes: usize,
     stack_bytes: usize,
     osr: OsrMode,
+    speculation: bool,
+    deopt_stress: Option<DeoptStress>,
     subscribers: Vec<Arc<dyn Subscriber>>,
 }
 
@@ -90,6 +92,8 @@ impl Default for Config {
             code_memory_bytes: 1 << 30,
             stack_bytes: 1 << 20,
             osr: OsrMode::On,
+            speculation: true,
+            deopt_stress: None,
             subscribers: Vec::new(),
         }
     }
@@ -200,6 +204,25 @@ impl Config {
         self
     }
 
+    /// Whether optimized code may take for granted what has always held so far. If it turns out otherwise, the activation
+    /// goes on in tier 0, and code for which that happens often is replaced. It may by default, if there is a tier 0.
+    pub fn speculation(mut self, speculation: bool) -> Config {
+        self.speculation = speculation;
+        self
+    }
+
+    /// A stress test of going back to tier 0 from the middle of optimized code: functions are optimized before their first
+    /// call, one operation in three has a guard, and every `period`-th guard that a function comes to fails though it
+    /// holds. `seed` chooses where the guards are; if it is not 0, the number of guards between two failures varies
+    /// around `period`. A period of zero counts as one.
+    pub fn stress_deopt(mut self, period: u32, seed: u32) -> Config {
+        self.deopt_stress = Some(DeoptStress {
+            period: period.clamp(1, i32::MAX as u32),
+            seed,
+        });
+        self
+    }
+
     /// Adds a receiver of events.
     pub fn subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Config {
         self.subscribers.push(subscriber);
@@ -249,6 +272,8 @@ impl Config {
             stack_bytes: self.stack_bytes,
             compilers,
             osr: self.osr,
+            speculation: self.speculation,
+            deopt_stress: self.deopt_stress,
             baseline,
             subscriber: Fanout::over(subscribers),
         })

@@ -180,6 +180,24 @@ pub(crate) unsafe extern "C" fn osr_entry() {
     )
 }
 
+/// What [`guard_failed_entry`] goes on to: an `extern "C" fn` with five integer parameters. Set once, as
+/// [`COUNTER_TRIPPED`].
+pub(crate) static GUARD_FAILED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Where guest code arrives when a guard fails, with four arguments; the fifth is where it returns to. Nothing is probed:
+/// code with guards has a stack limit, and what is below it suffices.
+///
+/// # Safety
+/// Never called from Rust: only planted code calls it.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn guard_failed_entry() {
+    core::arch::naked_asm!(
+        "mov r8, [rsp]",
+        "jmp qword ptr [rip + {failed}]",
+        failed = sym GUARD_FAILED,
+    )
+}
+
 /// Whether `pc` is in [`counter_entry`] or [`osr_entry`], which guest code has just called: on the stack is the address
 /// to return to.
 pub(crate) fn is_probe(pc: usize) -> bool {

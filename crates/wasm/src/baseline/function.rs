@@ -4,13 +4,15 @@ use super::call::call;
 use super::control::{block, end_of_unreachable, loop_, unreachable_operator};
 use super::resource::resource;
 use super::simple::{Simple, simple};
-use super::state::{Driver, Frame, Kind, bailout, failed, types};
+use super::state::{Driver, Frame, Kind, WaysIn, bailout, failed, types};
 use super::stencils;
 use super::{control, state};
 use crate::info::ModuleInfo;
-use crate::types::ValType;
+use crate::translate::{count_locals, liveness};
+use crate::types::{FuncType, ValType};
 use crate::vmctx::offset;
 use std::cell::Cell;
+use upshift::embed::deopt::FrameLayout;
 use upshift::embed::stencil::{Assembler, Condition, IS_SUPPORTED, Plan, Workspace, results_fit};
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, TrapKind};
 use wasmparser::{FunctionBody, Operator, OperatorsReader};
@@ -33,35 +35,55 @@ pub fn function(
     first: FuncId,
     request: &BaselineRequest<'_>,
 ) -> Result<CompiledCode, CompileError> {
+    compile(info, own, first, request, WaysIn::default()).map(|(code, _)| code)
+}
+
+/// A continuation of the function at these positions, in ascending order and at least one, and what is live at each.
+///
+/// # Errors
+/// As [`function`].
+pub fn continuation(
+    info: &ModuleInfo,
+    own: u32,
+    first: FuncId,
+    positions: &[u32],
+    request: &BaselineRequest<'_>,
+) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
+    let ty = info.func_type(info.imported_functions + own);
+    let body = body(info, own)?;
+    let locals = count_locals(&body, ty.params())?;
+    let ways_in = WaysIn {
+        positions,
+        liveness: liveness(&body, locals, |at, _| positions.binary_search(&at).is_ok())?,
+        frames: vec![FrameLayout::new(); positions.len()],
+    };
+    compile(info, own, first, request, ways_in)
+}
+
+fn body(info: &ModuleInfo, own: u32) -> Result<FunctionBody<'_>, CompileError> {
+    let body = info.body(own);
+    body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))
+}
+
+fn compile<'p>(
+    info: &ModuleInfo,
+    own: u32,
+    first: FuncId,
+    request: &'p BaselineRequest<'_>,
+    ways_in: WaysIn<'p>,
+) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
     if !IS_SUPPORTED {
         return Err(bailout("another architecture"));
     }
-    let body = info.body(own);
-    let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+    let body = body(info, own)?;
     let ty = info.func_type(info.imported_functions + own);
-    let results: Vec<_> = types(ty.results()).collect();
     if !results_fit(types(ty.results())) {
         return Err(bailout("more results than registers"));
     }
-    let plan = Plan {
-        function: request.function,
-        counters: request.counters,
-        stack_limit: (offset::VMCONTEXT_LIMITS, offset::LIMITS_STACK_LIMIT),
-        memory_base: match info.memories.is_empty() {
-            true => 0,
-            false => info.layout.memory(0) + offset::MEMORY_ENTRY_BASE,
-        },
-    };
     let mut workspace = WORKSPACE.take();
-    let mut asm = workspace.begin(
-        plan,
-        types(ty.params()),
-        &results,
-        body.range().start as u32,
-    );
-
+    let mut asm = begin(&mut workspace, info, &body, ty, request, &ways_in)?;
     let operators = declare_locals(&mut asm, &body)?;
-    let end = asm.destination(0, results.len());
+    let end = asm.destination(0, ty.results().len());
     let mut driver = Driver {
         info,
         first,
@@ -70,6 +92,7 @@ pub fn function(
         operators,
         control: Vec::with_capacity(8),
         reachable: true,
+        ways_in,
         skipped: 0,
     };
     driver.control.push(Frame {
@@ -89,7 +112,32 @@ pub fn function(
     let reachable = driver.reachable;
     let code = workspace.finish(driver.asm, reachable);
     WORKSPACE.set(workspace);
-    code
+    Ok((code?, driver.ways_in.frames))
+}
+
+fn begin(
+    workspace: &mut Workspace,
+    info: &ModuleInfo,
+    body: &FunctionBody<'_>,
+    ty: &FuncType,
+    request: &BaselineRequest<'_>,
+    ways_in: &WaysIn<'_>,
+) -> Result<Assembler, CompileError> {
+    let plan = Plan {
+        function: request.function,
+        counters: request.counters,
+        stack_limit: (offset::VMCONTEXT_LIMITS, offset::LIMITS_STACK_LIMIT),
+        memory_base: match info.memories.is_empty() {
+            true => 0,
+            false => info.layout.memory(0) + offset::MEMORY_ENTRY_BASE,
+        },
+    };
+    let results: Vec<_> = types(ty.results()).collect();
+    let (params, start) = (types(ty.params()), body.range().start as u32);
+    match ways_in.positions.len() {
+        0 => Ok(workspace.begin(plan, params, &results, start)),
+        count => workspace.begin_continuation(plan, params, &results, start, count),
+    }
 }
 
 /// Declares the locals, and returns what is behind them.
@@ -120,6 +168,7 @@ fn step<'m>(d: &mut Driver<'m, '_>, operator: &Operator<'m>, at: u32) -> Result<
         return Ok(());
     }
     d.asm.begin(at);
+    d.come_in(at);
     match *operator {
         Operator::LocalGet { local_index } => d.asm.local_get(local_index),
         Operator::LocalSet { local_index } => d.asm.local_set(local_index),

@@ -1,8 +1,11 @@
 //! The state of a function that is being compiled in one pass.
 
 use crate::info::ModuleInfo;
+use crate::translate::Liveness;
 use crate::types::ValType;
 use crate::vmctx::{MEMORY_GUARD_BYTES, offset};
+use cranelift_codegen::ir::{Type, types};
+use upshift::embed::deopt::FrameLayout;
 use upshift::embed::stencil::{Assembler, Destination, Memory, Ty};
 use upshift::embed::{BaselineRequest, CompileError, FuncId, TrapKind};
 use wasmparser::{BinaryReaderError, MemArg, MemArgTarget, Operator, OperatorsReader};
@@ -18,8 +21,31 @@ pub(super) struct Driver<'m, 'r> {
     pub(super) control: Vec<Frame<'m>>,
     /// Whether the code at this point can be reached. If not, only the nesting is looked at.
     pub(super) reachable: bool,
+    /// The places that it is entered at, if it is a continuation.
+    pub(super) ways_in: WaysIn<'r>,
     /// The blocks that were opened where the code cannot be reached; they are not in `control`.
     pub(super) skipped: u32,
+}
+
+/// The places that a continuation is entered at.
+#[derive(Default)]
+pub(super) struct WaysIn<'p> {
+    /// In ascending order.
+    pub(super) positions: &'p [u32],
+    pub(super) liveness: Liveness,
+    /// What was found to be there.
+    pub(super) frames: Vec<FrameLayout>,
+}
+
+impl WaysIn<'_> {
+    /// The number of the way in before the operator at `position`.
+    fn number(&self, position: u32) -> Option<usize> {
+        // Most functions are no continuations.
+        if self.positions.is_empty() {
+            return None;
+        }
+        self.positions.binary_search(&position).ok()
+    }
 }
 
 /// An open block.
@@ -51,10 +77,24 @@ impl<'m> Driver<'m, '_> {
         self.operators.original_position() as u32
     }
 
-    /// The first byte of the next operator, which says what it is. Cheaper than to read it and keep it.
+    /// The first byte of the next operator, which says what it is; 0 if it must not be made one with the present one.
+    /// Cheaper than to read it and keep it.
     pub(super) fn next_opcode(&self) -> u8 {
-        let at = self.position() as usize;
-        self.info.bytes.get(at).copied().unwrap_or(0)
+        let at = self.position();
+        if self.ways_in.number(at).is_some() {
+            return 0;
+        }
+        self.info.bytes.get(at as usize).copied().unwrap_or(0)
+    }
+
+    /// If the function is entered before the operator at `position`, makes a place for it.
+    pub(super) fn come_in(&mut self, position: u32) {
+        let Some(number) = self.ways_in.number(position) else {
+            return;
+        };
+        let locals = self.ways_in.liveness.at_position(position);
+        let types = self.asm.way_in(number, &locals);
+        self.ways_in.frames[number] = types.into_iter().map(clif_type).collect();
     }
 
     /// Reads the next operator.
@@ -100,8 +140,19 @@ pub(super) fn ty(ty: ValType) -> Ty {
     }
 }
 
+/// The type of what is kept so.
+fn clif_type(ty: Ty) -> Type {
+    match ty {
+        Ty::I32 => types::I32,
+        Ty::I64 => types::I64,
+        Ty::F32 => types::F32,
+        Ty::F64 => types::F64,
+        Ty::V128 => types::I8X16,
+    }
+}
+
 /// The same for a list.
-pub(super) fn types(types: &[ValType]) -> impl Iterator<Item = Ty> {
+pub(super) fn types(types: &[ValType]) -> impl Iterator<Item = Ty> + Clone {
     types.iter().copied().map(ty)
 }
 

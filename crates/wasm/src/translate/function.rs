@@ -1,12 +1,12 @@
 //! The translation of one function, from its first instruction to its last.
 
 use super::env::Env;
-use super::liveness::{Liveness, liveness};
+use super::liveness::{Liveness, count_locals, liveness};
 use super::memory::check_interrupt;
 use super::operator::operator;
 use super::osr;
 use super::state::{Frame, FrameKind, Translator, not_supported};
-use super::version::{Osr, Version};
+use super::version::Osr;
 use crate::info::ModuleInfo;
 use crate::types::ValType;
 use crate::vmctx::offset;
@@ -18,8 +18,9 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::cell::Cell;
+use upshift::embed::deopt::{BodyEntry, BodyVersion, FrameLayout};
 use upshift::embed::{CompileError, FuncId, symbol};
-use wasmparser::{BinaryReaderError, FunctionBody, OperatorsReader};
+use wasmparser::{BinaryReaderError, FunctionBody, Operator, OperatorsReader};
 
 thread_local! {
     /// What the builder can use again for the thread's next function.
@@ -31,31 +32,34 @@ thread_local! {
 /// # Errors
 /// If the module has no such function, or its body is not valid after all.
 pub fn function(info: &ModuleInfo, own: u32, first: FuncId) -> Result<Function, CompileError> {
-    function_version(info, own, first, Version::default())
+    Ok(function_version(info, own, first, BodyVersion::default())?.0)
 }
 
-/// A version of function `own` that is entered in one of its loops, or whose loops are marked as places where
-/// activations may move to such a version; see [`upshift::embed::osr`].
+/// A version of function `own`: entered elsewhere, or with places where activations may move to such a version. Also what
+/// each way in expects. See [`upshift::embed::osr`] and [`upshift::embed::deopt`].
 ///
 /// # Errors
-/// As [`function`]. [`CompileError::Bailout`] if there is no version that is entered in this loop.
+/// As [`function`]. [`CompileError::Bailout`] if it cannot be entered there.
 pub fn function_version(
     info: &ModuleInfo,
     own: u32,
     first: FuncId,
-    version: Version,
-) -> Result<Function, CompileError> {
+    version: BodyVersion<'_>,
+) -> Result<(Function, Vec<FrameLayout>), CompileError> {
     let body = info.body(own);
     let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
     let ty = info.func_type(info.imported_functions + own);
     let name = UserFuncName::user(symbol::FUNCTION, first.0 + own);
     let mut signature = ty.signature();
-    if version.entered_in.is_some() {
+    if version.entry != BodyEntry::Start {
         signature = upshift::embed::osr::signature(&signature);
     }
     let mut osr = Osr::new(version, live_locals(&body, ty.params(), version)?);
     let mut function = Function::with_name_signature(name, signature);
-    function.stack_limit = Some(stack_limit(&mut function));
+    // A continuation takes the place of a frame that was checked; see `upshift::embed::deopt`.
+    if !matches!(version.entry, BodyEntry::Positions(_)) {
+        function.stack_limit = Some(stack_limit(&mut function));
+    }
 
     let mut context = CONTEXT.take().unwrap_or_default();
     let mut b = FunctionBuilder::new(&mut function, &mut context);
@@ -64,9 +68,7 @@ pub fn function_version(
     b.switch_to_block(entry);
     b.seal_block(entry);
     let vmctx = b.block_params(entry)[0];
-    if version.entered_in.is_some() {
-        osr::way_in(&mut b, &mut osr, entry);
-    }
+    osr::ways_in(&mut b, &mut osr, entry);
     let function_frame = Frame {
         kind: FrameKind::Function,
         params: &[],
@@ -87,33 +89,47 @@ pub fn function_version(
     translate_body(&mut t, &body, ty.params(), entry)?;
     if !t.osr.is_entered() {
         return Err(CompileError::Bailout(
-            "the loop cannot be reached".to_owned(),
+            "that place cannot be reached".to_owned(),
         ));
     }
+    let frames = std::mem::take(&mut t.osr.frames);
     t.b.finalize(symbol::frontend_config());
     // Only a context whose function was finished is empty again.
     CONTEXT.set(Some(context));
-    match version.entered_in {
-        Some(_) => osr::remove_unreachable(function),
-        None => Ok(function),
-    }
+    let function = match version.entry {
+        BodyEntry::Start => function,
+        _ => osr::remove_unreachable(function)?,
+    };
+    Ok((function, frames))
 }
 
-/// The live locals at each loop, if they matter.
+/// The live locals at each place where they matter.
 fn live_locals(
     body: &FunctionBody<'_>,
     params: &[ValType],
-    version: Version,
+    version: BodyVersion<'_>,
 ) -> Result<Liveness, CompileError> {
-    if version == Version::default() {
+    if version == BodyVersion::default() {
         return Ok(Liveness::default());
     }
-    let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
-    let mut locals = params.len() as u32;
-    for declared in body.get_locals_reader().map_err(failed)? {
-        locals += declared.map_err(failed)?.0;
-    }
-    liveness(body, locals)
+    let locals = count_locals(body, params)?;
+    let stress = version.speculation.and_then(|s| s.stress);
+    liveness(body, locals, |position, operator| match version.entry {
+        BodyEntry::Positions(positions) => positions.binary_search(&position).is_ok(),
+        _ if version.speculation.is_none() => false,
+        _ => is_guarded(operator) || stress.is_some_and(|stress| stress.chooses(position)),
+    })
+}
+
+/// Whether guards may stand before such an operator.
+fn is_guarded(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::BrIf { .. }
+            | Operator::If { .. }
+            | Operator::CallIndirect { .. }
+            | Operator::ReturnCallIndirect { .. }
+    )
 }
 
 fn translate_body(
@@ -138,6 +154,9 @@ fn translate_body(
     while !t.control.is_empty() {
         let (op, offset) = operators.read_with_offset().map_err(failed)?;
         t.b.set_srcloc(position(offset));
+        t.osr.position = offset as u32;
+        osr::enter_position(t)?;
+        osr::stress_guard(t);
         operator(t, &op)?;
     }
     Ok(())
@@ -148,13 +167,13 @@ fn position(offset: u64) -> SourceLoc {
     SourceLoc::new(offset as u32)
 }
 
-/// Makes the parameters the first variables. In a body that is entered in a loop they have no value at the start, from
-/// where the loop cannot be reached.
+/// Makes the parameters the first variables. In a body that is entered in the middle they have no value at the start,
+/// from where that place cannot be reached.
 fn declare_params(t: &mut Translator<'_, '_>, params: &[ValType], entry: Block) {
     for (index, ty) in params.iter().enumerate() {
         let ty = ty.clif_type();
         let variable = t.b.declare_var(ty);
-        let value = match t.osr.is_entered() {
+        let value = match t.osr.starts_at_start() {
             true => t.b.block_params(entry)[1 + index],
             false => zero(&mut t.b, ty),
         };

@@ -1,16 +1,20 @@
-//! Which locals are live at the header of each loop of a body: those that code from there on may read before it writes
-//! them. It decides what moves along when an activation moves to better code in the middle of a loop.
+//! Which locals are live at places of a body, above all at the header of each loop: those that code from there on may
+//! read before it writes them. It decides what moves along when an activation moves to other code in the middle.
 //!
 //! One pass over the body keeps what matters of it; then the body is walked backwards until nothing changes, which
 //! takes as many rounds as loops are nested, and one more.
 
+use crate::types::ValType;
+use std::collections::HashMap;
 use upshift::embed::CompileError;
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 
-/// For each loop, in the order of the body, the locals that are live at its header, in ascending order.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// For each loop, in the order of the body, the locals that are live at its header, in ascending order; and the same for
+/// the positions that were asked for.
+#[derive(Debug, Default)]
 pub struct Liveness {
     loops: Vec<Vec<u32>>,
+    positions: HashMap<u32, Bits>,
 }
 
 impl Liveness {
@@ -19,6 +23,18 @@ impl Liveness {
         self.loops
             .get(loop_index as usize)
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// Before the operation at `position`. Empty if that was not asked for.
+    pub fn at_position(&self, position: u32) -> Vec<u32> {
+        self.positions
+            .get(&position)
+            .map_or(Vec::new(), Bits::members)
+    }
+
+    /// How many that are.
+    pub fn count_at_position(&self, position: u32) -> usize {
+        self.positions.get(&position).map_or(0, Bits::count)
     }
 }
 
@@ -39,33 +55,63 @@ enum Step {
     BranchTable(Vec<u32>),
     /// Whatever leaves the function.
     Leave,
+    /// A position that was asked for.
+    Position(u32),
 }
 
-/// Finds the live locals at each loop header of a validated body with `locals` locals, parameters counted.
+/// How many locals a body has, parameters counted.
 ///
 /// # Errors
 /// If the body cannot be read.
-pub fn liveness(body: &FunctionBody<'_>, locals: u32) -> Result<Liveness, CompileError> {
-    let (steps, loops) = read(body)?;
-    if loops == 0 {
-        return Ok(Liveness::default());
+pub fn count_locals(body: &FunctionBody<'_>, params: &[ValType]) -> Result<u32, CompileError> {
+    let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
+    let mut locals = params.len() as u32;
+    for declared in body.get_locals_reader().map_err(failed)? {
+        locals += declared.map_err(failed)?.0;
     }
+    Ok(locals)
+}
+
+/// Finds the live locals at each loop header of a validated body with `locals` locals, parameters counted, and before
+/// each operation that is `wanted`, by its position.
+///
+/// # Errors
+/// If the body cannot be read.
+pub fn liveness(
+    body: &FunctionBody<'_>,
+    locals: u32,
+    wanted: impl Fn(u32, &Operator<'_>) -> bool,
+) -> Result<Liveness, CompileError> {
+    let (steps, loops) = read(body, wanted)?;
     let empty = Bits::new(locals);
     let mut headers = vec![empty.clone(); loops as usize];
-    while walk_back(&steps, &empty, &mut headers) {}
+    let mut positions = HashMap::new();
+    if steps.is_empty() {
+        return Ok(Liveness::default());
+    }
+    while walk_back(&steps, &empty, &mut headers, &mut positions) {}
     Ok(Liveness {
         loops: headers.iter().map(Bits::members).collect(),
+        positions,
     })
 }
 
-fn read(body: &FunctionBody<'_>) -> Result<(Vec<Step>, u32), CompileError> {
+fn read(
+    body: &FunctionBody<'_>,
+    wanted: impl Fn(u32, &Operator<'_>) -> bool,
+) -> Result<(Vec<Step>, u32), CompileError> {
     let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
     let mut operators = body.get_operators_reader().map_err(failed)?;
     let mut steps = Vec::new();
     let mut open: Vec<Option<u32>> = vec![None];
     let mut loops = 0;
     while !open.is_empty() {
-        let step = match operators.read().map_err(failed)? {
+        let (operator, offset) = operators.read_with_offset().map_err(failed)?;
+        // Modules are smaller than 4 GiB.
+        if wanted(offset as u32, &operator) {
+            steps.push(Step::Position(offset as u32));
+        }
+        let step = match operator {
             Operator::LocalGet { local_index } => Step::Get(local_index),
             Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
                 Step::Set(local_index)
@@ -119,7 +165,12 @@ struct Frame {
 }
 
 /// One walk from the end of the body to its start. Whether more was found to be live at a header.
-fn walk_back(steps: &[Step], empty: &Bits, headers: &mut [Bits]) -> bool {
+fn walk_back(
+    steps: &[Step],
+    empty: &Bits,
+    headers: &mut [Bits],
+    positions: &mut HashMap<u32, Bits>,
+) -> bool {
     let mut changed = false;
     let mut live = empty.clone();
     let mut frames: Vec<Frame> = Vec::new();
@@ -159,6 +210,7 @@ fn walk_back(steps: &[Step], empty: &Bits, headers: &mut [Bits]) -> bool {
                 }
             }
             Step::Leave => live.clone_from(empty),
+            Step::Position(position) => drop(positions.insert(*position, live.clone())),
         }
     }
     changed
@@ -174,7 +226,7 @@ fn label<'a>(frames: &'a [Frame], headers: &'a [Bits], depth: u32) -> &'a Bits {
 }
 
 /// A set of locals.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Bits(Vec<u64>);
 
 impl Bits {
@@ -200,6 +252,10 @@ impl Bits {
         new
     }
 
+    fn count(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     fn members(&self) -> Vec<u32> {
         let of_word = |(index, word): (usize, &u64)| {
             let word = *word;
@@ -221,7 +277,30 @@ mod tests {
         let bytes = wat::parse_str(text).expect("text");
         let info = decode(bytes, ModuleOptions::default()).expect("valid");
         let body = info.body(0).expect("a body");
-        liveness(&body, 4).expect("readable").loops
+        liveness(&body, 4, |_, _| false).expect("readable").loops
+    }
+
+    #[test]
+    fn a_position_is_before_its_operation() {
+        let text = "(module (func (param i32 i32) (result i32)
+            (local.set 0 (i32.add (local.get 0) (local.get 1)))
+            (block (br_if 0 (local.get 0)) (local.set 0 (local.get 1)))
+            (local.get 0)))";
+        let info = decode(
+            wat::parse_str(text).expect("text"),
+            ModuleOptions::default(),
+        )
+        .expect("valid");
+        let body = info.body(0).expect("a body");
+        let wanted = |_, operator: &Operator<'_>| {
+            matches!(operator, Operator::BrIf { .. } | Operator::LocalSet { .. })
+        };
+        let found = liveness(&body, 2, wanted).expect("readable");
+        let mut positions: Vec<_> = found.positions.keys().copied().collect();
+        positions.sort_unstable();
+        let live: Vec<_> = positions.iter().map(|at| found.at_position(*at)).collect();
+        assert_eq!(live, [vec![1], vec![0, 1], vec![]]);
+        assert_eq!(found.count_at_position(positions[1]), 2);
     }
 
     #[test]

@@ -32,7 +32,6 @@ mod tests;
 
 pub use env::Env;
 pub use function::{function, function_version};
-pub use liveness::{Liveness, liveness};
+pub use liveness::{Liveness, count_locals, liveness};
 pub use osr::OSR_VALUES_MAX;
 pub use source::ModuleSource;
-pub use version::Version;

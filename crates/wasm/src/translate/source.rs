@@ -1,11 +1,11 @@
 //! What the runtime asks for the bodies of a module's functions.
 
 use super::function::{function, function_version};
-use super::version::Version;
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
+use upshift::embed::deopt::{BodyEntry, BodyVersion, FrameLayout};
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, FunctionSource};
 
 /// A module as a source of function bodies. Function 0 of the group is the first that is not imported.
@@ -26,28 +26,26 @@ impl FunctionSource for ModuleSource {
         function(&self.info, index, first)
     }
 
-    fn body_with_osr_points(
+    fn version(
         &self,
         index: u32,
         first: FuncId,
+        version: &BodyVersion<'_>,
     ) -> Result<ir::Function, CompileError> {
-        let version = Version {
-            entered_in: None,
-            points: true,
-        };
-        function_version(&self.info, index, first, version)
+        Ok(function_version(&self.info, index, first, *version)?.0)
     }
 
-    fn osr_body(
+    fn continuation(
         &self,
         index: u32,
         first: FuncId,
-        loop_index: u32,
-        points: bool,
-    ) -> Result<ir::Function, CompileError> {
-        let version = Version {
-            entered_in: Some(loop_index),
-            points,
+        positions: &[u32],
+        osr_points: bool,
+    ) -> Result<(ir::Function, Vec<FrameLayout>), CompileError> {
+        let version = BodyVersion {
+            entry: BodyEntry::Positions(positions),
+            osr_points,
+            speculation: None,
         };
         function_version(&self.info, index, first, version)
     }
@@ -59,6 +57,16 @@ impl FunctionSource for ModuleSource {
         request: &BaselineRequest<'_>,
     ) -> Result<CompiledCode, CompileError> {
         baseline::function(&self.info, index, first, request)
+    }
+
+    fn baseline_continuation(
+        &self,
+        index: u32,
+        first: FuncId,
+        positions: &[u32],
+        request: &BaselineRequest<'_>,
+    ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
+        baseline::continuation(&self.info, index, first, positions, request)
     }
 
     /// The name that the module gives the function, or one that it is exported by, or its index.

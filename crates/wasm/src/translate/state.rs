@@ -20,8 +20,8 @@ pub(super) struct Translator<'a, 'm> {
     pub(super) reachable: bool,
     /// The blocks that were opened where the code cannot be reached; they are not in `control`.
     pub(super) skipped: u32,
-    /// What is to be done for on-stack replacement.
-    pub(super) osr: Osr,
+    /// What is to be done for on-stack replacement and deoptimization.
+    pub(super) osr: Osr<'m>,
     /// The types of the locals, the parameters first.
     pub(super) local_types: Vec<Type>,
 }
@@ -95,8 +95,10 @@ impl Translator<'_, '_> {
         self.b.switch_to_block(block);
         self.b.seal_block(block);
         self.stack.truncate(height);
+        // Reading a variable may add parameters of the builder's own.
+        let params = self.b.block_params(block).to_vec();
         self.osr.reload_slots(&mut self.b, &mut self.stack);
-        self.stack.extend_from_slice(self.b.block_params(block));
+        self.stack.extend(params);
         self.reachable = true;
     }
 }

@@ -1,33 +1,29 @@
-//! The versions of a function's body for on-stack replacement, and what a translation keeps in mind to make one.
+//! The versions of a function's body for on-stack replacement and deoptimization, and what a translation keeps in mind to
+//! make one.
 //!
-//! In a version that is entered in a loop, each slot of the operand stack below an open block is a variable: written when a
-//! block opens, and read again wherever paths meet.
+//! In a version that is entered in the middle, each slot of the operand stack below an open block is a variable: written
+//! when a block opens, and read again wherever paths meet.
 
 use super::liveness::Liveness;
 use cranelift_codegen::ir::{Block, Type, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use std::collections::HashMap;
 use std::ops::Range;
+use upshift::embed::deopt::{BodyEntry, BodyVersion, FrameLayout};
 use wasmparser::Operator;
 
-/// Which version of a function's body is made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Version {
-    /// The loop that it is entered in, if not at its start.
-    pub entered_in: Option<u32>,
-    /// Whether its loops have marks.
-    pub points: bool,
-}
-
-/// What a translation has to do for on-stack replacement.
-#[derive(Default)]
-pub(super) struct Osr {
-    pub(super) version: Version,
+/// What a translation has to do for the version that it makes.
+pub(super) struct Osr<'v> {
+    pub(super) version: BodyVersion<'v>,
     pub(super) liveness: Liveness,
     /// Loops that began so far, those in code that cannot be reached counted.
     pub(super) loops: u32,
-    /// The way in that has not led anywhere yet.
-    pub(super) way_in: Option<WayIn>,
+    /// The operation that is being translated.
+    pub(super) position: u32,
+    /// The ways in, by their number, that have not led anywhere yet.
+    pub(super) ways_in: Vec<Option<WayIn>>,
+    /// The frame that each way in expects.
+    pub(super) frames: Vec<FrameLayout>,
     /// The variables of the operand stack's slots.
     slots: HashMap<(usize, Type), Variable>,
 }
@@ -38,12 +34,16 @@ pub(super) struct WayIn {
     pub(super) record: Value,
 }
 
-impl Osr {
-    pub(super) fn new(version: Version, liveness: Liveness) -> Osr {
+impl<'v> Osr<'v> {
+    pub(super) fn new(version: BodyVersion<'v>, liveness: Liveness) -> Osr<'v> {
         Osr {
             version,
             liveness,
-            ..Osr::default()
+            loops: 0,
+            position: 0,
+            ways_in: Vec::new(),
+            frames: Vec::new(),
+            slots: HashMap::new(),
         }
     }
 
@@ -54,9 +54,22 @@ impl Osr {
         }
     }
 
-    /// Whether an OSR version was made of the loop that it is for.
+    /// Whether the version begins where the function does.
+    pub(super) fn starts_at_start(&self) -> bool {
+        self.version.entry == BodyEntry::Start
+    }
+
+    /// Whether all ways in have led somewhere.
     pub(super) fn is_entered(&self) -> bool {
-        self.way_in.is_none()
+        self.ways_in.iter().all(Option::is_none)
+    }
+
+    /// The number of the way in before the present operation, if there is one.
+    pub(super) fn way_in_here(&self) -> Option<usize> {
+        match self.version.entry {
+            BodyEntry::Positions(positions) => positions.binary_search(&self.position).ok(),
+            _ => None,
+        }
     }
 
     /// Keeps the values at these positions of the operand stack for where paths meet.
@@ -66,7 +79,7 @@ impl Osr {
         stack: &[Value],
         positions: Range<usize>,
     ) {
-        if self.version.entered_in.is_some() {
+        if !self.starts_at_start() {
             for position in positions {
                 self.define_slot(b, position, stack[position]);
             }
@@ -75,7 +88,7 @@ impl Osr {
 
     /// Paths meet: each of these values, the lowest of the operand stack, may have come by any of them.
     pub(super) fn reload_slots(&mut self, b: &mut FunctionBuilder<'_>, values: &mut [Value]) {
-        if self.version.entered_in.is_some() {
+        if !self.starts_at_start() {
             for (position, value) in values.iter_mut().enumerate() {
                 let ty = b.func.dfg.value_type(*value);
                 let variable = self.slot(b, position, ty);

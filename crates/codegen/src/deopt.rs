@@ -1,0 +1,117 @@
+//! Deoptimization: how code that takes something for granted goes on when it turns out otherwise.
+//!
+//! A front end that assumes something plants a *guard* where it does: a call of the function that
+//! [`crate::symbol::import_guard`] declares, whose first argument is not zero as long as the assumption holds, and whose
+//! others are the *frame* of the function before the operation at the guard's position: all values that are live there,
+//! in an order that is the front end's own. The runtime turns each guard into a branch that is never taken, to a cold
+//! block: it stores the values to the thread's transfer record (see [`crate::osr`]) and leaves the function by a tail
+//! call of its *continuation*. That is tier-0 code, made by the front end before the guarded code is published, which
+//! loads the frame of the place that the record names and goes on there: with the operation that the guard stands before,
+//! which therefore must not have done anything yet.
+//!
+//! Where a guarded body was inlined, the tail call is an ordinary one. The frame around it goes on when it returns.
+
+use crate::osr::TRANSFER_VALUES_MAX;
+use cranelift_codegen::ir::Type;
+use std::collections::BTreeSet;
+use upshift_base::{Guard, GuardReason};
+
+/// The types of the values that are live at a place, in the order in which they travel.
+pub type FrameLayout = Vec<Type>;
+
+/// What the front end may take for granted about a function.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Speculation {
+    /// What turned out not to hold.
+    pub refuted: BTreeSet<Guard>,
+    /// Whether guards are planted for nothing, as a stress test.
+    pub stress: Option<StressGuards>,
+}
+
+/// Where guards are planted for a stress test.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StressGuards {
+    /// Chooses the places.
+    pub seed: u32,
+}
+
+/// One operation in so many has a guard in a stress test.
+const STRESS_SPACING: u32 = 3;
+
+impl StressGuards {
+    /// Whether the operation at `position` is to have a guard.
+    pub fn chooses(self, position: u32) -> bool {
+        scramble(position ^ scramble(self.seed)).is_multiple_of(STRESS_SPACING)
+    }
+}
+
+/// A number that looks like chance; the finaliser of MurmurHash3.
+pub fn scramble(number: u32) -> u32 {
+    let number = (number ^ (number >> 16)).wrapping_mul(0x85eb_ca6b);
+    let number = (number ^ (number >> 13)).wrapping_mul(0xc2b2_ae35);
+    number ^ (number >> 16)
+}
+
+impl Speculation {
+    /// Whether a guard of that reason may be planted at a place where `values` values are live.
+    pub fn allows(&self, position: u32, reason: GuardReason, values: usize) -> bool {
+        let guard = Guard { position, reason };
+        values <= TRANSFER_VALUES_MAX && !self.refuted.contains(&guard)
+    }
+}
+
+/// Which version of a function's body is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BodyVersion<'a> {
+    /// Where it is entered.
+    pub entry: BodyEntry<'a>,
+    /// Whether its loops have the marks of [`crate::osr`].
+    pub osr_points: bool,
+    /// What it may take for granted; nothing if there is nobody to fall back on.
+    pub speculation: Option<&'a Speculation>,
+}
+
+/// Where a version of a body is entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BodyEntry<'a> {
+    /// At its start, by its callers.
+    #[default]
+    Start,
+    /// At the header of a loop, with a transfer record.
+    Loop(u32),
+    /// Before any of these positions, in ascending order, with a transfer record that says at which: by the number of the
+    /// position in this list.
+    Positions(&'a [u32]),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refuted_is_not_allowed_again() {
+        let guard = Guard {
+            position: 7,
+            reason: GuardReason::Branch,
+        };
+        let speculation = Speculation {
+            refuted: BTreeSet::from([guard]),
+            stress: None,
+        };
+        assert!(!speculation.allows(7, GuardReason::Branch, 0));
+        assert!(speculation.allows(7, GuardReason::CallTarget, 0));
+        assert!(speculation.allows(8, GuardReason::Branch, TRANSFER_VALUES_MAX));
+        assert!(!speculation.allows(8, GuardReason::Branch, TRANSFER_VALUES_MAX + 1));
+    }
+
+    #[test]
+    fn stress_guards_are_at_one_place_in_three() {
+        let chosen = |seed| {
+            (0..3000)
+                .filter(|at| StressGuards { seed }.chooses(*at))
+                .collect::<Vec<u32>>()
+        };
+        assert!((800..1200).contains(&chosen(1).len()));
+        assert_ne!(chosen(1), chosen(2));
+    }
+}

@@ -1,0 +1,109 @@
+//! Continuations: functions that are entered in the middle, with the values that are live there in a transfer record.
+//!
+//! A continuation is the whole function, made as always, with another beginning: it looks up in the record which of its
+//! ways in is meant, and each way in copies the values to their home slots and jumps to its place, where the frame is
+//! canonical. The home slots are where they are in the function itself.
+
+use crate::arch::x64::{GENERAL_ARGUMENTS, Mem, R10, RAX, SCRATCH, VECTOR_SCRATCH};
+use crate::assembler::{Assembler, Loc, Val};
+use crate::code::Label;
+use crate::flow::JumpTable;
+use crate::value::Ty;
+use upshift_codegen::{CompileError, osr};
+
+/// Frames of continuations are no larger: they take the place of others without a look at the stack limit.
+pub(crate) const FRAME_BYTES_MAX: i32 = 16 << 10;
+
+/// A way in.
+#[derive(Debug)]
+pub(crate) struct WayIn {
+    /// The code that copies the values.
+    copies: Label,
+    /// The place itself; none as long as it has not come.
+    place: Option<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    label: Label,
+    values: Vec<(Ty, Mem)>,
+}
+
+impl Assembler {
+    /// Whether this is a continuation.
+    pub(crate) fn is_continuation(&self) -> bool {
+        !self.ways_in.is_empty()
+    }
+
+    /// Begins a continuation of so many ways in.
+    pub(crate) fn begin_ways_in(&mut self, count: usize) {
+        let copies: Vec<Label> = (0..count).map(|_| self.code.label()).collect();
+        match copies[..] {
+            [only] => self.code.jump(only),
+            _ => {
+                let number = Mem::new(GENERAL_ARGUMENTS[1], osr::TRANSFER_ENTRY);
+                self.code.load(Ty::I32, R10, number);
+                self.jump_table(JumpTable::new(R10, RAX), &copies);
+            }
+        }
+        let way_in = |copies| WayIn {
+            copies,
+            place: None,
+        };
+        self.ways_in = copies.into_iter().map(way_in).collect();
+    }
+
+    /// Way in `number` leads here, with these locals and all operands. Returns their types, in that order.
+    pub fn way_in(&mut self, number: usize, locals: &[u32]) -> Vec<Ty> {
+        self.make_homes_only();
+        let label = self.code.label();
+        self.code.bind(label);
+        let locals = locals.iter().map(|local| &self.vals[*local as usize]);
+        let values = locals.chain(&self.vals[self.locals..]);
+        let values: Vec<(Ty, Mem)> = values.map(|val| (val.ty, val.home())).collect();
+        let types = values.iter().map(|(ty, _)| *ty).collect();
+        if let Some(way_in) = self.ways_in.get_mut(number) {
+            way_in.place = Some(Place { label, values });
+        }
+        types
+    }
+
+    /// Makes the frame canonical, and forgets what is in registers too.
+    fn make_homes_only(&mut self) {
+        self.flush();
+        self.evict_all(self.busy);
+        self.forget_constants();
+        self.pinned = 0;
+        let in_home = |val: &mut Val| {
+            val.loc = Loc::Home;
+            val.saved = true;
+        };
+        self.vals.iter_mut().for_each(in_home);
+    }
+
+    /// Makes the code of the ways in.
+    ///
+    /// # Errors
+    /// If one of them leads nowhere.
+    pub(crate) fn finish_ways_in(&mut self) -> Result<(), CompileError> {
+        for way_in in std::mem::take(&mut self.ways_in) {
+            let Some(place) = way_in.place else {
+                let reason = "a place to go on at cannot be reached";
+                return Err(CompileError::Bailout(reason.to_owned()));
+            };
+            self.code.bind(way_in.copies);
+            for (index, (ty, home)) in place.values.into_iter().enumerate() {
+                let scratch = if ty.is_vector() {
+                    VECTOR_SCRATCH
+                } else {
+                    SCRATCH
+                };
+                let from = Mem::new(GENERAL_ARGUMENTS[1], osr::transfer_value(index));
+                self.code.load(ty, scratch, from);
+                self.code.store(ty, scratch, home);
+            }
+            self.code.jump(place.label);
+        }
+        Ok(())
+    }
+}
