@@ -4,7 +4,7 @@
 //! clock. What comes out is kept in `corpus/bench/results.json`, from which the page and its pictures are written.
 
 mod engines;
-mod machine;
+pub(crate) mod machine;
 mod measure;
 mod page;
 mod picture;
