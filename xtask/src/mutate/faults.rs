@@ -15,6 +15,16 @@ pub struct Fault {
     pub tests: &'static [&'static str],
 }
 
+/// What came of seeding one.
+pub struct Outcome {
+    /// The fault.
+    pub fault: &'static Fault,
+    /// The first run of tests that noticed, if one did.
+    pub noticed_by: Option<&'static str>,
+    /// How long it took, in seconds.
+    pub seconds: u64,
+}
+
 const CODEMEM: &[&str] = &["-p upshift-codemem"];
 const RUNTIME: &[&str] = &[
     "-p upshift-runtime",

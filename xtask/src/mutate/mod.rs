@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use self::faults::{FAULTS, Fault};
+use self::faults::{FAULTS, Fault, Outcome};
 use crate::shell;
 
 /// What `cargo xtask mutate` was asked for.
@@ -35,14 +35,6 @@ const PAGE: &str = "docs/mutation.md";
 /// The copy of the sources, and what is built from it.
 const TREE: &str = "target/mutate/tree";
 const BUILT: &str = "target/mutate/built";
-
-/// What came of a fault.
-pub(crate) struct Outcome {
-    fault: &'static Fault,
-    /// The first run of tests that noticed, if one did.
-    noticed_by: Option<&'static str>,
-    seconds: u64,
-}
 
 /// Seeds each fault and runs its tests; false if a fault has lost its place, or too few were noticed.
 pub fn run(options: &Options) -> Result<bool> {

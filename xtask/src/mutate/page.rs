@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Outcome;
+use super::faults::Outcome;
 use crate::bench::machine;
 
 /// The page.
