@@ -16,9 +16,11 @@
 mod activation;
 mod arch;
 mod assumptions;
+mod backend;
 mod backtrace;
 mod builtins;
 mod config;
+mod continuation;
 mod deopt;
 mod guards;
 mod guest_memory;

@@ -1,8 +1,12 @@
 //! The way of one function from its source to published code, in one readable line.
 
 use crate::activation;
+use crate::backend::{
+    Failure, ask_baseline, compile_request, counting, install, run_compilers, survive,
+    wants_counters,
+};
 use crate::config::{Baseline, OsrMode};
-use crate::deopt;
+use crate::continuation;
 use crate::guards::plant_guards;
 use crate::profile::{self, Counting};
 use crate::stats::Totals;
@@ -137,22 +141,6 @@ fn on_enough_stack<T: Send>(f: impl FnOnce() -> Result<T, Failure> + Send) -> Re
     })
 }
 
-/// Why there is no code, and whether there may be some later.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    error: CompileError,
-    temporary: bool,
-}
-
-impl From<CompileError> for Failure {
-    fn from(error: CompileError) -> Failure {
-        Failure {
-            error,
-            temporary: false,
-        }
-    }
-}
-
 /// source → body → counters planted → compiled → placed and linked; in tier 0, where the source can, source → code →
 /// placed and linked.
 fn compile(
@@ -202,19 +190,6 @@ fn compile(
     })
 }
 
-/// Places and links code.
-pub(crate) fn install(
-    group: &Group,
-    label: BlockLabel,
-    code: &CompiledCode,
-) -> Result<CodeBlock, Failure> {
-    let installed = group.shared.memory.install(label, code);
-    installed.map_err(|error| Failure {
-        temporary: error.is_full(),
-        error: CompileError::Failed(error.to_string()),
-    })
-}
-
 /// Asks the source for code of its own making, if that is how `tier` works. `None` if it declines.
 fn baseline(
     group: &Group,
@@ -228,61 +203,6 @@ fn baseline(
     ask_baseline(group, state, |request| {
         group.source.baseline(state.index, group.first(), request)
     })
-}
-
-/// Asks the source something about baseline code. `None` if it declines, or there is no such code.
-fn ask_baseline<T>(
-    group: &Group,
-    state: &FunctionState,
-    ask: impl FnOnce(&BaselineRequest<'_>) -> Result<T, CompileError>,
-) -> Result<Option<T>, CompileError> {
-    let config = &group.shared.config;
-    // Code of this kind has no way out at its loops, and the stress test is about these.
-    let stressed = matches!(config.osr, OsrMode::Stress { .. });
-    let Some(baseline) = config.baseline.as_ref().filter(|_| !stressed) else {
-        return Ok(None);
-    };
-    let request = BaselineRequest {
-        function: state.function,
-        counters: wants_counters(group, state, Tier::Baseline).then_some(profile::PLAN),
-        canonical_nans: baseline.canonical_nans,
-        stencils: &*baseline.stencils,
-    };
-    match survive(|| ask(&request)) {
-        Ok(answer) => Ok(Some(answer)),
-        Err(CompileError::Bailout(_)) => Ok(None),
-        Err(failed) => Err(failed),
-    }
-}
-
-/// Code that goes on at `positions`, what it expects at each, and who made it.
-pub(crate) fn continuation(
-    group: &Arc<Group>,
-    state: &FunctionState,
-    positions: &[u32],
-) -> Result<(CompiledCode, Vec<FrameLayout>, String), CompileError> {
-    let (source, index, first) = (&*group.source, state.index, group.first());
-    let baseline = ask_baseline(group, state, |request| {
-        source.baseline_continuation(index, first, positions, request)
-    })?;
-    if let Some((code, frames)) = baseline {
-        return Ok((code, frames, Baseline::NAME.to_owned()));
-    }
-    let counted = wants_counters(group, state, Tier::Baseline);
-    let points = counted && group.shared.config.osr != OsrMode::Off;
-    let (mut body, frames) = survive(|| source.continuation(index, first, positions, points))?;
-    if counted {
-        profile::plant_counters(&mut body, counting(state, Tier::Baseline, false));
-    }
-    let job = (Tier::Baseline, CompileKind::Continuation);
-    let (code, compiler) = run_compilers(group, &compile_request(state, job, body))?;
-    Ok((code, frames, compiler))
-}
-
-/// Whether code of `tier` leads to a better one.
-fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
-    let next = group.shared.config.tier_above(tier);
-    group.kind == CompileKind::Entry && next.is_some_and(|next| !state.has_failed(next))
 }
 
 /// Asks the source for the body and plants the guards, and the counters that lead to the next tier. If the body takes
@@ -307,13 +227,13 @@ fn request(
         survive(|| group.source.version(state.index, group.first(), &version))
     };
     let generation = lock(&state.assumptions).generation();
-    let speculation = deopt::speculation(group, state, tier);
+    let speculation = continuation::speculation(group, state, tier);
     let mut made = body(version(speculation.as_ref()))?;
     let stress = config.deopt_stress.is_some();
     let planted = plant_guards(&mut made, state.function, stress);
     let mut speculative = (!planted.is_empty()).then_some(generation);
     if speculative.is_some()
-        && let Err(failure) = deopt::prepare(group, state, &planted)
+        && let Err(failure) = continuation::prepare(group, state, &planted)
     {
         lock(&state.assumptions).give_up();
         let reason = failure.error.to_string();
@@ -326,59 +246,6 @@ fn request(
         profile::plant_counters(&mut made, counting(state, tier, calls));
     }
     Ok((compile_request(state, (tier, kind), made), speculative))
-}
-
-fn counting(state: &FunctionState, tier: Tier, calls: bool) -> Counting {
-    Counting {
-        function: state.function,
-        tier,
-        calls,
-    }
-}
-
-fn compile_request(
-    state: &FunctionState,
-    (tier, kind): (Tier, CompileKind),
-    body: Function,
-) -> CompileRequest {
-    CompileRequest {
-        function: state.function,
-        tier,
-        kind,
-        world: World::FIRST,
-        owner: Owner::BUILT_IN,
-        body,
-    }
-}
-
-/// The first of the tier's compilers that does not decline.
-fn run_compilers(
-    group: &Group,
-    request: &CompileRequest,
-) -> Result<(CompiledCode, String), CompileError> {
-    let mut declined = CompileError::Bailout(format!("tier {} has no compiler", request.tier));
-    for compiler in &group.shared.config.compilers[request.tier.index()] {
-        match survive(|| compiler.compile(request)) {
-            Ok(code) => return Ok((code, compiler.name().to_owned())),
-            Err(CompileError::Bailout(reason)) => declined = CompileError::Bailout(reason),
-            Err(failed) => return Err(failed),
-        }
-    }
-    Err(declined)
-}
-
-/// A compiler or front end that panics has failed on one function, and no more than that.
-fn survive<T>(f: impl FnOnce() -> Result<T, CompileError>) -> Result<T, CompileError> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
-        let text = payload
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        Err(CompileError::Failed(format!(
-            "the compiler panicked: {text}"
-        )))
-    })
 }
 
 /// Makes new calls use `instance`: one store to the entry slot. Code that a thread may still be in stays where it is.

@@ -9,9 +9,8 @@ use crate::arch::x64::{
     CLOBBERED_BY_CALLS, FRAME, GENERAL, Mem, REGISTERS, Reg, SCRATCH, VECTOR, VECTOR_SCRATCH,
 };
 use crate::code::{Code, Label};
-use crate::continuation::WayIn;
 use crate::moves::{Move, Source};
-use crate::plan::{ColdCall, Plan, SAVED_BYTES, TrapStub};
+use crate::plan::{ColdCall, Plan, SAVED_BYTES, TrapStub, WayIn};
 use crate::value::Ty;
 
 /// Where a value is.

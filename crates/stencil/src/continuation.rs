@@ -8,26 +8,12 @@ use crate::arch::x64::{GENERAL_ARGUMENTS, Mem, R10, RAX, SCRATCH, VECTOR_SCRATCH
 use crate::assembler::{Assembler, Loc, Val};
 use crate::code::Label;
 use crate::flow::JumpTable;
+use crate::plan::{Place, WayIn};
 use crate::value::Ty;
 use upshift_codegen::{CompileError, osr};
 
 /// Frames of continuations are no larger: they take the place of others without a look at the stack limit.
 pub(crate) const FRAME_BYTES_MAX: i32 = 16 << 10;
-
-/// A way in.
-#[derive(Debug)]
-pub(crate) struct WayIn {
-    /// The code that copies the values.
-    copies: Label,
-    /// The place itself; none as long as it has not come.
-    place: Option<Place>,
-}
-
-#[derive(Debug)]
-struct Place {
-    label: Label,
-    values: Vec<(Ty, Mem)>,
-}
 
 impl Assembler {
     /// Whether this is a continuation.

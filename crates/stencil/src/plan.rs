@@ -40,3 +40,20 @@ pub(crate) struct ColdCall {
     /// What is to be loaded again.
     pub(crate) loaded: Vec<(Reg, Ty, Mem)>,
 }
+
+/// A way into a continuation.
+#[derive(Debug)]
+pub(crate) struct WayIn {
+    /// The code that copies the values.
+    pub(crate) copies: Label,
+    /// The place itself; none as long as it has not come.
+    pub(crate) place: Option<Place>,
+}
+
+/// Where a way in leads.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) label: Label,
+    /// What is live there, and the home slots.
+    pub(crate) values: Vec<(Ty, Mem)>,
+}

@@ -1,0 +1,123 @@
+//! Asking the compilers and the front end for code, and placing what they make.
+
+use crate::config::OsrMode;
+use crate::profile::{self, Counting};
+use crate::table::{FunctionState, Group};
+use cranelift_codegen::ir::Function;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use upshift_base::{Owner, Tier, World};
+use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
+use upshift_codemem::{BlockLabel, CodeBlock};
+
+/// Why there is no code, and whether there may be some later.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: CompileError,
+    pub(crate) temporary: bool,
+}
+
+impl From<CompileError> for Failure {
+    fn from(error: CompileError) -> Failure {
+        Failure {
+            error,
+            temporary: false,
+        }
+    }
+}
+
+/// Whether code of `tier` leads to a better one.
+pub(crate) fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
+    let next = group.shared.config.tier_above(tier);
+    group.kind == CompileKind::Entry && next.is_some_and(|next| !state.has_failed(next))
+}
+
+/// Asks the source something about baseline code. `None` if it declines, or there is no such code.
+pub(crate) fn ask_baseline<T>(
+    group: &Group,
+    state: &FunctionState,
+    ask: impl FnOnce(&BaselineRequest<'_>) -> Result<T, CompileError>,
+) -> Result<Option<T>, CompileError> {
+    let config = &group.shared.config;
+    // Code of this kind has no way out at its loops, and the stress test is about these.
+    let stressed = matches!(config.osr, OsrMode::Stress { .. });
+    let Some(baseline) = config.baseline.as_ref().filter(|_| !stressed) else {
+        return Ok(None);
+    };
+    let request = BaselineRequest {
+        function: state.function,
+        counters: wants_counters(group, state, Tier::Baseline).then_some(profile::PLAN),
+        canonical_nans: baseline.canonical_nans,
+        stencils: &*baseline.stencils,
+    };
+    match survive(|| ask(&request)) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(CompileError::Bailout(_)) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
+pub(crate) fn counting(state: &FunctionState, tier: Tier, calls: bool) -> Counting {
+    Counting {
+        function: state.function,
+        tier,
+        calls,
+    }
+}
+
+pub(crate) fn compile_request(
+    state: &FunctionState,
+    (tier, kind): (Tier, CompileKind),
+    body: Function,
+) -> CompileRequest {
+    CompileRequest {
+        function: state.function,
+        tier,
+        kind,
+        world: World::FIRST,
+        owner: Owner::BUILT_IN,
+        body,
+    }
+}
+
+/// The first of the tier's compilers that does not decline.
+pub(crate) fn run_compilers(
+    group: &Group,
+    request: &CompileRequest,
+) -> Result<(CompiledCode, String), CompileError> {
+    let mut declined = CompileError::Bailout(format!("tier {} has no compiler", request.tier));
+    for compiler in &group.shared.config.compilers[request.tier.index()] {
+        match survive(|| compiler.compile(request)) {
+            Ok(code) => return Ok((code, compiler.name().to_owned())),
+            Err(CompileError::Bailout(reason)) => declined = CompileError::Bailout(reason),
+            Err(failed) => return Err(failed),
+        }
+    }
+    Err(declined)
+}
+
+/// A compiler or front end that panics has failed on one function, and no more than that.
+pub(crate) fn survive<T>(f: impl FnOnce() -> Result<T, CompileError>) -> Result<T, CompileError> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(CompileError::Failed(format!(
+            "the compiler panicked: {text}"
+        )))
+    })
+}
+
+/// Places and links code.
+pub(crate) fn install(
+    group: &Group,
+    label: BlockLabel,
+    code: &CompiledCode,
+) -> Result<CodeBlock, Failure> {
+    let installed = group.shared.memory.install(label, code);
+    installed.map_err(|error| Failure {
+        temporary: error.is_full(),
+        error: CompileError::Failed(error.to_string()),
+    })
+}

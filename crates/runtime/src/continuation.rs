@@ -1,0 +1,157 @@
+//! Continuations: what code with guards needs before it may be published.
+//!
+//! A continuation goes on in tier 0 wherever a guard of its function may fail. Each is checked when it is made: what it
+//! expects at a position is what the front end found there on its own way through the function, and must be what the
+//! guard gives, value by value and type by type.
+
+use crate::assumptions::Place;
+use crate::backend::{
+    Failure, ask_baseline, compile_request, counting, install, run_compilers, survive,
+    wants_counters,
+};
+use crate::config::{Baseline, DeoptStress, OsrMode};
+use crate::guards::Planted;
+use crate::profile;
+use crate::table::{CodeInstance, FunctionState, Group, lock};
+use std::sync::Arc;
+use std::time::Instant;
+use upshift_base::Tier;
+use upshift_codegen::deopt::{FrameLayout, Speculation, StressGuards};
+use upshift_codegen::{CompileError, CompileKind, CompiledCode};
+use upshift_codemem::BlockLabel;
+use upshift_event::EventKind;
+
+/// Bytes of a continuation's frame at the most.
+const FRAME_BYTES_MAX: u32 = 16 << 10;
+
+/// What code of `tier` may take for granted; `None` if nothing, for example because there is no tier to fall back to.
+pub(crate) fn speculation(group: &Group, state: &FunctionState, tier: Tier) -> Option<Speculation> {
+    let config = &group.shared.config;
+    let falls_back = tier > Tier::Baseline && config.has(Tier::Baseline);
+    let stressed = matches!(config.osr, OsrMode::Stress { .. });
+    if !falls_back || stressed || !config.speculation || group.kind != CompileKind::Entry {
+        return None;
+    }
+    let mut speculation = lock(&state.assumptions).speculation()?;
+    let stress = |stress: DeoptStress| StressGuards { seed: stress.seed };
+    speculation.stress = config.deopt_stress.map(stress);
+    Some(speculation)
+}
+
+/// Makes sure that there are continuations for all of these guards, whose code is going to be published, and that they
+/// expect what the guards have to give.
+///
+/// # Errors
+/// If a continuation cannot be had. Then the code must not be used.
+pub(crate) fn prepare(
+    group: &Arc<Group>,
+    state: &FunctionState,
+    planted: &[Planted],
+) -> Result<(), Failure> {
+    let mut missing: Vec<u32> = {
+        let assumptions = lock(&state.assumptions);
+        let positions = planted.iter().map(|planted| planted.guard.position);
+        positions
+            .filter(|position| assumptions.place(*position).is_none())
+            .collect()
+    };
+    missing.sort_unstable();
+    missing.dedup();
+    if !missing.is_empty() {
+        make_continuation(group, state, &missing)?;
+    }
+    let mut assumptions = lock(&state.assumptions);
+    for Planted { guard, frame } in planted {
+        let expected = assumptions.place(guard.position).map(|place| &place.frame);
+        if expected != Some(frame) {
+            let position = guard.position;
+            return Err(Failure::from(CompileError::Failed(format!(
+                "the guard at {position} gives {frame:?}, its continuation expects {expected:?}"
+            ))));
+        }
+        assumptions.rely_on(*guard);
+    }
+    Ok(())
+}
+
+/// Makes the code that goes on at any of `positions`.
+fn make_continuation(
+    group: &Arc<Group>,
+    state: &FunctionState,
+    positions: &[u32],
+) -> Result<(), Failure> {
+    let started = Instant::now();
+    let (code, frames, compiler) = code(group, state, positions)?;
+    check_continuation(&code, &frames, positions)?;
+    let label = BlockLabel {
+        function: state.function,
+        tier: Tier::Baseline,
+        kind: CompileKind::Continuation,
+    };
+    let code = install(group, label, &code)?;
+    let address = code.entry() as usize;
+    let kind = EventKind::ContinuationReady {
+        positions: positions.len(),
+        compiler,
+        code_bytes: code.info().len(),
+        duration: started.elapsed(),
+    };
+    lock(&state.instances).push(CodeInstance {
+        tier: Tier::Baseline,
+        speculative: None,
+        code,
+    });
+    let mut assumptions = lock(&state.assumptions);
+    for ((entry, position), frame) in (0..).zip(positions).zip(frames) {
+        let place = Place {
+            code: address,
+            entry,
+            frame,
+        };
+        assumptions.add_place(*position, place);
+    }
+    drop(assumptions);
+    group.emit(state.index, kind);
+    Ok(())
+}
+
+fn check_continuation(
+    code: &CompiledCode,
+    frames: &[FrameLayout],
+    positions: &[u32],
+) -> Result<(), CompileError> {
+    if frames.len() != positions.len() {
+        let reason = "a continuation does not say what it expects";
+        return Err(CompileError::Failed(reason.to_owned()));
+    }
+    if code.frame_bytes > FRAME_BYTES_MAX {
+        let bytes = code.frame_bytes;
+        let reason = format!("a continuation has a frame of {bytes} bytes, which is too large");
+        return Err(CompileError::Bailout(reason));
+    }
+    Ok(())
+}
+
+/// Code that goes on at `positions`, what it expects at each, and who made it.
+fn code(
+    group: &Arc<Group>,
+    state: &FunctionState,
+    positions: &[u32],
+) -> Result<(CompiledCode, Vec<FrameLayout>, String), CompileError> {
+    let (source, index, first) = (&*group.source, state.index, group.first());
+    let baseline = ask_baseline(group, state, |request| {
+        source.baseline_continuation(index, first, positions, request)
+    })?;
+    if let Some((code, frames)) = baseline {
+        return Ok((code, frames, Baseline::NAME.to_owned()));
+    }
+    let counted = wants_counters(group, state, Tier::Baseline);
+    let points = counted && group.shared.config.osr != OsrMode::Off;
+    let (mut body, frames) = survive(|| source.continuation(index, first, positions, points))?;
+    if counted {
+        profile::plant_counters(&mut body, counting(state, Tier::Baseline, false));
+    }
+    let job = (Tier::Baseline, CompileKind::Continuation);
+    let (code, compiler) = run_compilers(group, &compile_request(state, job, body))?;
+    Ok((code, frames, compiler))
+}
