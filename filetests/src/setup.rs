@@ -16,6 +16,8 @@ pub enum Setup {
     StressOsr,
     /// The same at every fifth arrival.
     StressOsr5,
+    /// The same at each, with tier 0's code by Cranelift.
+    StressOsrClif,
     /// Tier 1 from the first call on, and each activation goes on in tier 0 at the first guard that it comes to.
     StressDeopt,
     /// The same at every fifth guard, more or less, with guards at other places.
@@ -26,12 +28,13 @@ pub enum Setup {
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 8] = [
+    pub const ALL: [Setup; 9] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
         Setup::StressOsr,
         Setup::StressOsr5,
+        Setup::StressOsrClif,
         Setup::StressDeopt,
         Setup::StressDeopt5,
         Setup::StressDeoptClif,
@@ -68,6 +71,9 @@ impl Setup {
             Setup::Mixed => config.thresholds(1, u32::MAX),
             Setup::StressOsr => config.stress_osr(1),
             Setup::StressOsr5 => config.stress_osr(5),
+            Setup::StressOsrClif => config
+                .stress_osr(1)
+                .backend(Tier::Baseline, Backend::CraneliftNone),
             Setup::StressDeopt => deopt(config).stress_deopt(1, 0),
             Setup::StressDeopt5 => deopt(config).stress_deopt(5, 1),
             Setup::StressDeoptClif => deopt(config)
@@ -85,6 +91,7 @@ impl fmt::Display for Setup {
             Setup::Mixed => "mixed",
             Setup::StressOsr => "osr",
             Setup::StressOsr5 => "osr-5",
+            Setup::StressOsrClif => "osr-clif",
             Setup::StressDeopt => "deopt",
             Setup::StressDeopt5 => "deopt-5",
             Setup::StressDeoptClif => "deopt-clif",

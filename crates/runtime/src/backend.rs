@@ -38,14 +38,13 @@ pub(crate) fn ask_baseline<T>(
     ask: impl FnOnce(&BaselineRequest<'_>) -> Result<T, CompileError>,
 ) -> Result<Option<T>, CompileError> {
     let config = &group.shared.config;
-    // Code of this kind has no way out at its loops, and the stress test is about these.
-    let stressed = matches!(config.osr, OsrMode::Stress { .. });
-    let Some(baseline) = config.baseline.as_ref().filter(|_| !stressed) else {
+    let Some(baseline) = &config.baseline else {
         return Ok(None);
     };
+    let counters = wants_counters(group, state, Tier::Baseline);
     let request = BaselineRequest {
         function: state.function,
-        counters: wants_counters(group, state, Tier::Baseline).then_some(profile::PLAN),
+        counters: counters.then(|| profile::plan(config.osr != OsrMode::Off)),
         canonical_nans: baseline.canonical_nans,
         stencils: &*baseline.stencils,
     };

@@ -8,19 +8,18 @@ use crate::backend::{
 use crate::config::{Baseline, OsrMode};
 use crate::continuation;
 use crate::guards::plant_guards;
-use crate::profile::{self, Counting};
+use crate::profile;
 use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
-use cranelift_codegen::ir::Function;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
-use upshift_base::{Owner, Tier, World};
-use upshift_codegen::deopt::{BodyEntry, BodyVersion, FrameLayout};
-use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
-use upshift_codemem::{BlockLabel, CodeBlock};
+use upshift_base::Tier;
+use upshift_codegen::deopt::{BodyEntry, BodyVersion};
+use upshift_codegen::{CompileError, CompileKind, CompileRequest, CompiledCode};
+use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
 
 /// After so many loop iterations, old activations of a function that has the best code there is look out for a way there.
@@ -82,7 +81,10 @@ pub(crate) fn compile_osr(
 ) {
     let state = group.state_or_new(index);
     let job = (tier, CompileKind::Osr(loop_index));
-    let compiled = on_enough_stack(|| compile(group, state, job, circumstances));
+    let compiled = on_enough_stack(|| {
+        find_frame(group, state, loop_index)?;
+        compile(group, state, job, circumstances)
+    });
     match compiled {
         Ok(instance) => {
             let (entry, code_bytes) = (instance.code.entry(), instance.code.info().len());
@@ -203,6 +205,22 @@ fn baseline(
     ask_baseline(group, state, |request| {
         group.source.baseline(state.index, group.first(), request)
     })
+}
+
+/// Finds out what travels from a loop in baseline code, if there is such code and it is not known yet.
+fn find_frame(group: &Group, state: &FunctionState, loop_index: u32) -> Result<(), CompileError> {
+    if lock(&state.osr_loops).frame(loop_index).is_some() {
+        return Ok(());
+    }
+    let (index, first) = (state.index, group.first());
+    let source = &group.source;
+    let frame = ask_baseline(group, state, |request| {
+        source.baseline_frame(index, first, request, loop_index)
+    })?;
+    if let Some(frame) = frame {
+        lock(&state.osr_loops).set_frame(loop_index, frame);
+    }
+    Ok(())
 }
 
 /// Asks the source for the body and plants the guards, and the counters that lead to the next tier. If the body takes

@@ -3,6 +3,7 @@
 use cranelift_codegen::ir;
 use upshift_base::FuncId;
 use upshift_codegen::deopt::{BodyEntry, BodyVersion, FrameLayout};
+use upshift_codegen::osr::FrameValue;
 use upshift_codegen::{BaselineRequest, CompileError, CompiledCode};
 
 /// The bodies of a group of functions, produced on demand.
@@ -70,7 +71,8 @@ pub trait FunctionSource: Send + Sync {
         Err(CompileError::Bailout("no baseline form".to_owned()))
     }
 
-    /// The same for what [`FunctionSource::continuation`] makes. The code may leave the stack limit unchecked.
+    /// The same for what [`FunctionSource::continuation`] makes. The code may leave the stack limit unchecked. Its frame is
+    /// that of the function's other baseline code.
     ///
     /// # Errors
     /// As [`FunctionSource::baseline`].
@@ -82,6 +84,23 @@ pub trait FunctionSource: Send + Sync {
         request: &BaselineRequest<'_>,
     ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
         let _ = (index, first, positions, request);
+        Err(CompileError::Bailout("no baseline form".to_owned()))
+    }
+
+    /// Where the values that travel from the header of loop `loop_index` are in the frame of the code that
+    /// [`FunctionSource::baseline`] makes for `request`, in the order in which the version that is entered there loads
+    /// them.
+    ///
+    /// # Errors
+    /// [`CompileError::Bailout`] if there is no such code, or it never gets there.
+    fn baseline_frame(
+        &self,
+        index: u32,
+        first: FuncId,
+        request: &BaselineRequest<'_>,
+        loop_index: u32,
+    ) -> Result<Vec<FrameValue>, CompileError> {
+        let _ = (index, first, request, loop_index);
         Err(CompileError::Bailout("no baseline form".to_owned()))
     }
 

@@ -9,10 +9,11 @@ use super::stencils;
 use super::{control, state};
 use crate::info::ModuleInfo;
 use crate::translate::{count_locals, liveness};
-use crate::types::{FuncType, ValType};
+use crate::types::ValType;
 use crate::vmctx::offset;
 use std::cell::Cell;
 use upshift::embed::deopt::FrameLayout;
+use upshift::embed::osr::FrameValue;
 use upshift::embed::stencil::{Assembler, Condition, IS_SUPPORTED, Plan, Workspace, results_fit};
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, TrapKind};
 use wasmparser::{FunctionBody, Operator, OperatorsReader};
@@ -51,13 +52,35 @@ pub fn continuation(
 ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
     let ty = info.func_type(info.imported_functions + own);
     let body = body(info, own)?;
-    let locals = count_locals(&body, ty.params())?;
+    let locals = count_locals(&body, ty.params().len())?;
     let ways_in = WaysIn {
         positions,
         liveness: liveness(&body, locals, |at, _| positions.binary_search(&at).is_ok())?,
         frames: vec![FrameLayout::new(); positions.len()],
     };
     compile(info, own, first, request, ways_in)
+}
+
+/// Where the values that travel from the header of loop `loop_index` are in the frame of that code: the locals `live`,
+/// then all operands.
+///
+/// # Errors
+/// As [`function`], and if the loop cannot be reached.
+pub fn frame(
+    info: &ModuleInfo,
+    own: u32,
+    first: FuncId,
+    request: &BaselineRequest<'_>,
+    loop_index: u32,
+    live: &[u32],
+) -> Result<Vec<FrameValue>, CompileError> {
+    let mut workspace = Workspace::default();
+    let mut driver = begin(&mut workspace, info, own, first, request, WaysIn::default())?;
+    run(&mut driver, loop_index)?;
+    if driver.loops <= loop_index || !driver.reachable {
+        return Err(bailout("a loop that cannot be reached"));
+    }
+    Ok(driver.asm.frame_values(live))
 }
 
 fn body(info: &ModuleInfo, own: u32) -> Result<FunctionBody<'_>, CompileError> {
@@ -69,9 +92,27 @@ fn compile<'p>(
     info: &ModuleInfo,
     own: u32,
     first: FuncId,
-    request: &'p BaselineRequest<'_>,
+    request: &'p BaselineRequest<'p>,
     ways_in: WaysIn<'p>,
 ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
+    let mut workspace = WORKSPACE.take();
+    let mut driver = begin(&mut workspace, info, own, first, request, ways_in)?;
+    run(&mut driver, u32::MAX)?;
+    let reachable = driver.reachable;
+    let code = workspace.finish(driver.asm, reachable);
+    WORKSPACE.set(workspace);
+    Ok((code?, driver.ways_in.frames))
+}
+
+/// Begins a function, up to its first operator.
+fn begin<'m, 'r>(
+    workspace: &mut Workspace,
+    info: &'m ModuleInfo,
+    own: u32,
+    first: FuncId,
+    request: &'r BaselineRequest<'r>,
+    ways_in: WaysIn<'r>,
+) -> Result<Driver<'m, 'r>, CompileError> {
     if !IS_SUPPORTED {
         return Err(bailout("another architecture"));
     }
@@ -80,49 +121,6 @@ fn compile<'p>(
     if !results_fit(types(ty.results())) {
         return Err(bailout("more results than registers"));
     }
-    let mut workspace = WORKSPACE.take();
-    let mut asm = begin(&mut workspace, info, &body, ty, request, &ways_in)?;
-    let operators = declare_locals(&mut asm, &body)?;
-    let end = asm.destination(0, ty.results().len());
-    let mut driver = Driver {
-        info,
-        first,
-        request,
-        asm,
-        operators,
-        control: Vec::with_capacity(8),
-        reachable: true,
-        ways_in,
-        skipped: 0,
-    };
-    driver.control.push(Frame {
-        kind: Kind::Function,
-        params: &[],
-        results: ty.results(),
-        end,
-    });
-    if info.options.interruptible {
-        driver.check_interrupt();
-    }
-    while !driver.control.is_empty() {
-        let at = driver.position();
-        let operator = driver.read()?;
-        step(&mut driver, &operator, at)?;
-    }
-    let reachable = driver.reachable;
-    let code = workspace.finish(driver.asm, reachable);
-    WORKSPACE.set(workspace);
-    Ok((code?, driver.ways_in.frames))
-}
-
-fn begin(
-    workspace: &mut Workspace,
-    info: &ModuleInfo,
-    body: &FunctionBody<'_>,
-    ty: &FuncType,
-    request: &BaselineRequest<'_>,
-    ways_in: &WaysIn<'_>,
-) -> Result<Assembler, CompileError> {
     let plan = Plan {
         function: request.function,
         counters: request.counters,
@@ -134,10 +132,34 @@ fn begin(
     };
     let results: Vec<_> = types(ty.results()).collect();
     let (params, start) = (types(ty.params()), body.range().start as u32);
-    match ways_in.positions.len() {
-        0 => Ok(workspace.begin(plan, params, &results, start)),
-        count => workspace.begin_continuation(plan, params, &results, start, count),
+    let mut asm = match ways_in.positions.len() {
+        0 => workspace.begin(plan, params, &results, start),
+        count => workspace.begin_continuation(plan, params, &results, start, count)?,
+    };
+    let operators = declare_locals(&mut asm, &body)?;
+    let end = asm.destination(0, results.len());
+    let mut driver = Driver {
+        info,
+        first,
+        request,
+        asm,
+        operators,
+        control: Vec::with_capacity(8),
+        reachable: true,
+        ways_in,
+        skipped: 0,
+        loops: 0,
+    };
+    driver.control.push(Frame {
+        kind: Kind::Function,
+        params: &[],
+        results: ty.results(),
+        end,
+    });
+    if info.options.interruptible {
+        driver.check_interrupt();
     }
+    Ok(driver)
 }
 
 /// Declares the locals, and returns what is behind them.
@@ -159,6 +181,16 @@ fn declare_locals<'m>(
     }
     asm.declare_locals(declared.into_iter());
     Ok(OperatorsReader::new(locals.get_binary_reader()))
+}
+
+/// Reads operators, to the last one or just past the header of loop number `until`.
+fn run(d: &mut Driver<'_, '_>, until: u32) -> Result<(), CompileError> {
+    while !d.control.is_empty() && d.loops <= until {
+        let at = d.position();
+        let operator = d.read()?;
+        step(d, &operator, at)?;
+    }
+    Ok(())
 }
 
 /// One operator.

@@ -13,4 +13,4 @@ mod simple;
 mod state;
 mod stencils;
 
-pub use function::{continuation, function};
+pub use function::{continuation, frame, function};

@@ -59,10 +59,7 @@ pub(super) fn loop_(t: &mut Translator<'_, '_>, ty: BlockType) -> Result<(), Com
     // Not sealed: the branches back are still to come.
     t.b.switch_to_block(header);
     let height = t.stack.len() - params.len();
-    t.stack.truncate(height);
-    let params = t.b.block_params(header).to_vec();
-    t.osr.reload_slots(&mut t.b, &mut t.stack);
-    t.stack.extend(params);
+    t.begin_stack(header, height);
     osr::mark_loop(t, index);
     if t.env.info().options.interruptible {
         check_interrupt(&mut t.b, &t.env);

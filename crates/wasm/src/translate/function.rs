@@ -54,7 +54,8 @@ pub fn function_version(
     if version.entry != BodyEntry::Start {
         signature = upshift::embed::osr::signature(&signature);
     }
-    let mut osr = Osr::new(version, live_locals(&body, ty.params(), version)?);
+    let liveness = live_locals(&body, ty.params().len(), version)?;
+    let mut osr = Osr::new(version, liveness);
     let mut function = Function::with_name_signature(name, signature);
     // A continuation takes the place of a frame that was checked; see `upshift::embed::deopt`.
     if !matches!(version.entry, BodyEntry::Positions(_)) {
@@ -106,7 +107,7 @@ pub fn function_version(
 /// The live locals at each place where they matter.
 fn live_locals(
     body: &FunctionBody<'_>,
-    params: &[ValType],
+    params: usize,
     version: BodyVersion<'_>,
 ) -> Result<Liveness, CompileError> {
     if version == BodyVersion::default() {

@@ -4,7 +4,6 @@
 //! One pass over the body keeps what matters of it; then the body is walked backwards until nothing changes, which
 //! takes as many rounds as loops are nested, and one more.
 
-use crate::types::ValType;
 use std::collections::HashMap;
 use upshift::embed::CompileError;
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
@@ -59,13 +58,13 @@ enum Step {
     Position(u32),
 }
 
-/// How many locals a body has, parameters counted.
+/// How many locals a body has, with its `params` parameters.
 ///
 /// # Errors
 /// If the body cannot be read.
-pub fn count_locals(body: &FunctionBody<'_>, params: &[ValType]) -> Result<u32, CompileError> {
+pub fn count_locals(body: &FunctionBody<'_>, params: usize) -> Result<u32, CompileError> {
     let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
-    let mut locals = params.len() as u32;
+    let mut locals = params as u32;
     for declared in body.get_locals_reader().map_err(failed)? {
         locals += declared.map_err(failed)?.0;
     }

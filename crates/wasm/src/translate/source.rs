@@ -1,11 +1,13 @@
 //! What the runtime asks for the bodies of a module's functions.
 
 use super::function::{function, function_version};
+use super::liveness::{count_locals, liveness};
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
 use upshift::embed::deopt::{BodyEntry, BodyVersion, FrameLayout};
+use upshift::embed::osr::FrameValue;
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, FunctionSource};
 
 /// A module as a source of function bodies. Function 0 of the group is the first that is not imported.
@@ -67,6 +69,22 @@ impl FunctionSource for ModuleSource {
         request: &BaselineRequest<'_>,
     ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
         baseline::continuation(&self.info, index, first, positions, request)
+    }
+
+    fn baseline_frame(
+        &self,
+        index: u32,
+        first: FuncId,
+        request: &BaselineRequest<'_>,
+        loop_index: u32,
+    ) -> Result<Vec<FrameValue>, CompileError> {
+        let no_function = || CompileError::Failed(format!("there is no function {index}"));
+        let body = self.info.body(index).ok_or_else(no_function)?;
+        let ty = self.info.func_type(self.info.imported_functions + index);
+        let locals = count_locals(&body, ty.params().len())?;
+        let liveness = liveness(&body, locals, |_, _| false)?;
+        let live = liveness.at_loop(loop_index);
+        baseline::frame(&self.info, index, first, request, loop_index, live)
     }
 
     /// The name that the module gives the function, or one that it is exported by, or its index.
