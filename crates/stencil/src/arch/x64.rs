@@ -177,24 +177,18 @@ enum Rm {
     Rip,
 }
 
-/// An opcode: mandatory prefix or 0, how many bytes of escape (`0f`, `0f 38`), and the opcode's byte.
+/// An opcode: mandatory prefix or 0, the escape byte `0f` or 0, and the opcode's byte.
 #[derive(Clone, Copy)]
 struct Op {
     prefix: u8,
-    escape: Escape,
+    escape: u8,
     byte: u8,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Escape {
-    None,
-    Of,
 }
 
 const fn one(byte: u8) -> Op {
     Op {
         prefix: 0,
-        escape: Escape::None,
+        escape: 0,
         byte,
     }
 }
@@ -202,79 +196,93 @@ const fn one(byte: u8) -> Op {
 const fn two(prefix: u8, byte: u8) -> Op {
     Op {
         prefix,
-        escape: Escape::Of,
+        escape: 0x0f,
         byte,
     }
 }
 
-/// The longest instruction, with room to spare.
+/// What follows the operands of an instruction: the low bytes of a number.
+#[derive(Clone, Copy)]
+struct Imm {
+    value: i32,
+    bytes: usize,
+}
+
+const NO_IMM: Imm = Imm { value: 0, bytes: 0 };
+
+/// An immediate of one byte.
+const fn imm1(value: u8) -> Imm {
+    Imm {
+        value: value as i32,
+        bytes: 1,
+    }
+}
+
+/// An immediate of four bytes.
+const fn imm4(value: i32) -> Imm {
+    Imm { value, bytes: 4 }
+}
+
+/// Up to 8 bytes, the first one lowest.
+#[derive(Clone, Copy)]
+struct Word {
+    bits: u64,
+    bytes: u32,
+}
+
+impl Word {
+    /// Adds a byte if `there`, without a branch.
+    #[inline(always)]
+    fn push(&mut self, byte: u8, there: bool) {
+        let there = u32::from(there);
+        self.bits |= (u64::from(byte) * u64::from(there)) << (8 * self.bytes);
+        self.bytes += there;
+    }
+}
+
+/// The bytes of a window for the longest instruction, with room to spare.
 const INSTRUCTION_BYTES: usize = 24;
-
-struct Instruction {
-    bytes: [u8; INSTRUCTION_BYTES],
-    len: usize,
-}
-
-impl Instruction {
-    #[inline]
-    fn push(&mut self, byte: u8) {
-        self.bytes[self.len] = byte;
-        self.len += 1;
-    }
-
-    #[inline]
-    fn push4(&mut self, value: i32) {
-        for byte in value.to_le_bytes() {
-            self.push(byte);
-        }
-    }
-}
 
 impl Code {
     /// One instruction. `reg` is a register's number or an extension of the opcode; `byte` says that a register operand
     /// is one byte wide, which needs a prefix to mean `sil` and the like.
-    #[inline]
-    fn instruction(&mut self, op: Op, wide: bool, reg: u8, rm: Rm, byte: bool, imm: &[u8]) {
-        let mut i = Instruction {
-            bytes: [0; INSTRUCTION_BYTES],
-            len: 0,
-        };
-        if op.prefix != 0 {
-            i.push(op.prefix);
-        }
+    ///
+    /// Which parts an instruction has is not branched on where it depends on the operands: the next instruction is
+    /// another one, and a wrong guess costs more than all of this.
+    #[inline(always)]
+    fn instruction(&mut self, op: Op, wide: bool, reg: u8, rm: Rm, byte: bool, imm: Imm) {
         let mut rex = (u8::from(wide) << 3) | (((reg >> 3) & 1) << 2);
         match rm {
             Rm::Reg(r) => rex |= r.high(),
             Rm::Mem(m) => {
-                rex |= m.base.high();
-                if let Some((index, _)) = m.index {
-                    rex |= index.high() << 1;
-                }
+                let index = m.index.map_or(0, |(index, _)| index.high());
+                rex |= m.base.high() | (index << 1);
             }
             Rm::Rip => {}
         }
-        if rex != 0 || byte {
-            i.push(0x40 | rex);
-        }
-        if op.escape == Escape::Of {
-            i.push(0x0f);
-        }
-        i.push(op.byte);
-        operands(&mut i, reg & 7, rm);
-        for &byte in imm {
-            i.push(byte);
-        }
-        self.bytes.extend_from_slice(&i.bytes[..i.len]);
+        let mut word = Word { bits: 0, bytes: 0 };
+        word.push(op.prefix, op.prefix != 0);
+        word.push(0x40 | rex, rex != 0 || byte);
+        word.push(op.escape, op.escape != 0);
+        word.push(op.byte, true);
+        let (displacement, displacement_bytes) = operands(&mut word, (reg & 7) << 3, rm);
+        let window = self.bytes.window::<INSTRUCTION_BYTES>();
+        window[..8].copy_from_slice(&word.bits.to_le_bytes());
+        let mut at = (word.bytes & 7) as usize;
+        window[at..at + 4].copy_from_slice(&displacement.to_le_bytes());
+        at += displacement_bytes & 7;
+        window[at..at + 4].copy_from_slice(&imm.value.to_le_bytes());
+        self.bytes.advance(at + imm.bytes);
     }
 
     #[inline]
     fn rr(&mut self, op: Op, wide: bool, reg: Reg, rm: Reg) {
-        self.instruction(op, wide, reg.0 & 15, Rm::Reg(rm), false, &[]);
+        self.instruction(op, wide, reg.0 & 15, Rm::Reg(rm), false, NO_IMM);
     }
 
     #[inline]
     fn rm(&mut self, op: Op, wide: bool, reg: Reg, mem: Mem) {
-        self.instruction(op, wide, reg.0 & 15, Rm::Mem(mem), false, &[]);
+        self.instruction(op, wide, reg.0 & 15, Rm::Mem(mem), false, NO_IMM);
     }
 
     /// Copies a register to another of the same kind. A narrow copy clears the upper half of a general register.
@@ -295,17 +303,15 @@ impl Code {
     pub fn move_constant(&mut self, to: Reg, value: u64) {
         if let Ok(value) = u32::try_from(value) {
             if to.high() != 0 {
-                self.bytes.push(0x41);
+                self.bytes.push([0x41]);
             }
-            self.bytes.push(0xb8 | to.low());
-            self.bytes.extend_from_slice(&value.to_le_bytes());
+            self.bytes.push([0xb8 | to.low()]);
+            self.bytes.push(value.to_le_bytes());
         } else if let Ok(value) = i32::try_from(value.cast_signed()) {
-            let imm = value.to_le_bytes();
-            self.instruction(one(0xc7), true, 0, Rm::Reg(to), false, &imm);
+            self.instruction(one(0xc7), true, 0, Rm::Reg(to), false, imm4(value));
         } else {
-            self.bytes.push(0x48 | to.high());
-            self.bytes.push(0xb8 | to.low());
-            self.bytes.extend_from_slice(&value.to_le_bytes());
+            self.bytes.push([0x48 | to.high(), 0xb8 | to.low()]);
+            self.bytes.push(value.to_le_bytes());
         }
     }
 
@@ -348,8 +354,7 @@ impl Code {
 
     /// Stores a constant of 4 bytes, or of 8 bytes that are the sign extension of 4.
     pub fn store_constant(&mut self, wide: bool, value: i32, mem: Mem) {
-        let imm = value.to_le_bytes();
-        self.instruction(one(0xc7), wide, 0, Rm::Mem(mem), false, &imm);
+        self.instruction(one(0xc7), wide, 0, Rm::Mem(mem), false, imm4(value));
     }
 
     /// A load that extends.
@@ -370,7 +375,7 @@ impl Code {
         match kind {
             StoreKind::Full(ty) => self.store(ty, from, mem),
             StoreKind::Low8 => {
-                self.instruction(one(0x88), false, from.0 & 15, Rm::Mem(mem), true, &[]);
+                self.instruction(one(0x88), false, from.0 & 15, Rm::Mem(mem), true, NO_IMM);
             }
             StoreKind::Low16 => self.rm(
                 Op {
@@ -399,12 +404,10 @@ impl Code {
         if op == IntOp::Mul {
             match short {
                 Ok(value) => {
-                    let imm = [value.cast_unsigned()];
-                    self.instruction(one(0x6b), wide, to.0, Rm::Reg(to), false, &imm);
+                    self.instruction(one(0x6b), wide, to.0, Rm::Reg(to), false, imm1(value.cast_unsigned()));
                 }
                 Err(_) => {
-                    let imm = value.to_le_bytes();
-                    self.instruction(one(0x69), wide, to.0, Rm::Reg(to), false, &imm);
+                    self.instruction(one(0x69), wide, to.0, Rm::Reg(to), false, imm4(value));
                 }
             }
             return;
@@ -415,12 +418,10 @@ impl Code {
     fn arithmetic_constant(&mut self, extension: u8, wide: bool, rm: Rm, value: i32) {
         match i8::try_from(value) {
             Ok(value) => {
-                let imm = [value.cast_unsigned()];
-                self.instruction(one(0x83), wide, extension, rm, false, &imm);
+                self.instruction(one(0x83), wide, extension, rm, false, imm1(value.cast_unsigned()));
             }
             Err(_) => {
-                let imm = value.to_le_bytes();
-                self.instruction(one(0x81), wide, extension, rm, false, &imm);
+                self.instruction(one(0x81), wide, extension, rm, false, imm4(value));
             }
         }
     }
@@ -437,13 +438,12 @@ impl Code {
 
     /// Shifts or rotates by the low bits of `rcx`.
     pub fn shift(&mut self, op: ShiftOp, wide: bool, reg: Reg) {
-        self.instruction(one(0xd3), wide, shift(op), Rm::Reg(reg), false, &[]);
+        self.instruction(one(0xd3), wide, shift(op), Rm::Reg(reg), false, NO_IMM);
     }
 
     /// Shifts or rotates by a constant below the width.
     pub fn shift_constant(&mut self, op: ShiftOp, wide: bool, reg: Reg, amount: u8) {
-        let imm = [amount];
-        self.instruction(one(0xc1), wide, shift(op), Rm::Reg(reg), false, &imm);
+        self.instruction(one(0xc1), wide, shift(op), Rm::Reg(reg), false, imm1(amount));
     }
 
     /// Compares two registers.
@@ -492,7 +492,7 @@ impl Code {
     /// The low 8, 16 or 32 bits of `from`, sign-extended.
     pub fn sign_extend(&mut self, bits: u8, wide: bool, to: Reg, from: Reg) {
         match bits {
-            8 => self.instruction(two(0, 0xbe), wide, to.0, Rm::Reg(from), true, &[]),
+            8 => self.instruction(two(0, 0xbe), wide, to.0, Rm::Reg(from), true, NO_IMM),
             16 => self.rr(two(0, 0xbf), wide, to, from),
             _ => self.rr(one(0x63), true, to, from),
         }
@@ -501,7 +501,7 @@ impl Code {
     /// Makes `to` 1 if the condition holds, else 0. For [`Condition::FloatEqual`] and its opposite, uses the scratch.
     pub fn set_if(&mut self, condition: Condition, to: Reg) {
         let set = |code: &mut Code, cc: u8, to: Reg| {
-            code.instruction(two(0, 0x90 | cc), false, 0, Rm::Reg(to), true, &[]);
+            code.instruction(two(0, 0x90 | cc), false, 0, Rm::Reg(to), true, NO_IMM);
         };
         match condition {
             Condition::Code(cc) => set(self, cc, to),
@@ -516,7 +516,7 @@ impl Code {
                 self.rr(one(0x0b), false, to, SCRATCH);
             }
         }
-        self.instruction(two(0, 0xb6), false, to.0, Rm::Reg(to), true, &[]);
+        self.instruction(two(0, 0xb6), false, to.0, Rm::Reg(to), true, NO_IMM);
     }
 
     /// Copies `from` to `to` if the condition with code `cc` holds.
@@ -526,8 +526,8 @@ impl Code {
 
     /// Jumps to `label`.
     pub fn jump(&mut self, label: Label) {
-        self.bytes.push(0xe9);
-        self.displacement(label);
+        self.bytes.push([0xe9, 0, 0, 0, 0]);
+        self.displacement_before(label);
     }
 
     /// Jumps to `label` if the condition holds.
@@ -536,7 +536,7 @@ impl Code {
             Condition::Code(cc) => self.jump_code(cc, label),
             Condition::FloatEqual => {
                 // Over the second jump, which takes six bytes, if a NaN is there.
-                self.bytes.extend_from_slice(&[0x7a, 6]);
+                self.bytes.push([0x7a, 6]);
                 self.jump_code(0x4, label);
             }
             Condition::FloatNotEqual => {
@@ -547,16 +547,22 @@ impl Code {
     }
 
     fn jump_code(&mut self, cc: u8, label: Label) {
-        self.bytes.extend_from_slice(&[0x0f, 0x80 | cc]);
-        self.displacement(label);
+        self.bytes.push([0x0f, 0x80 | cc, 0, 0, 0, 0]);
+        self.displacement_before(label);
+    }
+
+    /// Jumps if the condition, which is not one of floats, holds. Returns where its displacement of 4 bytes is.
+    pub fn jump_if_elsewhere(&mut self, condition: Condition) -> u32 {
+        if let Condition::Code(cc) = condition {
+            self.bytes.push([0x0f, 0x80 | cc, 0, 0, 0, 0]);
+        }
+        self.offset() - 4
     }
 
     /// Puts the address of `label` into `to`.
     pub fn address_of(&mut self, to: Reg, label: Label) {
-        self.instruction(one(0x8d), true, to.0, Rm::Rip, false, &[]);
-        let at = self.bytes.len() - 4;
-        self.bytes.truncate(at);
-        self.displacement(label);
+        self.address_relative(to);
+        self.displacement_before(label);
     }
 
     /// `to = sign-extended 4 bytes at mem`.
@@ -566,37 +572,37 @@ impl Code {
 
     /// Jumps to the address in a register.
     pub fn jump_register(&mut self, to: Reg) {
-        self.instruction(one(0xff), false, 4, Rm::Reg(to), false, &[]);
+        self.instruction(one(0xff), false, 4, Rm::Reg(to), false, NO_IMM);
     }
 
     /// Calls the address in memory.
     pub fn call_memory(&mut self, mem: Mem) {
-        self.instruction(one(0xff), false, 2, Rm::Mem(mem), false, &[]);
+        self.instruction(one(0xff), false, 2, Rm::Mem(mem), false, NO_IMM);
     }
 
     /// Jumps to the address in memory.
     pub fn jump_memory(&mut self, mem: Mem) {
-        self.instruction(one(0xff), false, 4, Rm::Mem(mem), false, &[]);
+        self.instruction(one(0xff), false, 4, Rm::Mem(mem), false, NO_IMM);
     }
 
     /// Calls the address in a cell whose displacement, the last 4 bytes, is to be relocated.
     pub fn call_cell(&mut self) {
-        self.instruction(one(0xff), false, 2, Rm::Rip, false, &[]);
+        self.instruction(one(0xff), false, 2, Rm::Rip, false, NO_IMM);
     }
 
     /// Jumps to the address in such a cell.
     pub fn jump_cell(&mut self) {
-        self.instruction(one(0xff), false, 4, Rm::Rip, false, &[]);
+        self.instruction(one(0xff), false, 4, Rm::Rip, false, NO_IMM);
     }
 
     /// Decrements 4 bytes whose displacement, the last 4 bytes, is to be relocated.
     pub fn decrement_relative(&mut self) {
-        self.instruction(one(0xff), false, 1, Rm::Rip, false, &[]);
+        self.instruction(one(0xff), false, 1, Rm::Rip, false, NO_IMM);
     }
 
     /// Puts an address into `to` whose displacement, the last 4 bytes, is to be relocated.
     pub fn address_relative(&mut self, to: Reg) {
-        self.instruction(one(0x8d), true, to.0, Rm::Rip, false, &[]);
+        self.instruction(one(0x8d), true, to.0, Rm::Rip, false, NO_IMM);
     }
 
     /// Adds to the stack pointer.
@@ -606,72 +612,67 @@ impl Code {
 
     /// The undefined instruction.
     pub fn trap(&mut self) {
-        self.bytes.extend_from_slice(&[0x0f, 0x0b]);
+        self.bytes.push([0x0f, 0x0b]);
     }
 
     /// `push rbp; mov rbp, rsp`.
     pub fn enter_frame(&mut self) {
-        self.bytes.extend_from_slice(&STENCIL_PROLOGUE);
+        self.bytes.push(STENCIL_PROLOGUE);
     }
 
     /// `mov rsp, rbp; pop rbp`.
     pub fn leave_frame(&mut self) {
-        self.bytes.push(0xc9);
+        self.bytes.push([0xc9]);
     }
 
     /// `ret`, popping `bytes` of arguments.
     pub fn ret(&mut self, bytes: u16) {
         if bytes == 0 {
-            self.bytes.push(0xc3);
+            self.bytes.push([0xc3]);
         } else {
-            self.bytes.push(0xc2);
-            self.bytes.extend_from_slice(&bytes.to_le_bytes());
+            self.bytes.push([0xc2]);
+            self.bytes.push(bytes.to_le_bytes());
         }
     }
 
     /// Instructions that do nothing, `bytes` of them.
     pub fn pad(&mut self, bytes: usize) {
-        self.bytes.extend(std::iter::repeat_n(0x90, bytes));
+        for _ in 0..bytes {
+            self.bytes.push([0x90]);
+        }
     }
 }
 
-/// ModRM, SIB and displacement.
-#[inline]
-fn operands(i: &mut Instruction, reg: u8, rm: Rm) {
+/// Adds ModRM and SIB to `word`. Returns the displacement, and how many of its bytes count. `reg` is the register's
+/// part of ModRM.
+#[inline(always)]
+fn operands(word: &mut Word, reg: u8, rm: Rm) -> (i32, usize) {
     let mem = match rm {
         Rm::Reg(r) => {
-            i.push(0xc0 | (reg << 3) | r.low());
-            return;
+            word.push(0xc0 | reg | r.low(), true);
+            return (0, 0);
         }
         Rm::Rip => {
-            i.push((reg << 3) | 5);
-            i.push4(0);
-            return;
+            word.push(reg | 5, true);
+            return (0, 4);
         }
         Rm::Mem(mem) => mem,
     };
-    let mode = match mem.displacement {
-        // Without a displacement, `rbp` and `r13` would mean something else.
-        0 if mem.base.low() != 5 => 0x00,
-        -128..=127 => 0x40,
-        _ => 0x80,
+    let displacement = mem.displacement;
+    // Without a displacement, `rbp` and `r13` would mean something else.
+    let some = displacement != 0 || mem.base.low() == 5;
+    let far = i8::try_from(displacement).is_err();
+    let mode = (u8::from(some) << 6) << u8::from(far);
+    let (index, scale) = match mem.index {
+        Some((index, scale)) => (index.low(), scale),
+        // No index.
+        None => (4, 0),
     };
-    match mem.index {
-        Some((index, scale)) => {
-            i.push(mode | (reg << 3) | 4);
-            i.push((scale << 6) | (index.low() << 3) | mem.base.low());
-        }
-        None if mem.base.low() == 4 => {
-            i.push(mode | (reg << 3) | 4);
-            i.push(0x24);
-        }
-        None => i.push(mode | (reg << 3) | mem.base.low()),
-    }
-    match mode {
-        0x40 => i.push(mem.displacement as u8),
-        0x80 => i.push4(mem.displacement),
-        _ => {}
-    }
+    let sib = mem.index.is_some() || mem.base.low() == 4;
+    word.push(mode | reg | if sib { 4 } else { mem.base.low() }, true);
+    word.push((scale << 6) | (index << 3) | mem.base.low(), sib);
+    let bytes = usize::from(some) + 3 * usize::from(far);
+    (displacement, bytes)
 }
 
 /// The number of an operation among those that share one encoding.
