@@ -332,11 +332,7 @@ impl Assembler {
         self.code.jump_if(Condition::NOT_BELOW, default);
         let start = self.code.label();
         self.code.address_of(SCRATCH, start);
-        let entry = Mem {
-            base: SCRATCH,
-            index: Some((index, 2)),
-            displacement: 0,
-        };
+        let entry = Mem::scaled(SCRATCH, index, 2, 0);
         self.code.load_signed32(target, entry);
         self.code.add_three(true, target, target, SCRATCH);
         self.code.jump_register(target);

@@ -214,7 +214,9 @@ impl Assembler {
         let start = self.code.bytes.move_last(body.end, body.start);
         let from = start + (jump as usize - body.end) + 4;
         let jump = (from - 4) as u32;
-        self.code.bytes.patch(jump, overflow.wrapping_sub(from as u32));
+        self.code
+            .bytes
+            .patch(jump, overflow.wrapping_sub(from as u32));
         Ok(self.assemble(start..body.end, frame_bytes))
     }
 

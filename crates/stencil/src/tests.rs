@@ -26,7 +26,11 @@ fn one(encode: impl FnOnce(&mut Code)) -> Instruction {
     let mut decoder = Decoder::new(64, code.bytes.as_slice(), DecoderOptions::NONE);
     let instruction = decoder.decode();
     assert!(!instruction.is_invalid(), "{:x?}", code.bytes.as_slice());
-    assert!(!decoder.can_decode(), "one instruction: {:x?}", code.bytes.as_slice());
+    assert!(
+        !decoder.can_decode(),
+        "one instruction: {:x?}",
+        code.bytes.as_slice()
+    );
     instruction
 }
 
@@ -63,11 +67,7 @@ fn places() -> Vec<Mem> {
             places.push(Mem::new(base, displacement));
             for index in general().filter(|&index| index != RSP) {
                 places.push(Mem::indexed(base, index, displacement));
-                places.push(Mem {
-                    base,
-                    index: Some((index, 3)),
-                    displacement,
-                });
+                places.push(Mem::scaled(base, index, 3, displacement));
             }
         }
     }
@@ -77,10 +77,10 @@ fn places() -> Vec<Mem> {
 fn assert_place(instruction: &Instruction, place: Mem) {
     assert_eq!(number(instruction.memory_base()), place.base.0);
     match place.index {
-        None => assert_eq!(instruction.memory_index(), Register::None),
-        Some((index, scale)) => {
+        RSP => assert_eq!(instruction.memory_index(), Register::None),
+        index => {
             assert_eq!(number(instruction.memory_index()), index.0);
-            assert_eq!(instruction.memory_index_scale(), 1 << scale);
+            assert_eq!(instruction.memory_index_scale(), 1 << place.scale);
         }
     }
     let displacement = i64::from(place.displacement).cast_unsigned();

@@ -142,27 +142,34 @@ impl Condition {
 pub struct Mem {
     /// The base.
     pub base: Reg,
-    /// The index and the binary logarithm of its scale.
-    pub index: Option<(Reg, u8)>,
+    /// The index; the stack pointer, which cannot be one, stands for none.
+    pub index: Reg,
+    /// The binary logarithm of the index's scale.
+    pub scale: u8,
     /// The displacement.
     pub displacement: i32,
 }
 
 impl Mem {
     /// `base + displacement`.
+    #[inline]
     pub const fn new(base: Reg, displacement: i32) -> Mem {
-        Mem {
-            base,
-            index: None,
-            displacement,
-        }
+        Mem::scaled(base, RSP, 0, displacement)
     }
 
     /// `base + index + displacement`.
+    #[inline]
     pub const fn indexed(base: Reg, index: Reg, displacement: i32) -> Mem {
+        Mem::scaled(base, index, 0, displacement)
+    }
+
+    /// `base + (index << scale) + displacement`.
+    #[inline]
+    pub const fn scaled(base: Reg, index: Reg, scale: u8, displacement: i32) -> Mem {
         Mem {
             base,
-            index: Some((index, 0)),
+            index,
+            scale,
             displacement,
         }
     }
@@ -177,27 +184,29 @@ enum Rm {
     Rip,
 }
 
-/// An opcode: mandatory prefix or 0, the escape byte `0f` or 0, and the opcode's byte.
+/// An opcode: mandatory prefix or 0, and its bytes, the first one lowest.
 #[derive(Clone, Copy)]
 struct Op {
     prefix: u8,
-    escape: u8,
-    byte: u8,
+    len: u8,
+    bytes: u16,
 }
 
+/// An opcode of one byte.
 const fn one(byte: u8) -> Op {
     Op {
         prefix: 0,
-        escape: 0,
-        byte,
+        len: 1,
+        bytes: byte as u16,
     }
 }
 
+/// An opcode behind the escape byte `0f`.
 const fn two(prefix: u8, byte: u8) -> Op {
     Op {
         prefix,
-        escape: 0x0f,
-        byte,
+        len: 2,
+        bytes: 0x0f | ((byte as u16) << 8),
     }
 }
 
@@ -223,21 +232,15 @@ const fn imm4(value: i32) -> Imm {
     Imm { value, bytes: 4 }
 }
 
-/// Up to 8 bytes, the first one lowest.
+/// ModRM, SIB and displacement: the bytes, the first one lowest, and how many count.
 #[derive(Clone, Copy)]
-struct Word {
-    bits: u64,
-    bytes: u32,
-}
-
-impl Word {
-    /// Adds a byte if `there`, without a branch.
-    #[inline(always)]
-    fn push(&mut self, byte: u8, there: bool) {
-        let there = u32::from(there);
-        self.bits |= (u64::from(byte) * u64::from(there)) << (8 * self.bytes);
-        self.bytes += there;
-    }
+struct Operands {
+    modrm_sib: u64,
+    modrm_sib_bytes: u32,
+    displacement: i32,
+    displacement_bytes: usize,
+    /// What they add to the REX prefix.
+    rex: u8,
 }
 
 /// The bytes of a window for the longest instruction, with room to spare.
@@ -251,27 +254,26 @@ impl Code {
     /// another one, and a wrong guess costs more than all of this.
     #[inline(always)]
     fn instruction(&mut self, op: Op, wide: bool, reg: u8, rm: Rm, byte: bool, imm: Imm) {
-        let mut rex = (u8::from(wide) << 3) | (((reg >> 3) & 1) << 2);
-        match rm {
-            Rm::Reg(r) => rex |= r.high(),
-            Rm::Mem(m) => {
-                let index = m.index.map_or(0, |(index, _)| index.high());
-                rex |= m.base.high() | (index << 1);
-            }
-            Rm::Rip => {}
-        }
-        let mut word = Word { bits: 0, bytes: 0 };
-        word.push(op.prefix, op.prefix != 0);
-        word.push(0x40 | rex, rex != 0 || byte);
-        word.push(op.escape, op.escape != 0);
-        word.push(op.byte, true);
-        let (displacement, displacement_bytes) = operands(&mut word, (reg & 7) << 3, rm);
+        let operands = operands((reg & 7) << 3, rm);
+        let rex = (u8::from(wide) << 3) | (((reg >> 3) & 1) << 2) | operands.rex;
+        let has_rex = u32::from(rex != 0 || byte);
+        let has_prefix = u32::from(op.prefix != 0);
+        let mut bits = u64::from(op.bytes) << (8 * has_rex);
+        bits |= u64::from(0x40 | rex) & (has_rex as u64).wrapping_neg();
+        bits = (bits << (8 * has_prefix)) | u64::from(op.prefix);
+        let mut len = u32::from(op.len) + has_rex + has_prefix;
+        bits |= operands.modrm_sib << (8 * len);
+        len += operands.modrm_sib_bytes;
         let window = self.bytes.window::<INSTRUCTION_BYTES>();
-        window[..8].copy_from_slice(&word.bits.to_le_bytes());
-        let mut at = (word.bytes & 7) as usize;
-        window[at..at + 4].copy_from_slice(&displacement.to_le_bytes());
-        at += displacement_bytes & 7;
-        window[at..at + 4].copy_from_slice(&imm.value.to_le_bytes());
+        window[..8].copy_from_slice(&bits.to_le_bytes());
+        let mut at = (len & 7) as usize;
+        if !matches!(rm, Rm::Reg(_)) {
+            window[at..at + 4].copy_from_slice(&operands.displacement.to_le_bytes());
+            at += operands.displacement_bytes & 7;
+        }
+        if imm.bytes != 0 {
+            window[at..at + 4].copy_from_slice(&imm.value.to_le_bytes());
+        }
         self.bytes.advance(at + imm.bytes);
     }
 
@@ -332,24 +334,14 @@ impl Code {
 
     /// Loads a value of its full width.
     pub fn load(&mut self, ty: Ty, to: Reg, mem: Mem) {
-        match ty {
-            Ty::I32 => self.rm(one(0x8b), false, to, mem),
-            Ty::I64 => self.rm(one(0x8b), true, to, mem),
-            Ty::F32 => self.rm(two(0xf3, 0x10), false, to, mem),
-            Ty::F64 => self.rm(two(0xf2, 0x10), false, to, mem),
-            Ty::V128 => self.rm(two(0, 0x10), false, to, mem),
-        }
+        let (op, wide) = full(ty, 0);
+        self.rm(op, wide, to, mem);
     }
 
     /// Stores a value of its full width.
     pub fn store(&mut self, ty: Ty, from: Reg, mem: Mem) {
-        match ty {
-            Ty::I32 => self.rm(one(0x89), false, from, mem),
-            Ty::I64 => self.rm(one(0x89), true, from, mem),
-            Ty::F32 => self.rm(two(0xf3, 0x11), false, from, mem),
-            Ty::F64 => self.rm(two(0xf2, 0x11), false, from, mem),
-            Ty::V128 => self.rm(two(0, 0x11), false, from, mem),
-        }
+        let (op, wide) = full(ty, 1);
+        self.rm(op, wide, from, mem);
     }
 
     /// Stores a constant of 4 bytes, or of 8 bytes that are the sign extension of 4.
@@ -359,35 +351,35 @@ impl Code {
 
     /// A load that extends.
     pub fn load_kind(&mut self, kind: LoadKind, to: Reg, mem: Mem) {
-        match kind {
-            LoadKind::Full(ty) => self.load(ty, to, mem),
-            LoadKind::Unsigned8 => self.rm(two(0, 0xb6), false, to, mem),
-            LoadKind::Unsigned16 => self.rm(two(0, 0xb7), false, to, mem),
-            LoadKind::Unsigned32 => self.rm(one(0x8b), false, to, mem),
-            LoadKind::Signed8 { wide } => self.rm(two(0, 0xbe), wide, to, mem),
-            LoadKind::Signed16 { wide } => self.rm(two(0, 0xbf), wide, to, mem),
-            LoadKind::Signed32 => self.rm(one(0x63), true, to, mem),
-        }
+        let (op, wide) = match kind {
+            LoadKind::Full(ty) => full(ty, 0),
+            LoadKind::Unsigned8 => (two(0, 0xb6), false),
+            LoadKind::Unsigned16 => (two(0, 0xb7), false),
+            LoadKind::Unsigned32 => (one(0x8b), false),
+            LoadKind::Signed8 { wide } => (two(0, 0xbe), wide),
+            LoadKind::Signed16 { wide } => (two(0, 0xbf), wide),
+            LoadKind::Signed32 => (one(0x63), true),
+        };
+        self.rm(op, wide, to, mem);
     }
 
     /// A store of all or the low bytes.
     pub fn store_kind(&mut self, kind: StoreKind, from: Reg, mem: Mem) {
-        match kind {
-            StoreKind::Full(ty) => self.store(ty, from, mem),
+        let low16 = Op {
+            prefix: 0x66,
+            ..one(0x89)
+        };
+        let (op, wide) = match kind {
+            StoreKind::Full(ty) => full(ty, 1),
             StoreKind::Low8 => {
-                self.instruction(one(0x88), false, from.0 & 15, Rm::Mem(mem), true, NO_IMM);
+                let rm = Rm::Mem(mem);
+                self.instruction(one(0x88), false, from.0 & 15, rm, true, NO_IMM);
+                return;
             }
-            StoreKind::Low16 => self.rm(
-                Op {
-                    prefix: 0x66,
-                    ..one(0x89)
-                },
-                false,
-                from,
-                mem,
-            ),
-            StoreKind::Low32 => self.rm(one(0x89), false, from, mem),
-        }
+            StoreKind::Low16 => (low16, false),
+            StoreKind::Low32 => (one(0x89), false),
+        };
+        self.rm(op, wide, from, mem);
     }
 
     /// `to = to op from`.
@@ -404,7 +396,14 @@ impl Code {
         if op == IntOp::Mul {
             match short {
                 Ok(value) => {
-                    self.instruction(one(0x6b), wide, to.0, Rm::Reg(to), false, imm1(value.cast_unsigned()));
+                    self.instruction(
+                        one(0x6b),
+                        wide,
+                        to.0,
+                        Rm::Reg(to),
+                        false,
+                        imm1(value.cast_unsigned()),
+                    );
                 }
                 Err(_) => {
                     self.instruction(one(0x69), wide, to.0, Rm::Reg(to), false, imm4(value));
@@ -418,7 +417,14 @@ impl Code {
     fn arithmetic_constant(&mut self, extension: u8, wide: bool, rm: Rm, value: i32) {
         match i8::try_from(value) {
             Ok(value) => {
-                self.instruction(one(0x83), wide, extension, rm, false, imm1(value.cast_unsigned()));
+                self.instruction(
+                    one(0x83),
+                    wide,
+                    extension,
+                    rm,
+                    false,
+                    imm1(value.cast_unsigned()),
+                );
             }
             Err(_) => {
                 self.instruction(one(0x81), wide, extension, rm, false, imm4(value));
@@ -443,7 +449,14 @@ impl Code {
 
     /// Shifts or rotates by a constant below the width.
     pub fn shift_constant(&mut self, op: ShiftOp, wide: bool, reg: Reg, amount: u8) {
-        self.instruction(one(0xc1), wide, shift(op), Rm::Reg(reg), false, imm1(amount));
+        self.instruction(
+            one(0xc1),
+            wide,
+            shift(op),
+            Rm::Reg(reg),
+            false,
+            imm1(amount),
+        );
     }
 
     /// Compares two registers.
@@ -643,36 +656,63 @@ impl Code {
     }
 }
 
-/// Adds ModRM and SIB to `word`. Returns the displacement, and how many of its bytes count. `reg` is the register's
-/// part of ModRM.
+/// `reg` is the register's part of ModRM.
 #[inline(always)]
-fn operands(word: &mut Word, reg: u8, rm: Rm) -> (i32, usize) {
+fn operands(reg: u8, rm: Rm) -> Operands {
+    let none = Operands {
+        modrm_sib: 0,
+        modrm_sib_bytes: 1,
+        displacement: 0,
+        displacement_bytes: 0,
+        rex: 0,
+    };
     let mem = match rm {
         Rm::Reg(r) => {
-            word.push(0xc0 | reg | r.low(), true);
-            return (0, 0);
+            return Operands {
+                modrm_sib: u64::from(0xc0 | reg | r.low()),
+                rex: r.high(),
+                ..none
+            };
         }
         Rm::Rip => {
-            word.push(reg | 5, true);
-            return (0, 4);
+            return Operands {
+                modrm_sib: u64::from(reg | 5),
+                displacement_bytes: 4,
+                ..none
+            };
         }
         Rm::Mem(mem) => mem,
     };
     let displacement = mem.displacement;
     // Without a displacement, `rbp` and `r13` would mean something else.
     let some = displacement != 0 || mem.base.low() == 5;
-    let far = i8::try_from(displacement).is_err();
-    let mode = (u8::from(some) << 6) << u8::from(far);
-    let (index, scale) = match mem.index {
-        Some((index, scale)) => (index.low(), scale),
-        // No index.
-        None => (4, 0),
-    };
-    let sib = mem.index.is_some() || mem.base.low() == 4;
-    word.push(mode | reg | if sib { 4 } else { mem.base.low() }, true);
-    word.push((scale << 6) | (index << 3) | mem.base.low(), sib);
-    let bytes = usize::from(some) + 3 * usize::from(far);
-    (displacement, bytes)
+    let far = displacement != i32::from(displacement as i8);
+    let mode = (u8::from(some) + u8::from(far)) << 6;
+    // The number that stands for none as an index stands for an index as a base.
+    let has_sib = mem.index != RSP || mem.base.low() == RSP.0;
+    let modrm = mode | reg | if has_sib { RSP.0 } else { mem.base.low() };
+    let sib = (mem.scale << 6) | (mem.index.low() << 3) | mem.base.low();
+    Operands {
+        modrm_sib: u64::from(modrm) | (u64::from(sib) << 8) * u64::from(has_sib),
+        modrm_sib_bytes: 1 + u32::from(has_sib),
+        displacement,
+        displacement_bytes: usize::from(some) + 3 * usize::from(far),
+        rex: mem.base.high() | (mem.index.high() << 1),
+    }
+}
+
+/// The load, or 1 for the store, of a value of its full width.
+#[inline(always)]
+fn full(ty: Ty, store: u8) -> (Op, bool) {
+    // The store of general registers is the lower one.
+    let general = 0x8b - 2 * store;
+    match ty {
+        Ty::I32 => (one(general), false),
+        Ty::I64 => (one(general), true),
+        Ty::F32 => (two(0xf3, 0x10 | store), false),
+        Ty::F64 => (two(0xf2, 0x10 | store), false),
+        Ty::V128 => (two(0, 0x10 | store), false),
+    }
 }
 
 /// The number of an operation among those that share one encoding.

@@ -4,8 +4,8 @@ use super::opcode::Op;
 use super::reader::{BlockType, Reader};
 use super::state::{Driver, Frame, Kind, types};
 use crate::types::ValType;
-use upshift::embed::CompileError;
 use upshift::embed::stencil::{Condition, Destination, Label};
+use upshift::embed::{CompileError, TrapKind};
 
 /// Operators at the start of a loop that are looked at for the locals that it uses.
 const LOOP_LOOK_AHEAD: usize = 24;
@@ -143,6 +143,18 @@ fn written_bit(local: u32) -> u64 {
     1u64.checked_shl(local).unwrap_or(0)
 }
 
+/// `unreachable`.
+pub(super) fn unreachable(d: &mut Driver<'_, '_>) {
+    d.asm.trap(TrapKind::Unreachable);
+    end_of_unreachable(d);
+}
+
+/// `if`, on the number on top.
+pub(super) fn if_true(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
+    let condition = d.asm.int_test(false, true);
+    if_(d, condition)
+}
+
 /// `if`, on a condition that was just tested with the frame canonical.
 pub(super) fn if_(d: &mut Driver<'_, '_>, condition: Condition) -> Result<(), CompileError> {
     let (params, results) = block_type(d)?;
@@ -222,6 +234,12 @@ pub(super) fn return_(d: &mut Driver<'_, '_>) {
     end_of_unreachable(d);
 }
 
+/// `br_if`, on the number on top.
+pub(super) fn br_if_true(d: &mut Driver<'_, '_>) {
+    let condition = d.asm.int_test(false, true);
+    br_if(d, condition);
+}
+
 /// `br_if`, on a condition that was just tested with the frame canonical.
 pub(super) fn br_if(d: &mut Driver<'_, '_>, condition: Condition) {
     let depth = d.reader.u32();
@@ -265,9 +283,7 @@ pub(super) fn br_table(d: &mut Driver<'_, '_>) {
 }
 
 /// The types of the parameters and results of a block.
-fn block_type<'m>(
-    d: &mut Driver<'m, '_>,
-) -> Result<(&'m [ValType], &'m [ValType]), CompileError> {
+fn block_type<'m>(d: &mut Driver<'m, '_>) -> Result<(&'m [ValType], &'m [ValType]), CompileError> {
     Ok(match d.reader.block_type()? {
         BlockType::Empty => (&[], &[]),
         BlockType::Value(ty) => (&[], ty.as_slice()),

@@ -1,7 +1,7 @@
 //! One function, from its first byte to its last.
 
 use super::call::{call, call_indirect};
-use super::control::{self, block, end_of_unreachable, loop_};
+use super::control::{self, block, loop_};
 use super::opcode::Op;
 use super::reader::Reader;
 use super::resource::{global_get, global_set, resource};
@@ -13,7 +13,7 @@ use std::cell::Cell;
 use upshift::embed::stencil::{
     Assembler, Condition, IS_SUPPORTED, LoadKind, Plan, StoreKind, Ty, Workspace, results_fit,
 };
-use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, TrapKind};
+use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId};
 use wasmparser::{MemArg, Operator, OperatorsReaderAllocations};
 
 thread_local! {
@@ -104,8 +104,8 @@ fn declare_locals(asm: &mut Assembler, reader: &mut Reader<'_>) -> Result<(), Co
     Ok(())
 }
 
-/// One operator.
-#[inline]
+/// One operator. There is one jump to what it is, which is hard enough to foresee for the processor.
+#[inline(always)]
 fn step(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     let at = d.reader.position();
     let op = Op::of(d.reader.byte());
@@ -119,91 +119,81 @@ fn step(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
         Op::LocalTee => d.asm.local_tee(d.reader.u32()),
         Op::GlobalGet => global_get(d),
         Op::GlobalSet => global_set(d),
-        Op::Drop => drop(d.asm.pop()),
-        Op::Nop => {}
-        Op::Block => block(d)?,
-        Op::Loop => loop_(d)?,
-        Op::If => {
-            let condition = d.asm.int_test(false, true);
-            control::if_(d, condition)?;
-        }
-        Op::Else => control::else_(d),
-        Op::End => control::end(d),
-        Op::Br => control::br(d),
-        Op::BrIf => {
-            let condition = d.asm.int_test(false, true);
-            control::br_if(d, condition);
-        }
-        Op::BrTable => control::br_table(d),
-        Op::Return => control::return_(d),
-        Op::Call => call(d, false)?,
-        Op::ReturnCall => call(d, true)?,
-        Op::CallIndirect => call_indirect(d, false)?,
-        Op::ReturnCallIndirect => call_indirect(d, true)?,
-        Op::Unreachable => {
-            d.asm.trap(TrapKind::Unreachable);
-            end_of_unreachable(d);
-        }
-        _ => operation(d, op, at)?,
-    }
-    Ok(())
-}
-
-/// An operation that is neither control flow nor a call nor on a variable.
-#[inline(always)]
-fn operation(d: &mut Driver<'_, '_>, op: Op, at: usize) -> Result<(), CompileError> {
-    match op {
-        Op::I32Const => {
-            let value = d.reader.i32().cast_unsigned();
-            d.asm.push_constant(Ty::I32, value.into());
-        }
-        Op::I64Const => {
-            let value = d.reader.i64().cast_unsigned();
-            d.asm.push_constant(Ty::I64, value);
-        }
+        Op::I32Const => i32_const(d),
+        Op::I64Const => i64_const(d),
         Op::F32Const => d.asm.push_constant(Ty::F32, d.reader.bits32().into()),
         Op::F64Const => d.asm.push_constant(Ty::F64, d.reader.bits64()),
-        Op::Load(kind, ty, bytes) => {
-            let access = d.reader.access();
-            let memory = d.memory(access.memory);
-            d.asm.load(kind, ty, bytes.into(), memory, access.offset);
-        }
-        Op::Store(kind, bytes) => {
-            let access = d.reader.access();
-            let memory = d.memory(access.memory);
-            d.asm.store(kind, bytes.into(), memory, access.offset);
-        }
+        Op::Load(kind, ty, bytes) => load(d, kind, ty, bytes),
+        Op::Store(kind, bytes) => store(d, kind, bytes),
         Op::Int(op, wide) => d.asm.int_binary(op, wide),
         Op::Shift(op, wide) => d.asm.shift(op, wide),
-        Op::Float(..) | Op::FloatSqrt(_) if d.request.canonical_nans => other(d, at)?,
+        Op::Float(..) | Op::FloatSqrt(_) if d.request.canonical_nans => return other(d, at),
         Op::Float(op, double) => d.asm.float_binary(op, double),
         Op::FloatSqrt(double) => d.asm.float_sqrt(double),
         Op::Wrap => d.asm.wrap(),
         Op::ZeroExtend => d.asm.zero_extend(),
         Op::SignExtend(bits, wide) => d.asm.sign_extend(bits, wide),
         Op::Reinterpret(ty) => d.asm.reinterpret(ty),
-        Op::IntTest(test, wide) => {
-            let flush = branches(d);
-            let condition = d.asm.int_compare(test, wide, flush);
-            use_condition(d, condition)?;
-        }
-        Op::IsZero(wide) => {
-            let flush = branches(d);
-            let condition = d.asm.int_test(wide, flush).inverted();
-            use_condition(d, condition)?;
-        }
-        Op::FloatTest(test, double) => {
-            let flush = branches(d);
-            let condition = d.asm.float_compare(test, double, flush);
-            use_condition(d, condition)?;
-        }
-        Op::Select | Op::TypedSelect => {
-            skip_select_type(d, op)?;
-            let condition = d.asm.int_test(false, false);
-            d.asm.select(condition);
-        }
-        _ => other(d, at)?,
+        Op::IntTest(..) | Op::IsZero(_) | Op::FloatTest(..) => return test(d, op),
+        Op::Select | Op::TypedSelect => return select(d, op),
+        Op::Drop => drop(d.asm.pop()),
+        Op::Nop => {}
+        Op::Block => return block(d),
+        Op::Loop => return loop_(d),
+        Op::If => return control::if_true(d),
+        Op::Else => control::else_(d),
+        Op::End => control::end(d),
+        Op::Br => control::br(d),
+        Op::BrIf => control::br_if_true(d),
+        Op::BrTable => control::br_table(d),
+        Op::Return => control::return_(d),
+        Op::Call => return call(d, false),
+        Op::ReturnCall => return call(d, true),
+        Op::CallIndirect => return call_indirect(d, false),
+        Op::ReturnCallIndirect => return call_indirect(d, true),
+        Op::Unreachable => control::unreachable(d),
+        Op::Other => return other(d, at),
     }
+    Ok(())
+}
+
+fn i32_const(d: &mut Driver<'_, '_>) {
+    let value = d.reader.i32().cast_unsigned();
+    d.asm.push_constant(Ty::I32, value.into());
+}
+
+fn i64_const(d: &mut Driver<'_, '_>) {
+    let value = d.reader.i64().cast_unsigned();
+    d.asm.push_constant(Ty::I64, value);
+}
+
+fn load(d: &mut Driver<'_, '_>, kind: LoadKind, ty: Ty, bytes: u8) {
+    let access = d.reader.access();
+    let memory = d.memory(access.memory);
+    d.asm.load(kind, ty, bytes.into(), memory, access.offset);
+}
+
+fn store(d: &mut Driver<'_, '_>, kind: StoreKind, bytes: u8) {
+    let access = d.reader.access();
+    let memory = d.memory(access.memory);
+    d.asm.store(kind, bytes.into(), memory, access.offset);
+}
+
+/// A comparison.
+fn test(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
+    let flush = matches!(Op::of(d.reader.peek()), Op::If | Op::BrIf);
+    let condition = match op {
+        Op::IntTest(test, wide) => d.asm.int_compare(test, wide, flush),
+        Op::FloatTest(test, double) => d.asm.float_compare(test, double, flush),
+        _ => d.asm.int_test(op == Op::IsZero(true), flush).inverted(),
+    };
+    use_condition(d, condition)
+}
+
+fn select(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
+    skip_select_type(d, op)?;
+    let condition = d.asm.int_test(false, false);
+    d.asm.select(condition);
     Ok(())
 }
 
@@ -237,12 +227,6 @@ fn skip_select_type(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> 
         }
     }
     Ok(())
-}
-
-/// Whether the next operator branches on what the current one computes.
-#[inline]
-fn branches(d: &Driver<'_, '_>) -> bool {
-    matches!(Op::of(d.reader.peek()), Op::If | Op::BrIf)
 }
 
 /// What becomes of a condition: the next operator looks at the flags, if it can, else it is made a number.

@@ -218,7 +218,18 @@ mod tests {
     fn every_operator_has_the_name_that_another_reader_gives_it() {
         for (byte, name, _) in LIST {
             let block = matches!(*name, "Block" | "Loop" | "If");
-            let bytes = [*byte, if block { 0x40 } else { 1 }, 0x7f, 0, 0, 0, 0, 0, 0, 0];
+            let bytes = [
+                *byte,
+                if block { 0x40 } else { 1 },
+                0x7f,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ];
             let reader = BinaryReader::new_features(&bytes, 0, FEATURES);
             let mut operators = OperatorsReader::new(reader);
             if *name == "Else" {
@@ -237,7 +248,11 @@ mod tests {
             let said = format!("{op:?}");
             let wide = name.starts_with("I64") || name.starts_with("F64");
             match op {
-                Op::Int(..) | Op::Shift(..) | Op::IntTest(..) | Op::Float(..) | Op::FloatTest(..) => {
+                Op::Int(..)
+                | Op::Shift(..)
+                | Op::IntTest(..)
+                | Op::Float(..)
+                | Op::FloatTest(..) => {
                     let what = said.split(['(', ',']).nth(1).unwrap_or_default();
                     assert_eq!(*what, name[3..]);
                     assert_eq!(said.contains("true"), wide, "{name}");
@@ -247,14 +262,20 @@ mod tests {
                     let bits = format!("{}", u32::from(*bytes) * 8);
                     let full = *kind == Full(*ty);
                     assert!(full || name.contains(&bits), "{name}");
-                    assert!(!full || i32::from(*bytes) == if wide { 8 } else { 4 }, "{name}");
+                    assert!(
+                        !full || i32::from(*bytes) == if wide { 8 } else { 4 },
+                        "{name}"
+                    );
                     assert_eq!(said.contains("Signed"), name.ends_with('S'), "{name}");
                     assert_eq!(said.contains("Unsigned"), name.ends_with('U'), "{name}");
                 }
                 Op::Store(kind, bytes) => {
                     let bits = format!("{}", u32::from(*bytes) * 8);
                     let full = matches!(kind, StoreKind::Full(_));
-                    assert!(full || name.contains(&bits) && said.contains(&bits), "{name}");
+                    assert!(
+                        full || name.contains(&bits) && said.contains(&bits),
+                        "{name}"
+                    );
                     assert!(!full || said.contains(&name[..3]), "{name}");
                 }
                 _ => {}
