@@ -309,7 +309,7 @@ impl Assembler {
             offset: t.offset - start,
             ..*t
         });
-        let mut positions: Vec<_> = code.positions.iter().copied().collect();
+        let mut positions = code.positions.to_vec();
         for position in &mut positions {
             position.offset -= start;
         }

@@ -693,7 +693,7 @@ fn operands(reg: u8, rm: Rm) -> Operands {
     let modrm = mode | reg | if has_sib { RSP.0 } else { mem.base.low() };
     let sib = (mem.scale << 6) | (mem.index.low() << 3) | mem.base.low();
     Operands {
-        modrm_sib: u64::from(modrm) | (u64::from(sib) << 8) * u64::from(has_sib),
+        modrm_sib: u64::from(modrm) | ((u64::from(sib) << 8) * u64::from(has_sib)),
         modrm_sib_bytes: 1 + u32::from(has_sib),
         displacement,
         displacement_bytes: usize::from(some) + 3 * usize::from(far),

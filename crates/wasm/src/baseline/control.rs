@@ -121,7 +121,8 @@ fn skip_immediates(reader: &mut Reader<'_>, op: Op) -> bool {
             reader.u32();
         }
         Op::CallIndirect | Op::ReturnCallIndirect => {
-            (reader.u32(), reader.u32());
+            reader.u32();
+            reader.u32();
         }
         Op::Load(..) | Op::Store(..) => {
             reader.access();

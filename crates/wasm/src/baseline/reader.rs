@@ -1,6 +1,5 @@
 //! Reads a function's bytes, which are valid: no operator is made a value, and no length is checked twice.
 
-use super::state::bailout;
 use crate::types::ValType;
 use upshift::embed::CompileError;
 
@@ -170,7 +169,7 @@ impl<'m> Reader<'m> {
             0x7b => Ok(ValType::V128),
             0x70 => Ok(ValType::FuncRef),
             0x6f => Ok(ValType::ExternRef),
-            _ => Err(bailout("a type of value")),
+            _ => Err(CompileError::Bailout("a type of value".to_owned())),
         }
     }
 }
