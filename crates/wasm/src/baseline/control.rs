@@ -4,7 +4,7 @@ use super::opcode::Op;
 use super::reader::{BlockType, Reader};
 use super::state::{Driver, Frame, Kind, types};
 use crate::types::ValType;
-use upshift::embed::stencil::{Condition, Destination, Label};
+use upshift::embed::stencil::{Condition, Destination, Label, Loop};
 use upshift::embed::{CompileError, TrapKind};
 
 /// Operators at the start of a loop that are looked at for the locals that it uses.
@@ -18,6 +18,7 @@ pub(super) fn unreachable_operator(
     op: Op,
     at: usize,
 ) -> Result<(), CompileError> {
+    d.loops += u32::from(matches!(op, Op::Loop));
     match op {
         Op::Else if d.skipped == 0 => else_(d),
         Op::End if d.skipped == 0 => end(d),
@@ -59,9 +60,16 @@ pub(super) fn loop_(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     let (params, results) = block_type(d)?;
     let end = d.asm.destination(params.len(), results.len());
     let wanted = Wanted::of(d);
-    let header = d.asm.loop_header(params.len(), wanted.locals());
+    let index = d.loops;
+    d.loops += 1;
+    let parent = d.control.iter().rev().find_map(|frame| match frame.kind {
+        Kind::Loop(_, index) => Some(index),
+        _ => None,
+    });
+    let which = Loop { index, parent };
+    let header = d.asm.loop_header(which, params.len(), wanted.locals());
     d.control.push(Frame {
-        kind: Kind::Loop(header),
+        kind: Kind::Loop(header, index),
         params,
         results,
         end,
@@ -214,7 +222,7 @@ fn target<'a>(control: &'a mut [Frame<'_>], depth: u32) -> Option<&'a mut Destin
     }
     let frame = &mut control[index];
     Some(match &mut frame.kind {
-        Kind::Loop(header) => header,
+        Kind::Loop(header, _) => header,
         _ => &mut frame.end,
     })
 }

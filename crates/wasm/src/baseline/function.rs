@@ -10,6 +10,7 @@ use super::stencils;
 use crate::info::ModuleInfo;
 use crate::vmctx::offset;
 use std::cell::Cell;
+use upshift::embed::osr::FrameValue;
 use upshift::embed::stencil::{
     Assembler, Condition, IS_SUPPORTED, LoadKind, Plan, StoreKind, Ty, Workspace, results_fit,
 };
@@ -34,6 +35,45 @@ pub fn function(
     first: FuncId,
     request: &BaselineRequest<'_>,
 ) -> Result<CompiledCode, CompileError> {
+    let mut workspace = WORKSPACE.take();
+    let mut driver = begin(&mut workspace, info, own, first, request)?;
+    run(&mut driver, u32::MAX)?;
+    let reachable = driver.reachable;
+    let code = workspace.finish(driver.asm, reachable);
+    WORKSPACE.set(workspace);
+    code
+}
+
+/// Where the values that travel from the header of loop `loop_index` are in the frame of that code: the locals `live`,
+/// then all operands.
+///
+/// # Errors
+/// As [`function`], and if the loop cannot be reached.
+pub fn frame(
+    info: &ModuleInfo,
+    own: u32,
+    first: FuncId,
+    request: &BaselineRequest<'_>,
+    loop_index: u32,
+    live: &[u32],
+) -> Result<Vec<FrameValue>, CompileError> {
+    let mut workspace = Workspace::default();
+    let mut driver = begin(&mut workspace, info, own, first, request)?;
+    run(&mut driver, loop_index)?;
+    if driver.loops <= loop_index || !driver.reachable {
+        return Err(bailout("a loop that cannot be reached"));
+    }
+    Ok(driver.asm.frame_values(live))
+}
+
+/// Begins a function, up to its first operator.
+fn begin<'m, 'r>(
+    workspace: &mut Workspace,
+    info: &'m ModuleInfo,
+    own: u32,
+    first: FuncId,
+    request: &'r BaselineRequest<'r>,
+) -> Result<Driver<'m, 'r>, CompileError> {
     if !IS_SUPPORTED {
         return Err(bailout("another architecture"));
     }
@@ -50,7 +90,6 @@ pub fn function(
         stack_limit: (offset::VMCONTEXT_LIMITS, offset::LIMITS_STACK_LIMIT),
         memory_base: first_memory.base,
     };
-    let mut workspace = WORKSPACE.take();
     let (params, results) = (types(ty.params()), types(ty.results()));
     let mut asm = workspace.begin(plan, params, results, body.start);
     let mut reader = Reader::new(&info.bytes[..body.end as usize], body.start);
@@ -67,6 +106,7 @@ pub fn function(
         control: Vec::with_capacity(8),
         reachable: true,
         skipped: 0,
+        loops: 0,
     };
     driver.control.push(Frame {
         kind: Kind::Function,
@@ -77,16 +117,7 @@ pub fn function(
     if info.options.interruptible {
         driver.check_interrupt();
     }
-    while !driver.control.is_empty() {
-        if driver.reader.is_at_end() {
-            return Err(CompileError::Failed("the function has no end".to_owned()));
-        }
-        step(&mut driver)?;
-    }
-    let reachable = driver.reachable;
-    let code = workspace.finish(driver.asm, reachable);
-    WORKSPACE.set(workspace);
-    code
+    Ok(driver)
 }
 
 /// Reads and declares the locals.
@@ -101,6 +132,17 @@ fn declare_locals(asm: &mut Assembler, reader: &mut Reader<'_>) -> Result<(), Co
         asm.declare_locals(count, ty(declared_ty));
     }
     asm.locals_declared(declared as usize);
+    Ok(())
+}
+
+/// Reads operators, to the last one or just past the header of loop number `until`.
+fn run(d: &mut Driver<'_, '_>, until: u32) -> Result<(), CompileError> {
+    while !d.control.is_empty() && d.loops <= until {
+        if d.reader.is_at_end() {
+            return Err(CompileError::Failed("the function has no end".to_owned()));
+        }
+        step(d)?;
+    }
     Ok(())
 }
 

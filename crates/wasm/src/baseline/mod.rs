@@ -15,4 +15,4 @@ mod resource;
 mod state;
 mod stencils;
 
-pub use function::function;
+pub use function::{frame, function};
