@@ -163,6 +163,15 @@ fn line(event: &Event) -> Option<String> {
         } => {
             format!("loop {loop_index}: no tier {tier}: {reason}")
         }
+        EventKind::SpeculationOff { reason, .. } => {
+            format!("nothing is taken for granted: {reason}")
+        }
+        EventKind::Deoptimized {
+            tier,
+            reason,
+            position,
+        } => format!("tier {tier} -> 0 at {position}: {reason}"),
+        EventKind::Invalidated { tier, reason } => format!("tier {tier} is of no use: {reason}"),
         EventKind::Failed { tier, reason, .. } => format!("no tier {tier}: {reason}"),
         EventKind::Discarded { tier } => format!("tier {tier} came too late"),
         _ => return None,

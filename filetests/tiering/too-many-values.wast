@@ -615,6 +615,6 @@
 ;; events:
 ;; f: tier 0
 ;; f: loop 0: tier 0 -> 1 wanted after 1000 iterations
-;; f: loop 0: no tier 1: the compiler declined: 301 values are live at the loop, more than 256
+;; f: loop 0: no tier 1: the compiler declined: 301 values are live there, more than 256
 ;; f: tier 0 -> 1 wanted after 1 calls, 1001 iterations
 ;; f: tier 1

@@ -117,9 +117,10 @@ pub struct EngineArgs {
     /// Compile hot functions on the program's own thread, the moment they become hot, so that every run does the same
     #[arg(long, conflicts_with = "workers")]
     pub sync: bool,
-    /// Test the engine: `osr` moves to better code at every loop header, `osr=N` at every N-th; the program's results
-    /// must be the same
-    #[arg(long, value_name = "osr[=N]")]
+    /// Test the engine: `osr` moves to better code at every loop header, `osr=N` at every N-th; `deopt` goes back to tier
+    /// 0 from the middle of optimized code, at every N-th of many places, SEED says which; the program's results must be
+    /// the same
+    #[arg(long, value_name = "osr[=N]|deopt[=N[,SEED]]")]
     pub stress: Option<Stress>,
 }
 
@@ -177,7 +178,8 @@ pub struct RunArgs {
     #[arg(long, help_heading = "What to show")]
     pub print_compilation: bool,
     /// Write events as lines of JSON, to FILE or standard error: `tier` for functions' ways through the tiers, `osr`
-    /// for loops that move to better code while they run, or both: `tier,osr`
+    /// for loops that move to better code while they run, `deopt` for code that goes back to tier 0, or several:
+    /// `tier,osr,deopt`
     #[arg(long, value_name = "TOPIC[=FILE]", help_heading = "What to show")]
     pub trace: Option<Trace>,
 }
@@ -230,22 +232,33 @@ pub enum Preset {
 
 /// The value of `--stress`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stress {
+pub enum Stress {
     /// How many arrivals at loop headers lie between two moves, counting the one that moves.
-    pub osr_period: u32,
+    Osr(u32),
+    /// How many guards lie between two that fail, counting the one that fails; and what chooses their places.
+    Deopt(u32, u32),
 }
 
 impl FromStr for Stress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Stress, String> {
+        let period = |text: &str| match text.parse() {
+            Ok(period) if period > 0 => Ok(period),
+            _ => Err(format!("`{text}` is not a number above 0")),
+        };
         match text.split_once('=').unwrap_or((text, "1")) {
-            ("osr", period) => match period.parse() {
-                Ok(osr_period) if osr_period > 0 => Ok(Stress { osr_period }),
-                _ => Err(format!("`{period}` is not a number above 0")),
-            },
+            ("osr", every) => Ok(Stress::Osr(period(every)?)),
+            ("deopt", numbers) => {
+                let (every, seed) = numbers.split_once(',').unwrap_or((numbers, "0"));
+                let no_number = |_| format!("the seed `{seed}` is not a number");
+                Ok(Stress::Deopt(
+                    period(every)?,
+                    seed.parse().map_err(no_number)?,
+                ))
+            }
             (other, _) => Err(format!(
-                "there is no stress test `{other}`; say osr or osr=N"
+                "there is no stress test `{other}`; say osr, osr=N, deopt, deopt=N or deopt=N,SEED"
             )),
         }
     }
@@ -301,6 +314,8 @@ pub struct Trace {
     pub tier: bool,
     /// Loops that move to better code.
     pub osr: bool,
+    /// Code that goes back to tier 0.
+    pub deopt: bool,
     /// Where to; standard error if there is no file.
     pub file: Option<PathBuf>,
 }
@@ -318,15 +333,17 @@ impl FromStr for Trace {
         let mut trace = Trace {
             tier: false,
             osr: false,
+            deopt: false,
             file,
         };
         for topic in topics.split(',') {
             match topic {
                 "tier" => trace.tier = true,
                 "osr" => trace.osr = true,
+                "deopt" => trace.deopt = true,
                 other => {
                     return Err(format!(
-                        "there is no trace `{other}`; say tier, osr or both, and where to: tier=FILE"
+                        "there is no trace `{other}`; say tier, osr or deopt, or several, and where to: tier=FILE"
                     ));
                 }
             }
@@ -459,12 +476,16 @@ mod tests {
             Ok(Trace {
                 tier: true,
                 osr: false,
+                deopt: false,
                 file: Some("x".into())
             })
         );
-        let both = "tier,osr".parse::<Trace>().unwrap();
-        assert!(both.tier && both.osr && both.file.is_none());
-        assert_eq!("osr=3".parse(), Ok(Stress { osr_period: 3 }));
+        let all = "tier,osr,deopt".parse::<Trace>().unwrap();
+        assert!(all.tier && all.osr && all.deopt && all.file.is_none());
+        assert_eq!("osr=3".parse(), Ok(Stress::Osr(3)));
+        assert_eq!("deopt".parse(), Ok(Stress::Deopt(1, 0)));
+        assert_eq!("deopt=5,7".parse(), Ok(Stress::Deopt(5, 7)));
+        assert!("deopt=0".parse::<Stress>().is_err() && "deopt=1,".parse::<Stress>().is_err());
         assert!("osr=0".parse::<Stress>().is_err() && "flip".parse::<Stress>().is_err());
         assert!("gc".parse::<Trace>().is_err() && "tier=".parse::<Trace>().is_err());
         let seconds = WasmOption::Timeout(Duration::from_secs(2));

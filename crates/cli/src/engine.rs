@@ -1,6 +1,6 @@
 //! From flags to an engine's configuration.
 
-use crate::args::{EngineArgs, Preset, TierChoice};
+use crate::args::{EngineArgs, Preset, Stress, TierChoice};
 use upshift::{Config, Tier};
 
 /// The configuration that the flags ask for.
@@ -19,8 +19,10 @@ pub fn config(args: &EngineArgs) -> Config {
     if let Some(workers) = args.workers {
         config = config.workers(workers.into());
     }
-    if let Some(stress) = args.stress {
-        config = config.stress_osr(stress.osr_period);
-    }
+    config = match args.stress {
+        None => config,
+        Some(Stress::Osr(period)) => config.stress_osr(period),
+        Some(Stress::Deopt(period, seed)) => config.stress_deopt(period, seed),
+    };
     config.synchronous(args.sync)
 }

@@ -73,12 +73,12 @@ impl Assembler {
     /// If one of them leads nowhere.
     pub(crate) fn finish_ways_in(&mut self) -> Result<(), CompileError> {
         for way_in in std::mem::take(&mut self.ways_in) {
-            let Some(place) = way_in.place else {
+            let Some(Place { label, values }) = way_in.place else {
                 let reason = "a place to go on at cannot be reached";
                 return Err(CompileError::Bailout(reason.to_owned()));
             };
             self.code.bind(way_in.copies);
-            for (index, (ty, home)) in place.values.into_iter().enumerate() {
+            for (index, (ty, home)) in values.into_iter().enumerate() {
                 let scratch = if ty.is_vector() {
                     VECTOR_SCRATCH
                 } else {
@@ -88,7 +88,7 @@ impl Assembler {
                 self.code.load(ty, scratch, from);
                 self.code.store(ty, scratch, home);
             }
-            self.code.jump(place.label);
+            self.code.jump(label);
         }
         Ok(())
     }

@@ -7,13 +7,14 @@ use serde::Serialize;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use upshift::{Event, EventKind, Subscriber};
+use upshift::{Event, EventKind, Subscriber, Tier};
 
 /// Writes events to a file or standard error.
 pub struct TraceEvents {
     file: Option<File>,
     tier: bool,
     osr: bool,
+    deopt: bool,
 }
 
 impl TraceEvents {
@@ -27,6 +28,7 @@ impl TraceEvents {
             file: trace.file.as_deref().map(create).transpose()?,
             tier: trace.tier,
             osr: trace.osr,
+            deopt: trace.deopt,
         })
     }
 
@@ -36,6 +38,10 @@ impl TraceEvents {
             | EventKind::OsrReady { .. }
             | EventKind::OsrEntered { .. }
             | EventKind::OsrFailed { .. } => self.osr,
+            EventKind::ContinuationReady { .. }
+            | EventKind::SpeculationOff { .. }
+            | EventKind::Deoptimized { .. }
+            | EventKind::Invalidated { .. } => self.deopt,
             EventKind::Compiled(c) if c.osr.is_some() => self.osr,
             _ => self.tier,
         }
@@ -124,6 +130,26 @@ enum Details<'a> {
         osr_loop: u32,
         declined: bool,
         reason: &'a str,
+    },
+    ContinuationReady {
+        positions: usize,
+        compiler: &'a str,
+        code_bytes: usize,
+        duration_us: f64,
+    },
+    SpeculationOff {
+        tier: usize,
+        reason: &'a str,
+    },
+    Deoptimized {
+        from: usize,
+        tier: usize,
+        reason: String,
+        position: u32,
+    },
+    Invalidated {
+        tier: usize,
+        reason: String,
     },
     Other {
         details: String,
@@ -258,6 +284,53 @@ fn osr_details(kind: &EventKind) -> (&'static str, Details<'_>) {
                 reason,
             },
         ),
+        other => deopt_details(other),
+    }
+}
+
+fn deopt_details(kind: &EventKind) -> (&'static str, Details<'_>) {
+    match kind {
+        EventKind::ContinuationReady {
+            positions,
+            compiler,
+            code_bytes,
+            duration,
+        } => (
+            "continuation_ready",
+            Details::ContinuationReady {
+                positions: *positions,
+                compiler,
+                code_bytes: *code_bytes,
+                duration_us: duration.as_nanos() as f64 / 1e3,
+            },
+        ),
+        EventKind::SpeculationOff { tier, reason } => (
+            "speculation_off",
+            Details::SpeculationOff {
+                tier: tier.index(),
+                reason,
+            },
+        ),
+        EventKind::Deoptimized {
+            tier,
+            reason,
+            position,
+        } => (
+            "deoptimized",
+            Details::Deoptimized {
+                from: tier.index(),
+                tier: Tier::Baseline.index(),
+                reason: reason.to_string(),
+                position: *position,
+            },
+        ),
+        EventKind::Invalidated { tier, reason } => (
+            "invalidated",
+            Details::Invalidated {
+                tier: tier.index(),
+                reason: reason.to_string(),
+            },
+        ),
         other => (
             "other",
             Details::Other {
@@ -271,7 +344,7 @@ fn osr_details(kind: &EventKind) -> (&'static str, Details<'_>) {
 mod tests {
     use super::*;
     use std::time::Duration;
-    use upshift::{FuncId, Tier};
+    use upshift::FuncId;
 
     #[test]
     fn a_line_is_an_object() {
