@@ -89,6 +89,14 @@ fn other_ways(baseline: &Backend) -> Vec<(&'static str, Config)> {
                 .stress_osr(7)
                 .backend(Tier::Top, Backend::CraneliftSpeed),
         ),
+        ("deopt 1", config().synchronous(true).stress_deopt(1, 0)),
+        (
+            "deopt 7",
+            config()
+                .stress_deopt(7, 3)
+                .thresholds(1, 2)
+                .backend(Tier::Top, Backend::CraneliftSpeed),
+        ),
     ]
 }
 
@@ -265,6 +273,43 @@ fn a_trap_after_a_move_has_the_same_backtrace() {
         assert_eq!(places(&plain), places(&moved));
         let tiers: Vec<Tier> = moved.iter().map(|(_, _, tier)| *tier).collect();
         assert_eq!(tiers, [Tier::Optimizing, Tier::Optimizing, Tier::Baseline]);
+        for seed in 1..=5 {
+            let config = config.clone().synchronous(true);
+            let back = frames(config.stress_deopt(3, seed));
+            assert_eq!(places(&plain), places(&back));
+        }
+    }
+}
+
+/// Nor does it when they go back to tier 0, however often; and what is left of the stack does not matter.
+#[test]
+fn going_back_takes_no_stack() {
+    let text = r#"(module
+        (func $count (export "count") (param $n i32) (param $sum i32) (result i32)
+          (if (i32.eqz (local.get $n)) (then (return (local.get $sum))))
+          (return_call $count
+            (i32.sub (local.get $n) (i32.const 1))
+            (i32.add (local.get $sum) (i32.const 2))))
+        (func $deep (export "deep") (param $n i32) (result i32)
+          (if (i32.eqz (local.get $n)) (then (return (i32.const 0))))
+          (i32.add (i32.const 1) (call $deep (i32.sub (local.get $n) (i32.const 1))))))"#;
+    for config in configs() {
+        let config = config.synchronous(true).stress_deopt(1, 4);
+        let engine = Engine::new(config.stack_bytes(256 << 10)).unwrap();
+        let module = Module::new(&engine, text).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let count = instance.get_typed_func::<(i32, i32), i32>(&mut store, "count");
+        let count = count.unwrap();
+        assert_eq!(count.call(&mut store, (100_000, 0)).unwrap(), 200_000);
+        assert!(engine.profile_statistics().deoptimizations > 50_000);
+        let deep = instance.get_typed_func::<i32, i32>(&mut store, "deep");
+        let deep = deep.unwrap();
+        assert_eq!(deep.call(&mut store, 500).unwrap(), 500);
+        for _ in 0..3 {
+            let error = deep.call(&mut store, i32::MAX).unwrap_err();
+            assert!(error.to_string().contains("stack"), "{error}");
+        }
     }
 }
 
