@@ -1,7 +1,8 @@
 //! The ways in which every script is run.
 
 use std::fmt;
-use upshift::{Backend, Config, Engine, Error, Tier};
+use std::sync::Arc;
+use upshift::{Backend, Config, Engine, Error, Event, EventKind, Subscriber, Tier};
 
 /// Which tiers run the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +65,10 @@ impl Setup {
     pub fn engine(self) -> Result<Engine, Error> {
         let config = Config::default().verify(true);
         // So that what went back comes here again.
-        let deopt = |config: Config| config.synchronous(true).thresholds(1, u32::MAX);
+        let deopt = |config: Config| {
+            let config = config.subscriber(Arc::new(WithoutWayBack));
+            config.synchronous(true).thresholds(1, u32::MAX)
+        };
         Engine::new(match self {
             Setup::Tier0 => config.only_tier(Tier::Baseline),
             Setup::Tier1 => config.only_tier(Tier::Optimizing),
@@ -80,6 +84,17 @@ impl Setup {
                 .stress_deopt(1, 0)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
         })
+    }
+}
+
+/// Says which functions cannot go back to tier 0, and why.
+struct WithoutWayBack;
+
+impl Subscriber for WithoutWayBack {
+    fn event(&self, event: &Event) {
+        if let EventKind::SpeculationOff { reason, .. } = &event.kind {
+            println!("{}: {reason}", event.name);
+        }
     }
 }
 

@@ -62,6 +62,8 @@ struct Tally {
     /// Functions compiled for each tier.
     compiled: [u64; 3],
     deoptimizations: u64,
+    /// Functions without guards, for want of a way back.
+    without_way_back: u64,
     time: Duration,
 }
 
@@ -72,6 +74,7 @@ impl AddAssign for Tally {
         self.failed += other.failed;
         self.skipped += other.skipped;
         self.deoptimizations += other.deoptimizations;
+        self.without_way_back += other.without_way_back;
         self.time += other.time;
         for (mine, others) in self.compiled.iter_mut().zip(other.compiled) {
             *mine += others;
@@ -154,6 +157,13 @@ fn run_setup(setup: Setup, selection: &Selection, skips: &mut SkipList) -> bool 
         let count = total.deoptimizations;
         println!("{setup}: activations went back to tier 0 {count} times");
     }
+    // What each guard gives is what its continuation expects, and continuations have small frames. Those of code that is
+    // not optimized may have large ones.
+    if total.without_way_back > 0 && setup != Setup::StressDeoptClif {
+        success = false;
+        let count = total.without_way_back;
+        println!("{setup}: {count} functions have no way back to tier 0");
+    }
     success
 }
 
@@ -184,6 +194,7 @@ fn run_script(script: &Script, setup: Setup, skips: &mut SkipList) -> Tally {
         skipped: report.skipped.len(),
         compiled: statistics.tiers.map(|tier| tier.compilations),
         deoptimizations: statistics.deoptimizations,
+        without_way_back: statistics.without_way_back,
         time: start.elapsed(),
     }
 }
@@ -197,6 +208,7 @@ fn print_row(setup: Setup, folder: &str, tally: &Tally) {
         compiled: [tier_0, tier_1, _],
         deoptimizations,
         time,
+        ..
     } = tally;
     println!(
         "{setup:10} {folder:16} {scripts:>7} {passed:>7} {failed:>6} {skipped:>7} {tier_0:>7} {tier_1:>7} {deoptimizations:>8} {:>8.2}",

@@ -268,7 +268,7 @@ fn a_trap_after_a_move_has_the_same_backtrace() {
     };
     for config in configs() {
         let plain = frames(config.clone().only_tier(Tier::Baseline));
-        let moved = frames(config.synchronous(true));
+        let moved = frames(config.clone().synchronous(true));
         assert_eq!(plain.len(), 3);
         assert_eq!(places(&plain), places(&moved));
         let tiers: Vec<Tier> = moved.iter().map(|(_, _, tier)| *tier).collect();

@@ -34,6 +34,7 @@ pub(crate) struct Totals {
     osr_entries: AtomicU64,
     deoptimizations: AtomicU64,
     invalidations: AtomicU64,
+    without_way_back: AtomicU64,
 }
 
 impl Totals {
@@ -82,6 +83,9 @@ impl Totals {
             EventKind::Deoptimized { .. } => {
                 self.deoptimizations.fetch_add(1, Ordering::Relaxed);
             }
+            EventKind::SpeculationOff { .. } => {
+                self.without_way_back.fetch_add(1, Ordering::Relaxed);
+            }
             EventKind::Invalidated { .. } => {
                 self.invalidations.fetch_add(1, Ordering::Relaxed);
             }
@@ -113,6 +117,7 @@ impl Totals {
             osr_entries: self.osr_entries.load(Ordering::Relaxed),
             deoptimizations: self.deoptimizations.load(Ordering::Relaxed),
             invalidations: self.invalidations.load(Ordering::Relaxed),
+            without_way_back: self.without_way_back.load(Ordering::Relaxed),
             queued: 0,
             tiers: self.tiers.each_ref().map(tier),
         }
@@ -157,6 +162,8 @@ pub struct ProfileStatistics {
     pub deoptimizations: u64,
     /// Times that code was taken out of use because its guards kept failing.
     pub invalidations: u64,
+    /// Functions that are optimized without taking anything for granted, because there would be nowhere to go back to.
+    pub without_way_back: u64,
     /// Requests waiting.
     pub queued: u64,
     /// By tier.

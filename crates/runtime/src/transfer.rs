@@ -87,3 +87,26 @@ impl Exit {
             .return_call_indirect(self.signature, code, &args);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_room_for_the_code_and_all_values() {
+        let max = osr::TRANSFER_VALUES_MAX;
+        let last = osr::transfer_value(max - 1) as usize;
+        assert_eq!(
+            last + osr::TRANSFER_VALUE_BYTES as usize,
+            size_of::<Record>()
+        );
+        for values in [0, 1, max] {
+            let found = record(4096, 7, values).cast::<Record>();
+            assert!(!found.is_null(), "{values}");
+            // SAFETY: it is this thread's record, which nothing else uses now.
+            let header = unsafe { ((*found).code, (*found).entry) };
+            assert_eq!(header, (4096, 7));
+        }
+        assert!(record(4096, 0, max + 1).is_null());
+    }
+}

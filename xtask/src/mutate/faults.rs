@@ -155,8 +155,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "code that comes late replaces better code",
         file: "crates/runtime/src/pipeline.rs",
-        find: "if state.tier().is_some_and(|published| published >= tier) {",
-        replace: "if false {",
+        find: "state.tier().is_some_and(|published| published >= tier);",
+        replace: "false;",
         tests: RUNTIME,
     },
     Fault {
@@ -175,7 +175,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a compiler's panic goes through to the program",
-        file: "crates/runtime/src/pipeline.rs",
+        file: "crates/runtime/src/backend.rs",
         find: "catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {",
         replace: "Ok(f()).unwrap_or_else(|payload: Box<dyn std::any::Any>| {",
         tests: RUNTIME,
@@ -258,8 +258,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "two values change places on the way to an OSR version",
         file: "crates/wasm/src/translate/osr.rs",
-        find: "let offset = osr::transfer_value(index);\n        index += 1;",
-        replace: "let offset = osr::transfer_value(index ^ 1);\n        index += 1;",
+        find: "let offset = osr::transfer_value(frame.len());",
+        replace: "let offset = osr::transfer_value(frame.len() ^ 1);",
         tests: TIERING,
     },
     Fault {
@@ -278,16 +278,54 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the last value of a transfer is not made room for",
-        file: "crates/runtime/src/osr.rs",
-        find: "record.resize(1 + values, 0);",
-        replace: "record.resize(values.max(1), 0);",
+        file: "crates/runtime/src/transfer.rs",
+        find: "values: [u128; osr::TRANSFER_VALUES_MAX],",
+        replace: "values: [u128; osr::TRANSFER_VALUES_MAX - 1],",
         tests: TIERING,
+    },
+    Fault {
+        name: "two values of a frame are swapped on the way into a continuation",
+        file: "crates/stencil/src/continuation.rs",
+        find: "osr::transfer_value(index)",
+        replace: "osr::transfer_value(index ^ 1)",
+        tests: TIERING,
+    },
+    Fault {
+        name: "a guard gives one value less than is live",
+        file: "crates/wasm/src/translate/osr.rs",
+        find: "push_frame(t, &locals, &mut arguments);",
+        replace: "push_frame(t, locals.split_last().map_or(&[], |l| l.1), &mut arguments);",
+        tests: &["-p upshift-filetests --test spec -- --setup=deopt"],
+    },
+    Fault {
+        name: "a continuation goes on at the next place",
+        file: "crates/runtime/src/deopt.rs",
+        find: "transfer::record(code, entry, values as usize)",
+        replace: "transfer::record(code, entry + 1, values as usize)",
+        tests: &[
+            "-p upshift --test guards",
+            "-p upshift-filetests --test tiering",
+        ],
+    },
+    Fault {
+        name: "guards may fail as often as they like",
+        file: "crates/runtime/src/assumptions.rs",
+        find: "if *failures < FAILURES_MAX {",
+        replace: "if *failures > 0 {",
+        tests: &["-p upshift-runtime", "-p upshift --test guards"],
+    },
+    Fault {
+        name: "code that relies on what was refuted meanwhile is published",
+        file: "crates/runtime/src/pipeline.rs",
+        find: ".is_some_and(|made_for| made_for != generation())",
+        replace: ".is_some_and(|made_for| made_for > generation())",
+        tests: &["-p upshift --test guards"],
     },
     Fault {
         name: "a local that only the next iteration reads is not moved",
         file: "crates/wasm/src/translate/liveness.rs",
-        find: "while walk_back(&steps, &empty, &mut headers) {}",
-        replace: "walk_back(&steps, &empty, &mut headers);",
+        find: "while walk_back(&steps, &empty, &mut headers, &mut positions) {}",
+        replace: "walk_back(&steps, &empty, &mut headers, &mut positions);",
         tests: &[
             "-p upshift-wasm --lib",
             "-p upshift-filetests --test tiering",
