@@ -1,7 +1,10 @@
 //! The ways in which every script is run.
 
 use std::fmt;
-use upshift::{Config, Engine, Error, Tier};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use upshift::llvm::find_server;
+use upshift::{Backend, Config, Engine, Error, Tier};
 
 /// Which tiers run the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,23 +19,36 @@ pub enum Setup {
     StressOsr,
     /// The same at every fifth arrival.
     StressOsr5,
+    /// Everything in tier 2, compiled by LLVM where it does not decline.
+    Llvm,
+    /// Tier 1 first, and each activation goes on in LLVM's code at the first loop header that it arrives at.
+    LlvmStressOsr,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 5] = [
+    pub const ALL: [Setup; 7] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
         Setup::StressOsr,
         Setup::StressOsr5,
+        Setup::Llvm,
+        Setup::LlvmStressOsr,
     ];
+
+    /// Whether it can be run: some need the LLVM server, which is built by `cargo xtask llvm`.
+    pub fn is_possible(self) -> bool {
+        !matches!(self, Setup::Llvm | Setup::LlvmStressOsr) || llvm_server().is_some()
+    }
 
     /// Whether code is compiled for that tier at all.
     pub fn uses(self, tier: Tier) -> bool {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
             Setup::Tier1 => tier == Tier::Optimizing,
+            Setup::Llvm => tier == Tier::Top,
+            Setup::LlvmStressOsr => tier != Tier::Baseline,
             Setup::Mixed | Setup::StressOsr | Setup::StressOsr5 => tier != Tier::Top,
         }
     }
@@ -42,13 +58,23 @@ impl Setup {
     /// # Errors
     /// If the engine cannot be started.
     pub fn engine(self) -> Result<Engine, Error> {
-        let config = Config::default().verify(true);
+        let mut config = Config::default().verify(true);
+        if let Some(server) = llvm_server() {
+            config = config.llvm_server(server);
+        }
         Engine::new(match self {
             Setup::Tier0 => config.only_tier(Tier::Baseline),
             Setup::Tier1 => config.only_tier(Tier::Optimizing),
             Setup::Mixed => config.thresholds(1, u32::MAX),
             Setup::StressOsr => config.stress_osr(1),
             Setup::StressOsr5 => config.stress_osr(5),
+            Setup::Llvm => config
+                .backend(Tier::Top, Backend::Llvm)
+                .only_tier(Tier::Top),
+            Setup::LlvmStressOsr => config
+                .backend(Tier::Baseline, Backend::Off)
+                .backend(Tier::Top, Backend::Llvm)
+                .stress_osr(1),
         })
     }
 }
@@ -61,6 +87,19 @@ impl fmt::Display for Setup {
             Setup::Mixed => "mixed",
             Setup::StressOsr => "osr",
             Setup::StressOsr5 => "osr-5",
+            Setup::Llvm => "llvm",
+            Setup::LlvmStressOsr => "llvm-osr",
         })
     }
+}
+
+/// The LLVM server: the one that is found, or the one that `cargo xtask llvm` built.
+fn llvm_server() -> Option<PathBuf> {
+    static SERVER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let built = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../crates/llvm/server/target/release/upshift-llvm"
+    );
+    let built = || Some(PathBuf::from(built)).filter(|file| file.is_file());
+    SERVER.get_or_init(|| find_server().or_else(built)).clone()
 }

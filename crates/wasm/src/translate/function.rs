@@ -76,7 +76,7 @@ pub fn function_version(
     };
     let mut t = Translator {
         b,
-        env: Env::new(info, first, vmctx),
+        env: Env::new(info, first, vmctx).with_checked_accesses(version.checked),
         stack: Vec::with_capacity(16),
         control: vec![function_frame],
         reachable: true,
@@ -105,7 +105,7 @@ fn live_locals(
     params: &[ValType],
     version: Version,
 ) -> Result<Liveness, CompileError> {
-    if version == Version::default() {
+    if version.entered_in.is_none() && !version.points {
         return Ok(Liveness::default());
     }
     let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
