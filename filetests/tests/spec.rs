@@ -86,7 +86,9 @@ fn main() -> ExitCode {
         }
     };
     let Some(selection) = Selection::from_arguments(std::env::args().skip(1)) else {
-        eprintln!("arguments: [--setup=tier-0|tier-1|mixed|osr|osr-5|llvm|llvm-osr] [PART OF A SCRIPT'S NAME...]");
+        eprintln!(
+            "arguments: [--setup=tier-0|tier-1|mixed|osr|osr-5|llvm|llvm-osr] [PART OF A SCRIPT'S NAME...]"
+        );
         return ExitCode::FAILURE;
     };
     println!(

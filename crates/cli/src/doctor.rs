@@ -203,13 +203,11 @@ fn tiers() -> Vec<Finding> {
             Err(error) => finding(what, Mark::Fail, format!("{meaning}; {error}")),
         }
     };
-    let llvm = "not part of this build";
-    let top = "off in --tier auto until it is better than tier 1; --tier 2 compiles like tier 1";
+    let top = "off in --tier auto unless -O says what compiles for it";
     vec![
         tier(Tier::Baseline, "tier 0", "at the first call"),
         tier(Tier::Optimizing, "tier 1", "for hot functions"),
         finding("tier 2", Mark::Note, top),
-        finding("LLVM", Mark::Note, llvm),
     ]
 }
 

@@ -3,9 +3,7 @@
 use crate::wire::{Decoder, Encoder, WireError};
 use upshift_base::{FuncId, TrapKind};
 use upshift_codegen::cranelift_codegen::ir::LibCall;
-use upshift_codegen::{
-    CompiledCode, RelocKind, Relocation, SourcePosition, Target, TrapSite,
-};
+use upshift_codegen::{CompiledCode, RelocKind, Relocation, SourcePosition, Target, TrapSite};
 
 /// The kinds of relocation that may be sent, by their number.
 const KINDS: [RelocKind; 4] = [

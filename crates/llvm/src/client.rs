@@ -84,17 +84,25 @@ impl LlvmCompiler {
     /// The process id of the server, if one runs.
     pub fn server_process_id(&self) -> Option<u32> {
         let server = self.connection().server.clone();
-        server.filter(|server| server.is_alive()).map(|server| server.process_id())
+        server
+            .filter(|server| server.is_alive())
+            .map(|server| server.process_id())
     }
 
     fn connection(&self) -> std::sync::MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server, started if none runs.
     fn server(&self) -> Result<Arc<Server>, CompileError> {
         let mut connection = self.connection();
-        if let Some(server) = connection.server.as_ref().filter(|server| server.is_alive()) {
+        if let Some(server) = connection
+            .server
+            .as_ref()
+            .filter(|server| server.is_alive())
+        {
             return Ok(Arc::clone(server));
         }
         if connection.server.take().is_some() {

@@ -259,7 +259,10 @@ mod tests {
             assert!(read_frame(&mut &stream[..end]).is_err());
         }
         let long = u32::MAX.to_le_bytes();
-        assert!(matches!(read_frame(&mut &long[..]), Err(WireError::TooLong(_))));
+        assert!(matches!(
+            read_frame(&mut &long[..]),
+            Err(WireError::TooLong(_))
+        ));
     }
 
     #[test]

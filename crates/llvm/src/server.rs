@@ -3,7 +3,7 @@
 use crate::protocol::{Greeting, Job, Reply, WireError, read_frame, write_frame};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::collections::HashMap;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -164,22 +164,26 @@ fn read_replies(
     let usable = greeting.is_ok();
     // Nobody listens any more if that took too long.
     let _ = greeted.send(greeting);
-    while usable {
-        let Ok(Some(payload)) = read_frame(&mut output) else {
-            break;
-        };
+    if usable {
+        deliver(&mut output, pending);
+    }
+    lock(pending).take();
+}
+
+fn deliver(output: &mut impl Read, pending: &Pending) {
+    while let Ok(Some(payload)) = read_frame(output) {
         let Ok(reply) = Reply::decode(&payload) else {
-            break;
+            return;
         };
         let waiting = match lock(pending).as_mut() {
             Some(pending) => pending.remove(&reply.number),
-            None => break,
+            None => return,
         };
         if let Some(waiting) = waiting {
+            // Who waited may have lost patience.
             let _ = waiting.send(reply);
         }
     }
-    lock(pending).take();
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

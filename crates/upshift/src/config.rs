@@ -223,7 +223,10 @@ impl Config {
 
     /// The client of the LLVM server, if there is a server.
     fn llvm(&self) -> Option<Arc<dyn Compiler>> {
-        let server = self.llvm_server.clone().or_else(upshift_llvm::find_server)?;
+        let server = self
+            .llvm_server
+            .clone()
+            .or_else(upshift_llvm::find_server)?;
         Some(Arc::new(LlvmCompiler::new(upshift_llvm::Options {
             canonical_nans: self.canonical_nans,
             verify: self.verify,

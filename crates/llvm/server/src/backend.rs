@@ -18,8 +18,8 @@ const PASSES: &str = "default<O3>";
 
 /// Features that code may be compiled for: nothing else that a client names is passed on.
 const FEATURES: [&str; 18] = [
-    "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "bmi", "bmi2", "lzcnt", "f16c", "fma",
-    "movbe", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
+    "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "bmi", "bmi2", "lzcnt", "f16c",
+    "fma", "movbe", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
 ];
 
 /// Makes LLVM ready. Once, before any job.
@@ -42,7 +42,10 @@ pub fn llvm_version() -> String {
 /// As the reply says.
 pub fn compile(job: &Job) -> Result<CompiledCode, CompileError> {
     let func = parse(&job.clif)?;
-    let features = job.features.iter().filter(|feature| FEATURES.contains(&feature.as_str()));
+    let features = job
+        .features
+        .iter()
+        .filter(|feature| FEATURES.contains(&feature.as_str()));
     let features: Vec<String> = features.map(|feature| format!("+{feature}")).collect();
     let settings = Settings {
         canonical_nans: job.canonical_nans,
@@ -56,21 +59,32 @@ pub fn compile(job: &Job) -> Result<CompiledCode, CompileError> {
 /// The one function in CLIF text.
 pub fn parse(clif: &str) -> Result<Function, CompileError> {
     let failed = |error: String| CompileError::Failed(format!("reading CLIF: {error}"));
-    let functions = cranelift_reader::parse_functions(clif).map_err(|error| failed(error.to_string()))?;
+    let functions =
+        cranelift_reader::parse_functions(clif).map_err(|error| failed(error.to_string()))?;
     match <[Function; 1]>::try_from(functions) {
         Ok([func]) => Ok(func),
-        Err(functions) => Err(failed(format!("{} functions instead of one", functions.len()))),
+        Err(functions) => Err(failed(format!(
+            "{} functions instead of one",
+            functions.len()
+        ))),
     }
 }
 
 /// Compiles a module's text.
-fn object(text: &str, settings: &Settings, verify: bool) -> Result<MemoryBuffer<'static>, CompileError> {
+fn object(
+    text: &str,
+    settings: &Settings,
+    verify: bool,
+) -> Result<MemoryBuffer<'static>, CompileError> {
     let failed = |what: &str, error: String| CompileError::Failed(format!("{what}: {error}"));
     let context = Context::create();
     let buffer = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "clif");
-    let module = context
-        .create_module_from_ir(buffer)
-        .map_err(|error| failed("LLVM does not understand the translation", error.to_string()))?;
+    let module = context.create_module_from_ir(buffer).map_err(|error| {
+        failed(
+            "LLVM does not understand the translation",
+            error.to_string(),
+        )
+    })?;
     if verify {
         module
             .verify()

@@ -11,9 +11,9 @@
 mod backend;
 mod object_file;
 mod serve;
-mod translate;
 #[cfg(test)]
 mod tests;
+mod translate;
 
 use std::io::{self, BufReader};
 use std::os::unix::net::UnixListener;
@@ -78,7 +78,8 @@ fn listen(socket: &Path) -> Result<(), String> {
 }
 
 fn emit(file: &Path) -> Result<(), String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let settings = translate::Settings {
         canonical_nans: false,
         features: String::new(),

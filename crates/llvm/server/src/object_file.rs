@@ -4,13 +4,13 @@
 //! stretch of code comes from. Code and constants become one piece, the constants behind; what they refer to in each other is
 //! filled in here. Calls that stand for traps become the instruction that traps.
 
-use crate::translate::names::{self, Symbol};
 use crate::translate::FUNCTION;
+use crate::translate::names::{self, Symbol};
 use gimli::{EndianSlice, LittleEndian};
 use object::read::elf::ElfFile64;
 use object::{
-    Endianness, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionIndex,
-    SectionKind, elf,
+    Endianness, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget,
+    SectionIndex, SectionKind, elf,
 };
 use std::collections::HashMap;
 use upshift_base::TrapKind;
@@ -49,7 +49,11 @@ pub fn read(bytes: &[u8]) -> Result<CompiledCode, CompileError> {
         positions: positions(&file, code_bytes)?,
         frame_bytes: 0,
     };
-    let mut kept: Vec<_> = placement.starts.iter().map(|(index, start)| (*index, *start)).collect();
+    let mut kept: Vec<_> = placement
+        .starts
+        .iter()
+        .map(|(index, start)| (*index, *start))
+        .collect();
     kept.sort_by_key(|(_, start)| *start);
     for (index, start) in kept {
         let section = file.section_by_index(index).map_err(failed)?;
@@ -79,8 +83,12 @@ fn place(file: &File<'_>, text: &Section<'_, '_>) -> Result<Placement, CompileEr
             placement.bytes.push(0xcc);
         }
         let start = u32::try_from(placement.bytes.len()).map_err(failed)?;
-        placement.alignment = placement.alignment.max(u32::try_from(align).map_err(failed)?);
-        placement.bytes.extend_from_slice(section.data().map_err(failed)?);
+        placement.alignment = placement
+            .alignment
+            .max(u32::try_from(align).map_err(failed)?);
+        placement
+            .bytes
+            .extend_from_slice(section.data().map_err(failed)?);
         placement.starts.insert(section.index(), start);
         Ok(())
     };
@@ -91,7 +99,9 @@ fn place(file: &File<'_>, text: &Section<'_, '_>) -> Result<Placement, CompileEr
         }
         match section.kind() {
             SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => add(&section)?,
-            SectionKind::Data | SectionKind::ReadOnlyDataWithRel | SectionKind::UninitializedData => {
+            SectionKind::Data
+            | SectionKind::ReadOnlyDataWithRel
+            | SectionKind::UninitializedData => {
                 let name = section.name().unwrap_or_default();
                 return Err(CompileError::Bailout(format!("LLVM made a section {name}")));
             }
@@ -135,9 +145,13 @@ fn relocate(
         Some(Symbol::Trap(trap)) if relative => return plant_trap(placement, code, place, trap),
         Some(Symbol::Cell(target)) if relative => (RelocKind::GotPcRel4, target),
         Some(Symbol::Itself(target)) if relative => (RelocKind::PcRel4, target),
-        Some(Symbol::Itself(target @ Target::LibCall(_))) if through_cell => (RelocKind::GotPcRel4, target),
+        Some(Symbol::Itself(target @ Target::LibCall(_))) if through_cell => {
+            (RelocKind::GotPcRel4, target)
+        }
         _ => {
-            return Err(CompileError::Bailout(format!("LLVM needs {name} (relocation {r_type})")));
+            return Err(CompileError::Bailout(format!(
+                "LLVM needs {name} (relocation {r_type})"
+            )));
         }
     };
     code.relocations.push(Relocation {
@@ -152,7 +166,9 @@ fn relocate(
 fn write(bytes: &mut [u8], place: u32, value: &[u8]) -> Result<(), CompileError> {
     let place = place as usize;
     let field = bytes.get_mut(place..place + value.len());
-    field.ok_or_else(|| failed("a relocation outside of the code"))?.copy_from_slice(value);
+    field
+        .ok_or_else(|| failed("a relocation outside of the code"))?
+        .copy_from_slice(value);
     Ok(())
 }
 
@@ -163,7 +179,9 @@ fn plant_trap(
     place: u32,
     kind: TrapKind,
 ) -> Result<(), CompileError> {
-    let call = place.checked_sub(1).filter(|call| placement.bytes.get(*call as usize) == Some(&CALL));
+    let call = place
+        .checked_sub(1)
+        .filter(|call| placement.bytes.get(*call as usize) == Some(&CALL));
     let offset = call.ok_or_else(|| failed("a trap that is not called"))?;
     code.traps.push(TrapSite { offset, kind });
     write(&mut placement.bytes, offset, &TRAP)

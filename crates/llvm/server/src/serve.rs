@@ -15,14 +15,22 @@ const WORKER_STACK_BYTES: usize = 64 << 20;
 
 /// What this server says of itself.
 pub fn name() -> String {
-    format!("{SERVER} {} (LLVM {})", env!("CARGO_PKG_VERSION"), backend::llvm_version())
+    format!(
+        "{SERVER} {} (LLVM {})",
+        env!("CARGO_PKG_VERSION"),
+        backend::llvm_version()
+    )
 }
 
 /// Serves the client behind these streams until it hangs up.
 ///
 /// # Errors
 /// If what it says is not understood, or the streams fail.
-pub fn serve(mut input: impl Read, mut output: impl Write + Send, jobs: usize) -> Result<(), WireError> {
+pub fn serve(
+    mut input: impl Read,
+    mut output: impl Write + Send,
+    jobs: usize,
+) -> Result<(), WireError> {
     let own = Greeting::new(name());
     let Some(greeting) = read_frame(&mut input)? else {
         return Ok(());
@@ -47,7 +55,10 @@ pub fn serve(mut input: impl Read, mut output: impl Write + Send, jobs: usize) -
     })
 }
 
-fn read_jobs(input: &mut impl Read, sender: &std::sync::mpsc::Sender<Job>) -> Result<(), WireError> {
+fn read_jobs(
+    input: &mut impl Read,
+    sender: &std::sync::mpsc::Sender<Job>,
+) -> Result<(), WireError> {
     while let Some(payload) = read_frame(input)? {
         let job = Job::decode(&payload)?;
         if sender.send(job).is_err() {

@@ -14,7 +14,10 @@ use upshift_codegen::{CompileError, Target, symbol};
 const VECTOR_REGISTER: &str = "<16 x i8>";
 
 fn opcodes(func: &Function) -> impl Iterator<Item = Opcode> {
-    let insts = func.layout.blocks().flat_map(|block| func.layout.block_insts(block));
+    let insts = func
+        .layout
+        .blocks()
+        .flat_map(|block| func.layout.block_insts(block));
     insts.map(|inst| func.dfg.insts[inst].opcode())
 }
 
@@ -139,9 +142,17 @@ pub fn call(
     args: &[Value],
 ) -> Result<(), CompileError> {
     let (_, results) = types::signature(&e.func.dfg.signatures[signature])?;
-    let args: Vec<String> = args.iter().map(|arg| e.typed(*arg)).collect::<Result<_, _>>()?;
+    let args: Vec<String> = args
+        .iter()
+        .map(|arg| e.typed(*arg))
+        .collect::<Result<_, _>>()?;
     // A frame that the program made must be there: for its limit on the stack, and for backtraces.
-    let call = format!("notail call {} {callee}({}) #1{}", results.ty, args.join(", "), e.position);
+    let call = format!(
+        "notail call {} {callee}({}) #1{}",
+        results.ty,
+        args.join(", "),
+        e.position
+    );
     let values = e.func.dfg.inst_results(inst);
     if results.ty == "void" {
         e.line(call);
@@ -170,7 +181,10 @@ pub fn return_call(
 ) -> Result<(), CompileError> {
     let (_, results) = types::signature(&e.func.dfg.signatures[signature])?;
     let args = to_registers(e, args)?;
-    let call = format!("musttail call {} {callee}({args}) #1{}", results.ty, e.position);
+    let call = format!(
+        "musttail call {} {callee}({args}) #1{}",
+        results.ty, e.position
+    );
     if results.ty == "void" {
         e.line(call);
         e.line("ret void");
@@ -251,7 +265,11 @@ fn land(e: &mut Emitter<'_>, landings: Vec<(String, Block, Vec<String>)>) {
 }
 
 /// `brif`.
-pub fn brif(e: &mut Emitter<'_>, value: Value, [then, otherwise]: [BlockCall; 2]) -> Result<(), CompileError> {
+pub fn brif(
+    e: &mut Emitter<'_>,
+    value: Value,
+    [then, otherwise]: [BlockCall; 2],
+) -> Result<(), CompileError> {
     let condition = e.condition(value)?;
     let (then, otherwise) = (destination(e, then)?, destination(e, otherwise)?);
     let cold = |block: Block| e.func.layout.is_cold(block);
@@ -263,7 +281,9 @@ pub fn brif(e: &mut Emitter<'_>, value: Value, [then, otherwise]: [BlockCall; 2]
     let mut landings = Vec::new();
     let then = landing(e, then, &mut landings);
     let otherwise = landing(e, otherwise, &mut landings);
-    e.line(format!("br i1 {condition}, label %{then}, label %{otherwise}{weights}"));
+    e.line(format!(
+        "br i1 {condition}, label %{then}, label %{otherwise}{weights}"
+    ));
     land(e, landings);
     Ok(())
 }
@@ -290,7 +310,10 @@ pub fn br_table(e: &mut Emitter<'_>, index: Value, table: JumpTable) -> Result<(
         .map(|(index, label)| format!("{index_type} {index}, label %{label}"))
         .collect();
     let default = &labels[0];
-    e.line(format!("switch {typed}, label %{default} [ {} ]", cases.join(" ")));
+    e.line(format!(
+        "switch {typed}, label %{default} [ {} ]",
+        cases.join(" ")
+    ));
     land(e, landings);
     Ok(())
 }

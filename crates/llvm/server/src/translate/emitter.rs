@@ -127,8 +127,13 @@ impl<'f> Emitter<'f> {
     pub fn intrinsic(&mut self, result: &str, name: &str, args: &[(&str, &str)]) -> String {
         let types: Vec<&str> = args.iter().map(|(ty, _)| *ty).collect();
         let declaration = format!("declare {result} @{name}({})", types.join(", "));
-        self.declarations.entry(name.to_owned()).or_insert(declaration);
-        let args: Vec<String> = args.iter().map(|(ty, value)| format!("{ty} {value}")).collect();
+        self.declarations
+            .entry(name.to_owned())
+            .or_insert(declaration);
+        let args: Vec<String> = args
+            .iter()
+            .map(|(ty, value)| format!("{ty} {value}"))
+            .collect();
         self.op(format!("call {result} @{name}({})", args.join(", ")))
     }
 
@@ -138,7 +143,11 @@ impl<'f> Emitter<'f> {
     }
 
     /// Defines a CLIF value that is the number 0 or 1, or as many bits in lanes, from a condition.
-    pub fn define_condition(&mut self, value: Value, condition: String) -> Result<(), CompileError> {
+    pub fn define_condition(
+        &mut self,
+        value: Value,
+        condition: String,
+    ) -> Result<(), CompileError> {
         let ty = self.func.dfg.value_type(value);
         let name = types::name(ty)?;
         let operand = if ty.is_vector() {
@@ -158,7 +167,9 @@ impl<'f> Emitter<'f> {
         let value = self.func.dfg.resolve_aliases(value);
         match self.values.get(&value) {
             Some(operand) => Ok(operand.clone()),
-            None => Err(CompileError::Failed(format!("{value} is used where it is not defined"))),
+            None => Err(CompileError::Failed(format!(
+                "{value} is used where it is not defined"
+            ))),
         }
     }
 
@@ -195,7 +206,9 @@ impl<'f> Emitter<'f> {
     /// Traps if `condition` is true.
     pub fn trap_if(&mut self, condition: &str, kind: TrapKind) {
         let (cold, rest) = (self.fresh("trap"), self.fresh("rest"));
-        self.line(format!("br i1 {condition}, label %{cold}, label %{rest}{UNLIKELY}"));
+        self.line(format!(
+            "br i1 {condition}, label %{cold}, label %{rest}{UNLIKELY}"
+        ));
         let block = self.clif_block;
         self.begin(cold, block);
         self.trap(kind);
@@ -216,7 +229,9 @@ impl<'f> Emitter<'f> {
         match *self.definition(value)? {
             InstructionData::UnaryIeee32 { imm, .. } => Some(u64::from(imm.bits())),
             InstructionData::UnaryIeee64 { imm, .. } => Some(imm.bits()),
-            InstructionData::Unary { opcode, arg } if opcode == Opcode::Splat => self.float_constant(arg),
+            InstructionData::Unary { opcode, arg } if opcode == Opcode::Splat => {
+                self.float_constant(arg)
+            }
             InstructionData::LoadNoOffset { opcode, arg, .. } if opcode == Opcode::Bitcast => {
                 let lane = self.ty(value).lane_type();
                 let same = self.ty(arg).lane_type() == lane;
@@ -239,7 +254,12 @@ impl<'f> Emitter<'f> {
         let width = lane.bytes() as usize;
         let first = bytes.get(..width)?;
         let uniform = width <= 8 && bytes.chunks(width).all(|chunk| chunk == first);
-        uniform.then(|| first.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
+        uniform.then(|| {
+            first
+                .iter()
+                .rev()
+                .fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+        })
     }
 
     /// Declines an instruction.

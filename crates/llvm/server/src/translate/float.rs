@@ -25,7 +25,9 @@ fn canonical(e: &mut Emitter<'_>, ty: Type, value: String) -> Result<String, Com
     let nan = super::vector::splat(e, &nan, ty)?;
     let is_nan = e.op(format!("fcmp uno {name} {value}, {value}"));
     let condition = condition_type(ty);
-    Ok(e.op(format!("select {condition} {is_nan}, {name} {nan}, {name} {value}")))
+    Ok(e.op(format!(
+        "select {condition} {is_nan}, {name} {nan}, {name} {value}"
+    )))
 }
 
 fn condition_type(ty: Type) -> String {
@@ -36,7 +38,12 @@ fn condition_type(ty: Type) -> String {
 }
 
 /// Operations with one operand.
-pub fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Result<(), CompileError> {
+pub fn unary(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    x: Value,
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     let (name, typed, operand) = (types::name(ty)?, e.typed(x)?, e.value(x)?);
     let value = match opcode {
@@ -58,7 +65,9 @@ pub fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Re
         Opcode::Fvdemote => {
             let low = e.op(format!("fptrunc {typed} to <2 x float>"));
             let mask = types::mask(0..4);
-            e.op(format!("shufflevector <2 x float> {low}, <2 x float> zeroinitializer, {mask}"))
+            e.op(format!(
+                "shufflevector <2 x float> {low}, <2 x float> zeroinitializer, {mask}"
+            ))
         }
         Opcode::FvpromoteLow => {
             let mask = types::mask(0..2);
@@ -68,7 +77,11 @@ pub fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Re
         _ => return e.declined(opcode),
     };
     let signs_only = matches!(opcode, Opcode::Fneg | Opcode::Fabs);
-    let value = if signs_only { value } else { canonical(e, ty, value)? };
+    let value = if signs_only {
+        value
+    } else {
+        canonical(e, ty, value)?
+    };
     e.define(result, value);
     Ok(())
 }
@@ -85,7 +98,12 @@ fn promoted(e: &Emitter<'_>, value: Value) -> Option<Value> {
 }
 
 /// Operations with two operands.
-pub fn binary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value; 2]) -> Result<(), CompileError> {
+pub fn binary(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    [x, y]: [Value; 2],
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     let name = types::name(ty)?;
     let (a, b) = (e.value(x)?, e.value(y)?);
@@ -124,13 +142,20 @@ pub fn binary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value
 }
 
 /// The smaller or larger operand; a NaN, made quiet, if either is one.
-fn extremum(e: &mut Emitter<'_>, ty: Type, intrinsic_name: &str, [a, b]: [&str; 2]) -> Result<String, CompileError> {
+fn extremum(
+    e: &mut Emitter<'_>,
+    ty: Type,
+    intrinsic_name: &str,
+    [a, b]: [&str; 2],
+) -> Result<String, CompileError> {
     let name = types::name(ty)?;
     let least = intrinsic(e, intrinsic_name, ty, &[a, b])?;
     let is_nan = e.op(format!("fcmp uno {name} {a}, {b}"));
     let nan = e.op(format!("fadd {name} {a}, {b}"));
     let condition = condition_type(ty);
-    Ok(e.op(format!("select {condition} {is_nan}, {name} {nan}, {name} {least}")))
+    Ok(e.op(format!(
+        "select {condition} {is_nan}, {name} {nan}, {name} {least}"
+    )))
 }
 
 /// The operand that an operation leaves as it is, but for NaNs made quiet, and whether it is negated.
@@ -158,7 +183,12 @@ fn same_but_quiet(e: &Emitter<'_>, opcode: Opcode, [x, y]: [Value; 2]) -> Option
 }
 
 /// `fcmp`.
-pub fn compare(e: &mut Emitter<'_>, result: Value, cond: FloatCC, [x, y]: [Value; 2]) -> Result<(), CompileError> {
+pub fn compare(
+    e: &mut Emitter<'_>,
+    result: Value,
+    cond: FloatCC,
+    [x, y]: [Value; 2],
+) -> Result<(), CompileError> {
     let cond = match cond {
         FloatCC::Ordered => "ord",
         FloatCC::Unordered => "uno",
@@ -181,14 +211,23 @@ pub fn compare(e: &mut Emitter<'_>, result: Value, cond: FloatCC, [x, y]: [Value
 }
 
 /// Conversions to and from integers.
-pub fn convert(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Result<(), CompileError> {
+pub fn convert(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    x: Value,
+) -> Result<(), CompileError> {
     let (ty, from) = (e.ty(result), e.ty(x));
     let (name, typed, operand) = (types::name(ty)?, e.typed(x)?, e.value(x)?);
     let value = match opcode {
         Opcode::FcvtFromSint => e.op(format!("sitofp {typed} to {name}")),
         Opcode::FcvtFromUint => e.op(format!("uitofp {typed} to {name}")),
         Opcode::FcvtToSintSat | Opcode::FcvtToUintSat => {
-            let kind = if opcode == Opcode::FcvtToSintSat { "fptosi" } else { "fptoui" };
+            let kind = if opcode == Opcode::FcvtToSintSat {
+                "fptosi"
+            } else {
+                "fptoui"
+            };
             let (to, from_suffix) = (super::integer::suffix(ty)?, super::integer::suffix(from)?);
             let from = types::name(from)?;
             let intrinsic = format!("llvm.{kind}.sat.{to}.{from_suffix}");
@@ -201,7 +240,12 @@ pub fn convert(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> 
 }
 
 /// A conversion to an integer that traps if the number does not fit.
-fn trapping(e: &mut Emitter<'_>, signed: bool, result: Value, x: Value) -> Result<(), CompileError> {
+fn trapping(
+    e: &mut Emitter<'_>,
+    signed: bool,
+    result: Value,
+    x: Value,
+) -> Result<(), CompileError> {
     let (ty, from) = (e.ty(result), e.ty(x));
     let (name, typed, operand) = (types::name(ty)?, e.typed(x)?, e.value(x)?);
     let is_nan = e.op(format!("fcmp uno {typed}, {operand}"));
@@ -215,7 +259,10 @@ fn trapping(e: &mut Emitter<'_>, signed: bool, result: Value, x: Value) -> Resul
         true if mantissa > bits => (-upper - 1.0, "ogt"),
         true => (-upper, "oge"),
     };
-    let (lower, upper) = (format!("0x{:016X}", lower.to_bits()), format!("0x{:016X}", upper.to_bits()));
+    let (lower, upper) = (
+        format!("0x{:016X}", lower.to_bits()),
+        format!("0x{:016X}", upper.to_bits()),
+    );
     let not_too_small = e.op(format!("fcmp {above_lower} {typed}, {lower}"));
     let not_too_large = e.op(format!("fcmp olt {typed}, {upper}"));
     let fits = e.op(format!("and i1 {not_too_small}, {not_too_large}"));

@@ -21,7 +21,12 @@ pub fn suffix(ty: Type) -> Result<String, CompileError> {
 }
 
 /// An intrinsic on operands that all have the result's type.
-pub fn intrinsic(e: &mut Emitter<'_>, name: &str, ty: Type, args: &[&str]) -> Result<String, CompileError> {
+pub fn intrinsic(
+    e: &mut Emitter<'_>,
+    name: &str,
+    ty: Type,
+    args: &[&str],
+) -> Result<String, CompileError> {
     let (ty_name, suffix) = (types::name(ty)?, suffix(ty)?);
     let args: Vec<(&str, &str)> = args.iter().map(|arg| (ty_name.as_str(), *arg)).collect();
     Ok(e.intrinsic(&ty_name, &format!("llvm.{name}.{suffix}"), &args))
@@ -35,7 +40,12 @@ fn flagged(e: &mut Emitter<'_>, name: &str, ty: Type, arg: &str) -> Result<Strin
 }
 
 /// Operations with one operand.
-pub fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Result<(), CompileError> {
+pub fn unary(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    x: Value,
+) -> Result<(), CompileError> {
     let (ty, from) = (e.ty(result), e.ty(x));
     let (name, typed, operand) = (types::name(ty)?, e.typed(x)?, e.value(x)?);
     let value = match opcode {
@@ -66,11 +76,20 @@ pub fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Re
 
 /// The zero of an integer type.
 pub fn zero(ty: Type) -> &'static str {
-    if ty.is_vector() { "zeroinitializer" } else { "0" }
+    if ty.is_vector() {
+        "zeroinitializer"
+    } else {
+        "0"
+    }
 }
 
 /// Operations with two operands of the result's type that LLVM has as they are.
-pub fn binary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value; 2]) -> Result<(), CompileError> {
+pub fn binary(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    [x, y]: [Value; 2],
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     let (a, b) = (e.value(x)?, e.value(y)?);
     let plain = match opcode {
@@ -100,7 +119,12 @@ pub fn binary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value
 }
 
 /// `band`, `bor` and `bxor`, of values of any type.
-pub fn bitwise(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value; 2]) -> Result<(), CompileError> {
+pub fn bitwise(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    [x, y]: [Value; 2],
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     let int = types::as_int(ty);
     let (a, b) = (e.value(x)?, e.value(y)?);
@@ -118,7 +142,12 @@ pub fn bitwise(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Valu
 }
 
 /// Shifts and rotations: the amount, of any integer type, counts modulo the width of a lane.
-pub fn shift(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, amount]: [Value; 2]) -> Result<(), CompileError> {
+pub fn shift(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    [x, amount]: [Value; 2],
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     let lane = ty.lane_type();
     let (lane_name, amount_type) = (types::name(lane)?, e.ty(amount));
@@ -145,7 +174,12 @@ pub fn shift(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, amount]: [V
 }
 
 /// Divisions, which trap.
-pub fn divide(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value; 2]) -> Result<(), CompileError> {
+pub fn divide(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    [x, y]: [Value; 2],
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     let name = types::name(ty)?;
     let (a, mut b) = (e.value(x)?, e.value(y)?);
@@ -174,13 +208,22 @@ pub fn divide(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value
 }
 
 /// The upper half of a product.
-pub fn multiply_high(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value; 2]) -> Result<(), CompileError> {
+pub fn multiply_high(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    [x, y]: [Value; 2],
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     if ty.is_vector() || ty.bits() > 64 {
         return e.declined(opcode);
     }
     let (name, bits) = (types::name(ty)?, ty.bits());
-    let extend = if opcode == Opcode::Umulhi { "zext" } else { "sext" };
+    let extend = if opcode == Opcode::Umulhi {
+        "zext"
+    } else {
+        "sext"
+    };
     let wide = format!("i{}", bits * 2);
     let (a, b) = (e.value(x)?, e.value(y)?);
     let a = e.op(format!("{extend} {name} {a} to {wide}"));
@@ -193,7 +236,12 @@ pub fn multiply_high(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]:
 }
 
 /// `icmp`.
-pub fn compare(e: &mut Emitter<'_>, result: Value, cond: IntCC, [x, y]: [Value; 2]) -> Result<(), CompileError> {
+pub fn compare(
+    e: &mut Emitter<'_>,
+    result: Value,
+    cond: IntCC,
+    [x, y]: [Value; 2],
+) -> Result<(), CompileError> {
     let cond = match cond {
         IntCC::Equal => "eq",
         IntCC::NotEqual => "ne",

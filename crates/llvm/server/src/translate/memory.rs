@@ -5,7 +5,9 @@
 
 use super::emitter::{Emitter, REGIONS_ROOT};
 use super::types::{self, bailout};
-use cranelift_codegen::ir::{Endianness, InstructionData, MemFlags, Opcode, Type, Value, types as clif};
+use cranelift_codegen::ir::{
+    Endianness, InstructionData, MemFlags, Opcode, Type, Value, types as clif,
+};
 use upshift_codegen::CompileError;
 
 /// The attachments of an access to a value of `ty`, its alignment included.
@@ -27,7 +29,9 @@ fn attachments(e: &mut Emitter<'_>, ty: Type, flags: MemFlags) -> Result<String,
         let id = e.func.dfg.alias_regions[region].user_id;
         let parent = format!("!{{!\"region {id}\", !{REGIONS_ROOT}, i64 0}}");
         let region = e.metadata.number(parent);
-        let tag = e.metadata.number(format!("!{{!{region}, !{region}, i64 0}}"));
+        let tag = e
+            .metadata
+            .number(format!("!{{!{region}, !{region}, i64 0}}"));
         text.push_str(&format!(", !tbaa !{tag}"));
     }
     if flags.readonly() && flags.can_move() {
@@ -78,7 +82,10 @@ pub fn load_at(
 ) -> Result<String, CompileError> {
     let attachments = attachments(e, ty, flags)?;
     let pointer = pointer(e, base, offset);
-    Ok(e.op(format!("load {}, ptr {pointer}{attachments}", types::name(ty)?)))
+    Ok(e.op(format!(
+        "load {}, ptr {pointer}{attachments}",
+        types::name(ty)?
+    )))
 }
 
 /// The type in memory of what an instruction accesses, and whether it is extended with its sign.
@@ -138,19 +145,28 @@ pub fn store(
             e.op(format!("trunc {typed} to {memory_name}"))
         }
     };
-    e.line(format!("store {memory_name} {operand}, ptr {pointer}{attachments}"));
+    e.line(format!(
+        "store {memory_name} {operand}, ptr {pointer}{attachments}"
+    ));
     Ok(())
 }
 
 /// `atomic_load`: sequentially consistent.
-pub fn atomic_load(e: &mut Emitter<'_>, result: Value, from: Value, flags: MemFlags) -> Result<(), CompileError> {
+pub fn atomic_load(
+    e: &mut Emitter<'_>,
+    result: Value,
+    from: Value,
+    flags: MemFlags,
+) -> Result<(), CompileError> {
     if !e.func.dfg.mem_flags[flags].notrap() {
         return bailout("an access that may fault");
     }
     let ty = e.ty(result);
     let (name, bytes) = (types::name(ty)?, ty.bytes());
     let pointer = address(e, from, 0)?;
-    let value = e.op(format!("load atomic {name}, ptr {pointer} seq_cst, align {bytes}"));
+    let value = e.op(format!(
+        "load atomic {name}, ptr {pointer} seq_cst, align {bytes}"
+    ));
     e.define(result, value);
     Ok(())
 }

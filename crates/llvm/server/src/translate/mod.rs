@@ -149,7 +149,12 @@ fn phis(e: &Emitter<'_>, block: Block, text: &mut String) -> Result<(), CompileE
             .map(|(from, args)| format!("[ {}, %{from} ]", args[index]))
             .collect();
         let ty = types::name(e.ty(param))?;
-        let _ = writeln!(text, "  %v{} = phi {ty} {}", param.as_u32(), sources.join(", "));
+        let _ = writeln!(
+            text,
+            "  %v{} = phi {ty} {}",
+            param.as_u32(),
+            sources.join(", ")
+        );
     }
     Ok(())
 }
@@ -172,7 +177,9 @@ fn set_position(e: &mut Emitter<'_>, inst: cranelift_codegen::ir::Inst) {
     e.position = match position.bits().checked_add(1) {
         // Line 0 is none.
         Some(line) if !position.is_default() => {
-            let number = e.metadata.number(format!("!DILocation(line: {line}, scope: !4)"));
+            let number = e
+                .metadata
+                .number(format!("!DILocation(line: {line}, scope: !4)"));
             format!(", !dbg !{number}")
         }
         _ => String::new(),
@@ -183,14 +190,25 @@ fn set_position(e: &mut Emitter<'_>, inst: cranelift_codegen::ir::Inst) {
 fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
     let func = e.func;
     let Some(entry) = func.layout.entry_block() else {
-        return Err(CompileError::Failed("the function has no blocks".to_owned()));
+        return Err(CompileError::Failed(
+            "the function has no blocks".to_owned(),
+        ));
     };
     for (slot, data) in &func.sized_stack_slots {
         let align = 1u32 << data.align_shift;
-        let line = format!("%s{} = alloca [{} x i8], align {align}", slot.as_u32(), data.size);
+        let line = format!(
+            "%s{} = alloca [{} x i8], align {align}",
+            slot.as_u32(),
+            data.size
+        );
         e.line(line);
     }
-    let types: Vec<_> = func.signature.params.iter().map(|param| param.value_type).collect();
+    let types: Vec<_> = func
+        .signature
+        .params
+        .iter()
+        .map(|param| param.value_type)
+        .collect();
     let args = match tail_calls {
         true => control::from_registers(e, &types)?,
         false => (0..types.len()).map(|index| format!("%p{index}")).collect(),
@@ -211,10 +229,17 @@ fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
 }
 
 /// The value of a global value, given the function's arguments.
-fn global_value(e: &mut Emitter<'_>, value: GlobalValue, args: &[String]) -> Result<String, CompileError> {
+fn global_value(
+    e: &mut Emitter<'_>,
+    value: GlobalValue,
+    args: &[String],
+) -> Result<String, CompileError> {
     match &e.func.global_values[value] {
         GlobalValueData::VMContext => {
-            let context = e.func.signature.special_param_index(ArgumentPurpose::VMContext);
+            let context = e
+                .func
+                .signature
+                .special_param_index(ArgumentPurpose::VMContext);
             let context = context.and_then(|index| args.get(index).cloned());
             context.ok_or_else(|| CompileError::Failed("there is no VM context".to_owned()))
         }

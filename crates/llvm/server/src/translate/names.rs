@@ -60,7 +60,9 @@ pub fn parse(name: &str) -> Option<Symbol> {
         "cell_function" => Some(Symbol::Cell(Target::Function(FuncId(number)))),
         "cell_builtin" => Some(Symbol::Cell(Target::Builtin(number))),
         "profile" => Some(Symbol::Itself(Target::ProfileCell(FuncId(number)))),
-        "trap" => Some(Symbol::Trap(TrapKind::from_code(u8::try_from(number).ok()?))),
+        "trap" => Some(Symbol::Trap(TrapKind::from_code(
+            u8::try_from(number).ok()?,
+        ))),
         _ => None,
     }
 }

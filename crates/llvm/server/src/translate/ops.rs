@@ -63,7 +63,11 @@ pub fn instruction(e: &mut Emitter<'_>, inst: Inst) -> Result<(), CompileError> 
             vector::extract(e, result, arg, imm)
         }
         (&InstructionData::Shuffle { args, imm, .. }, &[result]) => {
-            let lanes = func.dfg.immediates.get(imm).map_or(&[][..], |lanes| lanes.as_slice());
+            let lanes = func
+                .dfg
+                .immediates
+                .get(imm)
+                .map_or(&[][..], |lanes| lanes.as_slice());
             vector::shuffle(e, result, args, lanes)
         }
         (_, &[result]) if func.dfg.inst_args(inst).is_empty() && !data.opcode().is_call() => {
@@ -73,7 +77,12 @@ pub fn instruction(e: &mut Emitter<'_>, inst: Inst) -> Result<(), CompileError> 
     }
 }
 
-fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, arg: Value) -> Result<(), CompileError> {
+fn unary(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    arg: Value,
+) -> Result<(), CompileError> {
     match opcode {
         Opcode::Fneg
         | Opcode::Fabs
@@ -105,7 +114,12 @@ fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, arg: Value) -> Resu
     }
 }
 
-fn binary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, args: [Value; 2]) -> Result<(), CompileError> {
+fn binary(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    args: [Value; 2],
+) -> Result<(), CompileError> {
     match opcode {
         Opcode::Fadd
         | Opcode::Fsub
@@ -133,7 +147,12 @@ fn binary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, args: [Value; 2]) 
     }
 }
 
-fn ternary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, args: [Value; 3]) -> Result<(), CompileError> {
+fn ternary(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    args: [Value; 3],
+) -> Result<(), CompileError> {
     let [c, x, y] = args;
     match opcode {
         Opcode::Select | Opcode::SelectSpectreGuard => {
@@ -149,7 +168,11 @@ fn ternary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, args: [Value; 3])
 }
 
 /// Instructions without operands.
-fn constant(e: &mut Emitter<'_>, data: &InstructionData, result: Value) -> Result<(), CompileError> {
+fn constant(
+    e: &mut Emitter<'_>,
+    data: &InstructionData,
+    result: Value,
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     let operand = match *data {
         InstructionData::UnaryImm { imm, .. } => types::scalar(imm.bits().cast_unsigned(), ty)?,
@@ -159,7 +182,8 @@ fn constant(e: &mut Emitter<'_>, data: &InstructionData, result: Value) -> Resul
             constant_handle, ..
         } => types::vector(e.func.dfg.constants.get(constant_handle).as_slice(), ty)?,
         InstructionData::UnaryGlobalValue { global_value, .. } => {
-            let GlobalValueData::Symbol { ref name, .. } = e.func.global_values[global_value] else {
+            let GlobalValueData::Symbol { ref name, .. } = e.func.global_values[global_value]
+            else {
                 return e.declined(data.opcode());
             };
             symbol_value(e, name, data.opcode())?
@@ -186,7 +210,11 @@ fn constant(e: &mut Emitter<'_>, data: &InstructionData, result: Value) -> Resul
     Ok(())
 }
 
-fn symbol_value(e: &mut Emitter<'_>, name: &ExternalName, opcode: Opcode) -> Result<String, CompileError> {
+fn symbol_value(
+    e: &mut Emitter<'_>,
+    name: &ExternalName,
+    opcode: Opcode,
+) -> Result<String, CompileError> {
     let ExternalName::User(name) = name else {
         return e.declined(opcode);
     };
@@ -200,7 +228,11 @@ fn symbol_value(e: &mut Emitter<'_>, name: &ExternalName, opcode: Opcode) -> Res
     Ok(e.op(format!("ptrtoint ptr @{profile} to i64")))
 }
 
-fn control_flow(e: &mut Emitter<'_>, inst: Inst, data: &InstructionData) -> Result<(), CompileError> {
+fn control_flow(
+    e: &mut Emitter<'_>,
+    inst: Inst,
+    data: &InstructionData,
+) -> Result<(), CompileError> {
     let func = e.func;
     let args = func.dfg.inst_args(inst);
     match *data {

@@ -55,7 +55,11 @@ pub fn signature(signature: &Signature) -> Result<(Vec<String>, Results), Compil
     let tail = match signature.call_conv {
         CallConv::Tail => true,
         CallConv::SystemV => false,
-        other => return bailout(format!("calls by the convention {other} are not translated")),
+        other => {
+            return bailout(format!(
+                "calls by the convention {other} are not translated"
+            ));
+        }
     };
     let (mut integers, mut floats) = (0, 0);
     let mut params = Vec::with_capacity(signature.params.len());
@@ -101,7 +105,11 @@ fn results(signature: &Signature, tail: bool) -> Result<Results, CompileError> {
     if tail && integers.len() > 1 {
         // From rax, rcx, rdx to rax, rdx, rcx.
         let unused = ("i64".to_owned(), None);
-        let third = if integers.len() == 3 { integers.pop() } else { None };
+        let third = if integers.len() == 3 {
+            integers.pop()
+        } else {
+            None
+        };
         integers.insert(1, third.unwrap_or(unused));
     }
     let elements: Vec<_> = integers.into_iter().chain(floats).collect();
@@ -137,7 +145,10 @@ pub fn vector(bytes: &[u8], ty: Type) -> Result<String, CompileError> {
 
 /// A mask for `shufflevector`.
 pub fn mask(lanes: impl IntoIterator<Item = u32>) -> String {
-    let lanes: Vec<String> = lanes.into_iter().map(|lane| format!("i32 {lane}")).collect();
+    let lanes: Vec<String> = lanes
+        .into_iter()
+        .map(|lane| format!("i32 {lane}"))
+        .collect();
     format!("<{} x i32> <{}>", lanes.len(), lanes.join(", "))
 }
 

@@ -7,7 +7,12 @@ use cranelift_codegen::ir::{Opcode, Type, Value, types as clif};
 use upshift_codegen::CompileError;
 
 /// The same bits in another type of the same size.
-pub fn cast(e: &mut Emitter<'_>, operand: &str, from: Type, to: Type) -> Result<String, CompileError> {
+pub fn cast(
+    e: &mut Emitter<'_>,
+    operand: &str,
+    from: Type,
+    to: Type,
+) -> Result<String, CompileError> {
     if from == to {
         return Ok(operand.to_owned());
     }
@@ -24,18 +29,29 @@ pub fn splat(e: &mut Emitter<'_>, lane: &str, ty: Type) -> Result<String, Compil
         return Ok(lane.to_owned());
     }
     let (name, lane_name) = (types::name(ty)?, types::name(ty.lane_type())?);
-    let first = e.op(format!("insertelement {name} poison, {lane_name} {lane}, i64 0"));
+    let first = e.op(format!(
+        "insertelement {name} poison, {lane_name} {lane}, i64 0"
+    ));
     let mask = format!("<{} x i32> zeroinitializer", ty.lane_count());
-    Ok(e.op(format!("shufflevector {name} {first}, {name} poison, {mask}")))
+    Ok(e.op(format!(
+        "shufflevector {name} {first}, {name} poison, {mask}"
+    )))
 }
 
 /// Operations with one operand.
-pub fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Result<(), CompileError> {
+pub fn unary(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    x: Value,
+) -> Result<(), CompileError> {
     let (ty, from) = (e.ty(result), e.ty(x));
     let (name, typed, operand) = (types::name(ty)?, e.typed(x)?, e.value(x)?);
     let value = match opcode {
         Opcode::Splat => splat(e, &operand, ty)?,
-        Opcode::ScalarToVector => e.op(format!("insertelement {name} zeroinitializer, {typed}, i64 0")),
+        Opcode::ScalarToVector => e.op(format!(
+            "insertelement {name} zeroinitializer, {typed}, i64 0"
+        )),
         Opcode::VanyTrue => {
             let bits = from.bits();
             let whole = e.op(format!("bitcast {typed} to i{bits}"));
@@ -45,7 +61,10 @@ pub fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Re
         Opcode::VallTrue => {
             let int = as_int(from);
             let lanes = cast(e, &operand, from, int)?;
-            let set = e.op(format!("icmp ne {} {lanes}, zeroinitializer", types::name(int)?));
+            let set = e.op(format!(
+                "icmp ne {} {lanes}, zeroinitializer",
+                types::name(int)?
+            ));
             let count = from.lane_count();
             let set = e.op(format!("bitcast <{count} x i1> {set} to i{count}"));
             let all = e.op(format!("icmp eq i{count} {set}, -1"));
@@ -54,7 +73,10 @@ pub fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Re
         Opcode::VhighBits => {
             let int = as_int(from);
             let lanes = cast(e, &operand, from, int)?;
-            let set = e.op(format!("icmp slt {} {lanes}, zeroinitializer", types::name(int)?));
+            let set = e.op(format!(
+                "icmp slt {} {lanes}, zeroinitializer",
+                types::name(int)?
+            ));
             let count = from.lane_count();
             let set = e.op(format!("bitcast <{count} x i1> {set} to i{count}"));
             match ty.bits().cmp(&count) {
@@ -72,7 +94,13 @@ pub fn unary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, x: Value) -> Re
     Ok(())
 }
 
-fn widen(e: &mut Emitter<'_>, opcode: Opcode, ty: Type, from: Type, typed: &str) -> Result<String, CompileError> {
+fn widen(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    ty: Type,
+    from: Type,
+    typed: &str,
+) -> Result<String, CompileError> {
     let half = from.lane_count() / 2;
     let high = matches!(opcode, Opcode::SwidenHigh | Opcode::UwidenHigh);
     let first = if high { half } else { 0 };
@@ -82,11 +110,19 @@ fn widen(e: &mut Emitter<'_>, opcode: Opcode, ty: Type, from: Type, typed: &str)
     let lanes = e.op(format!("shufflevector {typed}, {from_name} poison, {mask}"));
     let lane = types::name(from.lane_type())?;
     let extend = if signed { "sext" } else { "zext" };
-    Ok(e.op(format!("{extend} <{half} x {lane}> {lanes} to {}", types::name(ty)?)))
+    Ok(e.op(format!(
+        "{extend} <{half} x {lane}> {lanes} to {}",
+        types::name(ty)?
+    )))
 }
 
 /// Operations with two operands.
-pub fn binary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value; 2]) -> Result<(), CompileError> {
+pub fn binary(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    result: Value,
+    [x, y]: [Value; 2],
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     let (a, b) = (e.value(x)?, e.value(y)?);
     let value = match opcode {
@@ -97,7 +133,10 @@ pub fn binary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value
             let b = narrow(e, opcode, from, ty.lane_type(), &b)?;
             let (count, lane) = (from.lane_count(), types::name(ty.lane_type())?);
             let half = format!("<{count} x {lane}>");
-            e.op(format!("shufflevector {half} {a}, {half} {b}, {}", mask(0..2 * count)))
+            e.op(format!(
+                "shufflevector {half} {a}, {half} {b}, {}",
+                mask(0..2 * count)
+            ))
         }
         Opcode::IaddPairwise => {
             let (name, count) = (types::name(ty)?, ty.lane_count());
@@ -126,12 +165,25 @@ pub fn binary(e: &mut Emitter<'_>, opcode: Opcode, result: Value, [x, y]: [Value
 
 /// `ty` with lanes twice as wide; only names it, there are no such registers.
 fn wider(ty: Type) -> Result<Type, CompileError> {
-    let wide = ty.lane_type().double_width().and_then(|lane| lane.by(ty.lane_count()));
+    let wide = ty
+        .lane_type()
+        .double_width()
+        .and_then(|lane| lane.by(ty.lane_count()));
     wide.map_or_else(|| bailout(format!("lanes wider than those of {ty}")), Ok)
 }
 
-fn extend(e: &mut Emitter<'_>, how: &str, from: Type, to: Type, value: &str) -> Result<String, CompileError> {
-    Ok(e.op(format!("{how} {} {value} to {}", types::name(from)?, types::name(to)?)))
+fn extend(
+    e: &mut Emitter<'_>,
+    how: &str,
+    from: Type,
+    to: Type,
+    value: &str,
+) -> Result<String, CompileError> {
+    Ok(e.op(format!(
+        "{how} {} {value} to {}",
+        types::name(from)?,
+        types::name(to)?
+    )))
 }
 
 /// Lanes of `x` chosen by the lanes of `y`; 0 for an index that is too large.
@@ -145,7 +197,13 @@ fn swizzle(e: &mut Emitter<'_>, [x, y]: [&str; 2]) -> String {
 }
 
 /// Each lane in half as many bits, the nearest number that fits.
-fn narrow(e: &mut Emitter<'_>, opcode: Opcode, from: Type, lane: Type, value: &str) -> Result<String, CompileError> {
+fn narrow(
+    e: &mut Emitter<'_>,
+    opcode: Opcode,
+    from: Type,
+    lane: Type,
+    value: &str,
+) -> Result<String, CompileError> {
     let bits = lane.bits();
     let (least, greatest) = match opcode {
         Opcode::Snarrow => (Some(-(1i64 << (bits - 1))), (1i64 << (bits - 1)) - 1),
@@ -162,11 +220,18 @@ fn narrow(e: &mut Emitter<'_>, opcode: Opcode, from: Type, lane: Type, value: &s
         }
     };
     let (name, count) = (types::name(from)?, from.lane_count());
-    Ok(e.op(format!("trunc {name} {clamped} to <{count} x {}>", types::name(lane)?)))
+    Ok(e.op(format!(
+        "trunc {name} {clamped} to <{count} x {}>",
+        types::name(lane)?
+    )))
 }
 
 /// `(a * b + 2^14) >> 15` in each lane, the nearest number that fits.
-fn multiply_rounding(e: &mut Emitter<'_>, ty: Type, operands: [String; 2]) -> Result<String, CompileError> {
+fn multiply_rounding(
+    e: &mut Emitter<'_>,
+    ty: Type,
+    operands: [String; 2],
+) -> Result<String, CompileError> {
     if ty != clif::I16X8 {
         return e.declined(Opcode::SqmulRoundSat);
     }
@@ -177,12 +242,20 @@ fn multiply_rounding(e: &mut Emitter<'_>, ty: Type, operands: [String; 2]) -> Re
     let rounded = e.op(format!("add {wide} {product}, {}", uniform(1 << 14)));
     let shifted = e.op(format!("ashr {wide} {rounded}, {}", uniform(15)));
     let greatest = uniform(i32::from(i16::MAX));
-    let clamped = e.intrinsic(wide, "llvm.smin.v8i32", &[(wide, &shifted), (wide, &greatest)]);
+    let clamped = e.intrinsic(
+        wide,
+        "llvm.smin.v8i32",
+        &[(wide, &shifted), (wide, &greatest)],
+    );
     Ok(e.op(format!("trunc {wide} {clamped} to <8 x i16>")))
 }
 
 /// `bitselect`: bits of `x` where `c` has ones, of `y` elsewhere.
-pub fn bitselect(e: &mut Emitter<'_>, result: Value, [c, x, y]: [Value; 3]) -> Result<(), CompileError> {
+pub fn bitselect(
+    e: &mut Emitter<'_>,
+    result: Value,
+    [c, x, y]: [Value; 3],
+) -> Result<(), CompileError> {
     let ty = e.ty(result);
     let int = as_int(ty);
     let name = types::name(int)?;
@@ -202,7 +275,12 @@ pub fn bitselect(e: &mut Emitter<'_>, result: Value, [c, x, y]: [Value; 3]) -> R
 }
 
 /// `insertlane`.
-pub fn insert(e: &mut Emitter<'_>, result: Value, [vector, lane]: [Value; 2], index: u8) -> Result<(), CompileError> {
+pub fn insert(
+    e: &mut Emitter<'_>,
+    result: Value,
+    [vector, lane]: [Value; 2],
+    index: u8,
+) -> Result<(), CompileError> {
     let (vector, lane) = (e.typed(vector)?, e.typed(lane)?);
     let value = e.op(format!("insertelement {vector}, {lane}, i64 {index}"));
     e.define(result, value);
@@ -210,7 +288,12 @@ pub fn insert(e: &mut Emitter<'_>, result: Value, [vector, lane]: [Value; 2], in
 }
 
 /// `extractlane`.
-pub fn extract(e: &mut Emitter<'_>, result: Value, vector: Value, index: u8) -> Result<(), CompileError> {
+pub fn extract(
+    e: &mut Emitter<'_>,
+    result: Value,
+    vector: Value,
+    index: u8,
+) -> Result<(), CompileError> {
     let vector = e.typed(vector)?;
     let value = e.op(format!("extractelement {vector}, i64 {index}"));
     e.define(result, value);
@@ -218,7 +301,12 @@ pub fn extract(e: &mut Emitter<'_>, result: Value, vector: Value, index: u8) -> 
 }
 
 /// `shuffle`.
-pub fn shuffle(e: &mut Emitter<'_>, result: Value, [x, y]: [Value; 2], lanes: &[u8]) -> Result<(), CompileError> {
+pub fn shuffle(
+    e: &mut Emitter<'_>,
+    result: Value,
+    [x, y]: [Value; 2],
+    lanes: &[u8],
+) -> Result<(), CompileError> {
     let (x, y) = (e.typed(x)?, e.typed(y)?);
     let lanes = mask(lanes.iter().map(|lane| u32::from(*lane)));
     let value = e.op(format!("shufflevector {x}, {y}, {lanes}"));
