@@ -19,20 +19,23 @@ pub enum Setup {
     StressOsr,
     /// The same at every fifth arrival.
     StressOsr5,
+    /// The same at each, with tier 0's code by Cranelift.
+    StressOsrClif,
     /// Everything in tier 2, compiled by LLVM where it does not decline.
     Llvm,
-    /// Tier 1 first, and each activation goes on in LLVM's code at the first loop header that it arrives at.
+    /// Tier 0 first, and each activation goes on in LLVM's code at the first loop header that it arrives at.
     LlvmStressOsr,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 7] = [
+    pub const ALL: [Setup; 8] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
         Setup::StressOsr,
         Setup::StressOsr5,
+        Setup::StressOsrClif,
         Setup::Llvm,
         Setup::LlvmStressOsr,
     ];
@@ -48,8 +51,8 @@ impl Setup {
             Setup::Tier0 => tier == Tier::Baseline,
             Setup::Tier1 => tier == Tier::Optimizing,
             Setup::Llvm => tier == Tier::Top,
-            Setup::LlvmStressOsr => tier != Tier::Baseline,
-            Setup::Mixed | Setup::StressOsr | Setup::StressOsr5 => tier != Tier::Top,
+            Setup::LlvmStressOsr => tier != Tier::Optimizing,
+            _ => tier != Tier::Top,
         }
     }
 
@@ -68,11 +71,14 @@ impl Setup {
             Setup::Mixed => config.thresholds(1, u32::MAX),
             Setup::StressOsr => config.stress_osr(1),
             Setup::StressOsr5 => config.stress_osr(5),
+            Setup::StressOsrClif => config
+                .stress_osr(1)
+                .backend(Tier::Baseline, Backend::CraneliftNone),
             Setup::Llvm => config
                 .backend(Tier::Top, Backend::Llvm)
                 .only_tier(Tier::Top),
             Setup::LlvmStressOsr => config
-                .backend(Tier::Baseline, Backend::Off)
+                .backend(Tier::Optimizing, Backend::Off)
                 .backend(Tier::Top, Backend::Llvm)
                 .stress_osr(1),
         })
@@ -87,6 +93,7 @@ impl fmt::Display for Setup {
             Setup::Mixed => "mixed",
             Setup::StressOsr => "osr",
             Setup::StressOsr5 => "osr-5",
+            Setup::StressOsrClif => "osr-clif",
             Setup::Llvm => "llvm",
             Setup::LlvmStressOsr => "llvm-osr",
         })

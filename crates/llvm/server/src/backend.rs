@@ -3,6 +3,8 @@
 use crate::object_file;
 use crate::translate::{self, Settings};
 use cranelift_codegen::ir::Function;
+use cranelift_codegen::settings::{self, Flags};
+use cranelift_codegen::verify_function;
 use inkwell::OptimizationLevel;
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -56,18 +58,16 @@ pub fn compile(job: &Job) -> Result<CompiledCode, CompileError> {
     object_file::read(object.as_slice())
 }
 
-/// The one function in CLIF text.
+/// The one function in CLIF text, verified: the text may come from anybody.
 pub fn parse(clif: &str) -> Result<Function, CompileError> {
     let failed = |error: String| CompileError::Failed(format!("reading CLIF: {error}"));
     let functions =
         cranelift_reader::parse_functions(clif).map_err(|error| failed(error.to_string()))?;
-    match <[Function; 1]>::try_from(functions) {
-        Ok([func]) => Ok(func),
-        Err(functions) => Err(failed(format!(
-            "{} functions instead of one",
-            functions.len()
-        ))),
-    }
+    let [func] = <[Function; 1]>::try_from(functions)
+        .map_err(|functions| failed(format!("{} functions instead of one", functions.len())))?;
+    let flags = Flags::new(settings::builder());
+    verify_function(&func, &flags).map_err(|errors| failed(errors.to_string()))?;
+    Ok(func)
 }
 
 /// Compiles a module's text.

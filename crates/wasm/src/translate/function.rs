@@ -53,7 +53,11 @@ pub fn function_version(
     if version.entered_in.is_some() {
         signature = upshift::embed::osr::signature(&signature);
     }
-    let mut osr = Osr::new(version, live_locals(&body, ty.params(), version)?);
+    let liveness = match version.points || version.entered_in.is_some() {
+        true => live_locals(&body, ty.params().len())?,
+        false => Liveness::default(),
+    };
+    let mut osr = Osr::new(version, liveness);
     let mut function = Function::with_name_signature(name, signature);
     function.stack_limit = Some(stack_limit(&mut function));
 
@@ -99,17 +103,17 @@ pub fn function_version(
     }
 }
 
-/// The live locals at each loop, if they matter.
-fn live_locals(
+/// The live locals at each loop of a function with that many parameters: what moves along in on-stack replacement,
+/// whatever tier the activation comes from.
+///
+/// # Errors
+/// If the body cannot be read.
+pub(super) fn live_locals(
     body: &FunctionBody<'_>,
-    params: &[ValType],
-    version: Version,
+    params: usize,
 ) -> Result<Liveness, CompileError> {
-    if version.entered_in.is_none() && !version.points {
-        return Ok(Liveness::default());
-    }
     let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
-    let mut locals = params.len() as u32;
+    let mut locals = params as u32;
     for declared in body.get_locals_reader().map_err(failed)? {
         locals += declared.map_err(failed)?.0;
     }

@@ -229,10 +229,15 @@ impl<'f> Emitter<'f> {
         match *self.definition(value)? {
             InstructionData::UnaryIeee32 { imm, .. } => Some(u64::from(imm.bits())),
             InstructionData::UnaryIeee64 { imm, .. } => Some(imm.bits()),
-            InstructionData::Unary { opcode, arg } if opcode == Opcode::Splat => {
-                self.float_constant(arg)
-            }
-            InstructionData::LoadNoOffset { opcode, arg, .. } if opcode == Opcode::Bitcast => {
+            InstructionData::Unary {
+                opcode: Opcode::Splat,
+                arg,
+            } => self.float_constant(arg),
+            InstructionData::LoadNoOffset {
+                opcode: Opcode::Bitcast,
+                arg,
+                ..
+            } => {
                 let lane = self.ty(value).lane_type();
                 let same = self.ty(arg).lane_type() == lane;
                 let constant = same.then(|| self.float_constant(arg)).flatten();

@@ -239,7 +239,10 @@ fn control_flow(
         InstructionData::Jump { destination, .. } => control::jump(e, destination),
         InstructionData::Brif { arg, blocks, .. } => control::brif(e, arg, blocks),
         InstructionData::BranchTable { arg, table, .. } => control::br_table(e, arg, table),
-        InstructionData::Trap { opcode, code } if opcode == Opcode::Trap => {
+        InstructionData::Trap {
+            opcode: Opcode::Trap,
+            code,
+        } => {
             e.trap(trap_kind(code));
             Ok(())
         }
