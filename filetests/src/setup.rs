@@ -1,7 +1,9 @@
 //! The ways in which every script is run.
 
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use upshift::llvm::find_server;
 use upshift::{Backend, Config, Engine, Error, Event, EventKind, Subscriber, Tier};
 
 /// Which tiers run the code.
@@ -25,11 +27,15 @@ pub enum Setup {
     StressDeopt5,
     /// The same at each, with tier 0's code by Cranelift.
     StressDeoptClif,
+    /// Everything in tier 2, compiled by LLVM where it does not decline.
+    Llvm,
+    /// Tier 0 first, and each activation goes on in LLVM's code at the first loop header that it arrives at.
+    LlvmStressOsr,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 9] = [
+    pub const ALL: [Setup; 11] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
@@ -39,13 +45,22 @@ impl Setup {
         Setup::StressDeopt,
         Setup::StressDeopt5,
         Setup::StressDeoptClif,
+        Setup::Llvm,
+        Setup::LlvmStressOsr,
     ];
+
+    /// Whether it can be run: some need the LLVM server, which is built by `cargo xtask llvm`.
+    pub fn is_possible(self) -> bool {
+        !matches!(self, Setup::Llvm | Setup::LlvmStressOsr) || llvm_server().is_some()
+    }
 
     /// Whether code is compiled for that tier at all.
     pub fn uses(self, tier: Tier) -> bool {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
             Setup::Tier1 => tier == Tier::Optimizing,
+            Setup::Llvm => tier == Tier::Top,
+            Setup::LlvmStressOsr => tier != Tier::Optimizing,
             _ => tier != Tier::Top,
         }
     }
@@ -63,7 +78,10 @@ impl Setup {
     /// # Errors
     /// If the engine cannot be started.
     pub fn engine(self) -> Result<Engine, Error> {
-        let config = Config::default().verify(true);
+        let mut config = Config::default().verify(true);
+        if let Some(server) = llvm_server() {
+            config = config.llvm_server(server);
+        }
         // So that what went back comes here again.
         let deopt = |config: Config| {
             let config = config.subscriber(Arc::new(WithoutWayBack));
@@ -83,6 +101,13 @@ impl Setup {
             Setup::StressDeoptClif => deopt(config)
                 .stress_deopt(1, 0)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
+            Setup::Llvm => config
+                .backend(Tier::Top, Backend::Llvm)
+                .only_tier(Tier::Top),
+            Setup::LlvmStressOsr => config
+                .backend(Tier::Optimizing, Backend::Off)
+                .backend(Tier::Top, Backend::Llvm)
+                .stress_osr(1),
         })
     }
 }
@@ -110,6 +135,19 @@ impl fmt::Display for Setup {
             Setup::StressDeopt => "deopt",
             Setup::StressDeopt5 => "deopt-5",
             Setup::StressDeoptClif => "deopt-clif",
+            Setup::Llvm => "llvm",
+            Setup::LlvmStressOsr => "llvm-osr",
         })
     }
+}
+
+/// The LLVM server: the one that is found, or the one that `cargo xtask llvm` built.
+fn llvm_server() -> Option<PathBuf> {
+    static SERVER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let built = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../crates/llvm/server/target/release/upshift-llvm"
+    );
+    let built = || Some(PathBuf::from(built)).filter(|file| file.is_file());
+    SERVER.get_or_init(|| find_server().or_else(built)).clone()
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift::cranelift_codegen::ir;
+use upshift::embed::deopt::BodyVersion;
 use upshift::embed::{
     BaselineRequest, CompileError, CompiledCode, FuncId, FunctionGroup, FunctionSource,
 };
@@ -167,8 +168,22 @@ impl TimedSource {
 
 impl FunctionSource for TimedSource {
     fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
+        self.version(index, first, &BodyVersion::default())
+    }
+
+    fn version(
+        &self,
+        index: u32,
+        first: FuncId,
+        version: &BodyVersion<'_>,
+    ) -> Result<ir::Function, CompileError> {
         let start = Instant::now();
-        let body = self.source.body(index, first);
+        // Nothing is run, so nothing is taken for granted.
+        let version = BodyVersion {
+            speculation: None,
+            ..*version
+        };
+        let body = self.source.version(index, first, &version);
         let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
         body

@@ -67,6 +67,9 @@ pub struct BodyVersion<'a> {
     pub entry: BodyEntry<'a>,
     /// Whether its loops have the marks of [`crate::osr`].
     pub osr_points: bool,
+    /// Whether the bounds of each access to a memory are checked before it, instead of by the fault that it would cause; for
+    /// compilers that may drop or move an access ([`crate::Compiler::wants_checked_accesses`]).
+    pub checked_accesses: bool,
     /// What it may take for granted; nothing if there is nobody to fall back on.
     pub speculation: Option<&'a Speculation>,
 }

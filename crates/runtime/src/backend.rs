@@ -6,7 +6,9 @@ use crate::table::{FunctionState, Group};
 use cranelift_codegen::ir::Function;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use upshift_base::{Owner, Tier, World};
-use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
+use upshift_codegen::{
+    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
+};
 use upshift_codemem::{BlockLabel, CodeBlock};
 
 /// Why there is no code, and whether there may be some later.
@@ -78,20 +80,23 @@ pub(crate) fn compile_request(
     }
 }
 
-/// The first of the tier's compilers that does not decline.
-pub(crate) fn run_compilers(
+/// What the first of the tier's compilers makes that does not decline, of the request that `request` makes for it; and what
+/// there is to know about the request.
+pub(crate) fn run_compilers<T>(
     group: &Group,
-    request: &CompileRequest,
-) -> Result<(CompiledCode, String), CompileError> {
-    let mut declined = CompileError::Bailout(format!("tier {} has no compiler", request.tier));
-    for compiler in &group.shared.config.compilers[request.tier.index()] {
-        match survive(|| compiler.compile(request)) {
-            Ok(code) => return Ok((code, compiler.name().to_owned())),
+    tier: Tier,
+    request: impl Fn(&dyn Compiler) -> Result<(CompileRequest, T), Failure>,
+) -> Result<(CompiledCode, String, T), Failure> {
+    let mut declined = CompileError::Bailout(format!("tier {tier} has no compiler"));
+    for compiler in &group.shared.config.compilers[tier.index()] {
+        let (request, about) = request(&**compiler)?;
+        match survive(|| compiler.compile(&request)) {
+            Ok(code) => return Ok((code, compiler.name().to_owned(), about)),
             Err(CompileError::Bailout(reason)) => declined = CompileError::Bailout(reason),
-            Err(failed) => return Err(failed),
+            Err(failed) => return Err(failed.into()),
         }
     }
-    Err(declined)
+    Err(declined.into())
 }
 
 /// A compiler or front end that panics has failed on one function, and no more than that.

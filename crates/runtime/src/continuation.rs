@@ -137,7 +137,7 @@ fn code(
     group: &Arc<Group>,
     state: &FunctionState,
     positions: &[u32],
-) -> Result<(CompiledCode, Vec<FrameLayout>, String), CompileError> {
+) -> Result<(CompiledCode, Vec<FrameLayout>, String), Failure> {
     let (source, index, first) = (&*group.source, state.index, group.first());
     let baseline = ask_baseline(group, state, |request| {
         source.baseline_continuation(index, first, positions, request)
@@ -152,6 +152,8 @@ fn code(
         profile::plant_counters(&mut body, counting(state, Tier::Baseline, false));
     }
     let job = (Tier::Baseline, CompileKind::Continuation);
-    let (code, compiler) = run_compilers(group, &compile_request(state, job, body))?;
+    let (code, compiler, ()) = run_compilers(group, Tier::Baseline, |_| {
+        Ok((compile_request(state, job, body.clone()), ()))
+    })?;
     Ok((code, frames, compiler))
 }

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::Tier;
 use upshift_codegen::deopt::{BodyEntry, BodyVersion};
-use upshift_codegen::{CompileError, CompileKind, CompileRequest, CompiledCode};
+use upshift_codegen::{CompileError, CompileKind, CompileRequest, CompiledCode, Compiler};
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
 
@@ -154,11 +154,9 @@ fn compile(
     let started = Instant::now();
     let (code, compiler, speculative) = match baseline(group, state, tier, kind)? {
         Some(code) => (code, Baseline::NAME.to_owned(), None),
-        None => {
-            let (request, speculative) = request(group, state, tier, kind)?;
-            let (code, compiler) = run_compilers(group, &request)?;
-            (code, compiler, speculative)
-        }
+        None => run_compilers(group, tier, |compiler| {
+            request(group, state, (tier, kind), compiler)
+        })?,
     };
     let label = BlockLabel {
         function: state.function,
@@ -223,13 +221,13 @@ fn find_frame(group: &Group, state: &FunctionState, loop_index: u32) -> Result<(
     Ok(())
 }
 
-/// Asks the source for the body and plants the guards, and the counters that lead to the next tier. If the body takes
-/// something for granted, also the generation of the assumptions.
+/// Asks the source for the body, in the form that `compiler` wants, and plants the guards, and the counters that lead to
+/// the next tier. If the body takes something for granted, also the generation of the assumptions.
 fn request(
     group: &Arc<Group>,
     state: &FunctionState,
-    tier: Tier,
-    kind: CompileKind,
+    (tier, kind): (Tier, CompileKind),
+    compiler: &dyn Compiler,
 ) -> Result<(CompileRequest, Option<u32>), Failure> {
     let config = &group.shared.config;
     let counted = wants_counters(group, state, tier);
@@ -239,6 +237,7 @@ fn request(
             _ => BodyEntry::Start,
         },
         osr_points: counted && config.osr != OsrMode::Off,
+        checked_accesses: compiler.wants_checked_accesses(),
         speculation,
     };
     let body = |version: BodyVersion<'_>| {

@@ -193,7 +193,7 @@ impl Checker {
         let version = BodyVersion {
             entry: entered_in.map_or(BodyEntry::Start, BodyEntry::Loop),
             osr_points: true,
-            speculation: None,
+            ..BodyVersion::default()
         };
         let body = match function_version(info, own, FuncId(100), version) {
             Ok((body, _)) => body,

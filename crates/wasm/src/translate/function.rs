@@ -79,7 +79,7 @@ pub fn function_version(
     };
     let mut t = Translator {
         b,
-        env: Env::new(info, first, vmctx),
+        env: Env::new(info, first, vmctx).with_checked_accesses(version.checked_accesses),
         stack: Vec::with_capacity(16),
         control: vec![function_frame],
         reachable: true,
@@ -110,7 +110,7 @@ fn live_locals(
     params: usize,
     version: BodyVersion<'_>,
 ) -> Result<Liveness, CompileError> {
-    if version == BodyVersion::default() {
+    if version.entry == BodyEntry::Start && !version.osr_points && version.speculation.is_none() {
         return Ok(Liveness::default());
     }
     let locals = count_locals(body, params)?;

@@ -47,7 +47,7 @@ impl FunctionSource for ModuleSource {
         let version = BodyVersion {
             entry: BodyEntry::Positions(positions),
             osr_points,
-            speculation: None,
+            ..BodyVersion::default()
         };
         function_version(&self.info, index, first, version)
     }
