@@ -10,6 +10,7 @@ mod corpus;
 mod fuzz;
 mod shell;
 mod spec;
+mod stencils;
 mod tidy;
 mod torture;
 
@@ -34,6 +35,8 @@ enum Command {
     Corpus(corpus::Options),
     /// Run the WebAssembly specification's test suite
     Spec(spec::Options),
+    /// Make the tables of stencils that tier 0 copies from, for all architectures
+    Stencils(stencils::Options),
     /// Measure Upshift and other engines on the corpus, and write the page about it
     Bench(bench::Options),
     /// Compare Upshift with other engines on random programs
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Tidy(options) => tidy::run(&options, &command_names()),
         Command::Corpus(options) => corpus::run(&options),
         Command::Spec(options) => spec::run(&options),
+        Command::Stencils(options) => stencils::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Torture(options) => torture::run(&options),

@@ -209,7 +209,6 @@ fn baseline(
         function: state.function,
         counters: wants_counters(group, state, tier).then_some(profile::PLAN),
         canonical_nans: baseline.canonical_nans,
-        stencils: &*baseline.stencils,
     };
     match survive(|| group.source.baseline(state.index, group.first(), &request)) {
         Ok(code) => Ok(Some(code)),

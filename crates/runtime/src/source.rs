@@ -57,7 +57,7 @@ pub trait FunctionSource: Send + Sync {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
     ) -> Result<CompiledCode, CompileError> {
         let _ = (index, first, request);
         Err(CompileError::Bailout("no baseline form".to_owned()))

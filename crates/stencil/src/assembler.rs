@@ -177,6 +177,11 @@ impl Assembler {
         self.position = position;
     }
 
+    /// Where the current operation comes from.
+    pub fn position(&self) -> u32 {
+        self.position
+    }
+
     /// How many operands there are.
     pub fn height(&self) -> usize {
         self.vals.len() - self.locals

@@ -14,6 +14,8 @@ pub mod vmctx;
 pub mod wast;
 
 mod baseline;
+#[cfg(feature = "stencil-generator")]
+pub use baseline::generator as stencil_generator;
 mod builtins;
 mod caller;
 mod error;

@@ -31,7 +31,7 @@ pub fn function(
     info: &ModuleInfo,
     own: u32,
     first: FuncId,
-    request: &BaselineRequest<'_>,
+    request: &BaselineRequest,
 ) -> Result<CompiledCode, CompileError> {
     if !IS_SUPPORTED {
         return Err(bailout("another architecture"));

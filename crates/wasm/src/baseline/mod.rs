@@ -3,7 +3,7 @@
 //! The operators are read one by one, with one look ahead, and each is told to the assembler of
 //! [`upshift::embed::stencil`], which knows where the operands are. `state` is what a function in the making consists
 //! of, `function` reads it, `simple` is the list of operations that are encoded directly, `control`, `call` and
-//! `resource` are the others, and everything else is a stencil made from its lowering, in `stencils`.
+//! `resource` are the others, and everything else is a stencil made from its lowering, found by `stencils` in `table`.
 
 mod call;
 mod control;
@@ -12,5 +12,9 @@ mod resource;
 mod simple;
 mod state;
 mod stencils;
+mod table;
+
+#[cfg(feature = "stencil-generator")]
+pub mod generator;
 
 pub use function::function;

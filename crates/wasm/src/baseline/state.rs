@@ -11,7 +11,7 @@ use wasmparser::{BinaryReaderError, MemArg, MemArgTarget, Operator, OperatorsRea
 pub(super) struct Driver<'m, 'r> {
     pub(super) info: &'m ModuleInfo,
     pub(super) first: FuncId,
-    pub(super) request: &'r BaselineRequest<'r>,
+    pub(super) request: &'r BaselineRequest,
     pub(super) asm: Assembler,
     pub(super) operators: OperatorsReader<'m>,
     /// The blocks that are open, the function's own first.

@@ -56,7 +56,7 @@ impl FunctionSource for ModuleSource {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
     ) -> Result<CompiledCode, CompileError> {
         baseline::function(&self.info, index, first, request)
     }
