@@ -3,18 +3,20 @@
 //! Started by `cargo xtask stencils`, which says what the arguments are.
 #![forbid(unsafe_code)]
 
+mod made;
 mod page;
 mod usage;
 
 use anyhow::{Context as _, Result, bail};
-use std::path::{Path, PathBuf};
+use made::{Made, put};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 use upshift::embed::StencilMaker;
 use upshift::embed::stencil::Architecture;
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
-use upshift_wasm::stencil_generator::{TableRow, source, table};
+use upshift_wasm::stencil_generator::{source, table};
 
 /// What to make: the architecture's name in files and pages, and what Cranelift calls it and each level's features.
 struct Machine {
@@ -44,15 +46,6 @@ const MACHINES: [Machine; 2] = [
         levels: &[("armv8.0", &[])],
     },
 ];
-
-/// The table of one machine.
-pub struct Made {
-    name: &'static str,
-    levels: Vec<&'static str>,
-    rows: Vec<TableRow>,
-    /// What making one stencil takes.
-    microseconds: f64,
-}
 
 fn main() -> ExitCode {
     match run() {
@@ -119,22 +112,4 @@ fn make(machine: &Machine) -> Result<Made> {
         microseconds: start.elapsed().as_secs_f64() * 1e6 / f64::from(compiled),
         rows,
     })
-}
-
-/// Writes a file, or checks that it has this text already.
-fn put(path: &Path, text: &str, check: bool) -> Result<bool> {
-    let name = path.display();
-    if !check {
-        std::fs::write(path, text).with_context(|| format!("cannot write {name}"))?;
-        return Ok(true);
-    }
-    let there = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    if there != text {
-        let line = there.lines().zip(text.lines()).position(|(a, b)| a != b);
-        let line = line.unwrap_or_else(|| there.lines().count().min(text.lines().count())) + 1;
-        eprintln!(
-            "{name} is not what is generated, from line {line} on: run `cargo xtask stencils`"
-        );
-    }
-    Ok(there == text)
 }

@@ -1,6 +1,6 @@
 //! The part of the page about tier 0 that says what stencils there are.
 
-use crate::Made;
+use crate::made::{self, Made};
 use crate::usage::Usage;
 use anyhow::{Context as _, Result};
 use std::fmt::Write;
@@ -26,7 +26,7 @@ pub fn put(path: &Path, made: &[Made], usage: &Option<Usage>, check: bool) -> Re
     if let (Some(usage), false) = (usage, check) {
         page = between(&page, USAGE, &frequent(usage)).context("the page has no marks")?;
     }
-    crate::put(path, &page, check)
+    made::put(path, &page, check)
 }
 
 /// The page with other text between two marks.

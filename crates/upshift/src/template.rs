@@ -3,7 +3,7 @@
 //!
 //! The lowering is run in a function of its own, a template, with the operands as parameters and the result as what it
 //! returns. A front end whose operations are known in advance makes them in advance and commits the table. One whose
-//! operations are defined when a program starts makes them then, at some 0.3 ms each, and may keep them in a file:
+//! operations are defined when a program starts makes them then, at some 30 µs each, and may keep them in a file:
 //! a [`StencilBuf`] is written and read as a line of text.
 
 use crate::Error;

@@ -8,12 +8,15 @@
 //! Nothing of this is needed to copy stencils: a front end with a table of them does without.
 
 mod arch;
+mod survey;
 mod text;
 
+pub use survey::ShapeError;
 pub use text::TextError;
 
 use crate::stencil::{Hole, HoleKind, Stencil, StencilTrap};
 use crate::value::Ty;
+use survey::Frame;
 use upshift_codegen::CompiledCode;
 
 /// The processor that a stencil is for.
@@ -35,49 +38,6 @@ pub struct StencilBuf {
     aligned: bool,
     traps: Vec<StencilTrap>,
     holes: Vec<Hole>,
-}
-
-/// Why code is no stencil.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ShapeError {
-    /// The operands or the result do not all fit in registers.
-    #[error("an operand or the result is not in a register")]
-    Signature,
-    /// The code depends on where something else is.
-    #[error("there is something to relocate")]
-    Relocation,
-    /// The function does not begin and end as it should.
-    #[error("the frame code is not the usual one")]
-    Frame,
-    /// An instruction that does not belong into a stencil.
-    #[error("there is an instruction at {0:#x} that uses the stack, calls, or is unknown")]
-    Instruction(u64),
-    /// More than 64 KiB of code.
-    #[error("the code is too long")]
-    Length,
-    /// Code of two immediates differs in more than bytes that depend on one byte of the immediate each.
-    #[error("the code at {0:#x} depends on the immediate in a way that is not known")]
-    Immediate(usize),
-}
-
-/// What the instructions of a function do.
-struct Survey {
-    /// Registers written: the general ones, then, from [`Survey::vectors`] on, the vector ones.
-    writes: u64,
-    /// Where the epilogue starts.
-    epilogue: usize,
-    reads_constants: bool,
-}
-
-/// What the survey needs to know of an architecture.
-struct Frame {
-    prologue: &'static [u8],
-    epilogue: &'static [u8],
-    general_arguments: usize,
-    vector_arguments: usize,
-    survey: fn(&[u8]) -> Result<Survey, ShapeError>,
-    /// Writes a jump over `behind` bytes, that start after the epilogue, to where the epilogue was.
-    jump: fn(&mut Vec<u8>, epilogue: usize, behind: usize),
 }
 
 impl Architecture {

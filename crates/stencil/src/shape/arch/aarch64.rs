@@ -4,7 +4,7 @@
 //! four bits (Arm's manual, "A64 instruction set encoding", C4.1), the destination is in the lowest five of all but
 //! those that are refused, and to take a register for written that is not only costs a move.
 
-use super::super::{Frame, ShapeError, Survey};
+use crate::shape::survey::{Frame, ShapeError, Survey};
 
 /// `stp x29, x30, [sp, #-16]!; mov x29, sp`.
 const PROLOGUE: [u8; 8] = [0xfd, 0x7b, 0xbf, 0xa9, 0xfd, 0x03, 0x00, 0x91];
@@ -16,7 +16,7 @@ const FIRST_KEPT: u32 = 18;
 /// The number that stands for the stack pointer or for zero.
 const ZERO_OR_STACK: u32 = 31;
 
-pub(in super::super) const FRAME: Frame = Frame {
+pub(in crate::shape) const FRAME: Frame = Frame {
     prologue: &PROLOGUE,
     epilogue: &EPILOGUE,
     // x2 to x7, and v0 to v7.
@@ -27,7 +27,7 @@ pub(in super::super) const FRAME: Frame = Frame {
 };
 
 /// An unconditional branch over the other half of the epilogue and what is behind.
-fn jump(code: &mut Vec<u8>, at: usize, behind: usize) {
+fn jump(code: &mut [u8], at: usize, behind: usize) {
     let words = ((EPILOGUE.len() + behind) / 4) as u32;
     code[at..at + 4].copy_from_slice(&(0x1400_0000 | words).to_le_bytes());
 }

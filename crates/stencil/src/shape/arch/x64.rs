@@ -1,15 +1,15 @@
 //! x86-64: which registers a function writes, and whether it keeps to itself.
 
-use super::super::{Frame, ShapeError, Survey};
 use crate::arch::x64::{
     CALLEE_SAVED, FRAME as FRAME_POINTER, GENERAL_ARGUMENTS, Reg, STACK, STENCIL_EPILOGUE,
     STENCIL_PROLOGUE, VECTOR_ARGUMENTS,
 };
+use crate::shape::survey::{Frame, ShapeError, Survey};
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, Register,
 };
 
-pub(in super::super) const FRAME: Frame = Frame {
+pub(in crate::shape) const FRAME: Frame = Frame {
     prologue: &STENCIL_PROLOGUE,
     epilogue: &STENCIL_EPILOGUE,
     general_arguments: GENERAL_ARGUMENTS.len(),
@@ -19,7 +19,7 @@ pub(in super::super) const FRAME: Frame = Frame {
 };
 
 /// A jump takes as many bytes as the epilogue.
-fn jump(code: &mut Vec<u8>, at: usize, behind: usize) {
+fn jump(code: &mut [u8], at: usize, behind: usize) {
     code[at] = 0xe9;
     code[at + 1..at + 5].copy_from_slice(&(behind as u32).to_le_bytes());
 }
