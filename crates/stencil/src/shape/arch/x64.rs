@@ -1,13 +1,16 @@
 //! x86-64: which registers a function writes, and whether it keeps to itself.
 
 use crate::arch::x64::{
-    CALLEE_SAVED, FRAME as FRAME_POINTER, GENERAL_ARGUMENTS, Reg, STACK, STENCIL_EPILOGUE,
-    STENCIL_PROLOGUE, VECTOR_ARGUMENTS,
+    CALLEE_SAVED, FRAME as FRAME_POINTER, GENERAL_ARGUMENTS, Reg, STACK, STENCIL_PROLOGUE,
+    VECTOR_ARGUMENTS,
 };
 use crate::shape::survey::{Frame, ShapeError, Survey};
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, Register,
 };
+
+/// The bytes that a stencil's function returns with: `mov rsp, rbp; pop rbp; ret`.
+const STENCIL_EPILOGUE: [u8; 5] = [0x48, 0x89, 0xec, 0x5d, 0xc3];
 
 pub(in crate::shape) const FRAME: Frame = Frame {
     prologue: &STENCIL_PROLOGUE,
