@@ -36,8 +36,7 @@ pub fn function(
     if !IS_SUPPORTED {
         return Err(bailout("another architecture"));
     }
-    let body = info.body(own);
-    let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+    let body = info.body(own)?;
     let ty = info.func_type(info.imported_functions + own);
     let results: Vec<_> = types(ty.results()).collect();
     if !results_fit(types(ty.results())) {

@@ -1,6 +1,8 @@
 //! The decoded form of a module.
 
+use super::bytes::ModuleBytes;
 use super::const_expr::ConstExpr;
+use super::deferred::Deferred;
 use super::names::Names;
 use super::span::Span;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
@@ -8,6 +10,7 @@ use crate::vmctx::VMLayout;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::time::Duration;
+use upshift::embed::CompileError;
 use wasmparser::{BinaryReader, FunctionBody, WasmFeatures};
 
 /// What modules may use: WebAssembly 2.0, tail calls, extended constant expressions and multiple memories.
@@ -164,7 +167,7 @@ pub struct DataSegment {
 #[derive(Debug)]
 pub struct ModuleInfo {
     /// The module in its binary form.
-    pub bytes: Vec<u8>,
+    pub bytes: ModuleBytes,
     /// How it is to be compiled.
     pub options: ModuleOptions,
     /// The types that the module declares.
@@ -210,6 +213,8 @@ pub struct ModuleInfo {
     pub layout: VMLayout,
     /// How long it took to decode the sections, and then to validate the bodies.
     pub load_times: (Duration, Duration),
+    /// What bodies have to be validated against when they are first used, if they were not when the module was loaded.
+    pub(super) deferred: Option<Deferred>,
     pub(super) name_section: Span,
     pub(super) names: OnceLock<Names>,
 }
@@ -261,11 +266,42 @@ impl ModuleInfo {
         }
     }
 
-    /// The body of the module's own function number `own`, not counting imported ones.
-    pub fn body(&self, own: u32) -> Option<FunctionBody<'_>> {
-        let span = *self.bodies.get(own as usize)?;
-        let reader = BinaryReader::new_features(span.of(&self.bytes), span.start.into(), FEATURES);
-        Some(FunctionBody::new(reader))
+    /// The body of the module's own function number `own`, not counting imported ones. It is valid.
+    ///
+    /// # Errors
+    /// If there is no such function, or validation was put off until now and fails.
+    pub fn body(&self, own: u32) -> Result<FunctionBody<'_>, CompileError> {
+        let span = self.bodies.get(own as usize);
+        let span =
+            *span.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+        let body = || {
+            let bytes = span.of(&self.bytes);
+            FunctionBody::new(BinaryReader::new_features(
+                bytes,
+                span.start.into(),
+                FEATURES,
+            ))
+        };
+        if let Some(deferred) = &self.deferred
+            && !deferred.is_known(own)
+        {
+            self.bytes.make_private(span);
+            let index = self.imported_functions + own;
+            deferred
+                .validate(own, self.functions[index as usize], &body())
+                .map_err(|error| {
+                    CompileError::Failed(format!("function {index} is invalid: {error}"))
+                })?;
+        }
+        Ok(body())
+    }
+
+    /// How many function bodies have been validated up to now.
+    pub fn validated_count(&self) -> u32 {
+        match &self.deferred {
+            Some(deferred) => deferred.count(),
+            None => self.bodies.len() as u32,
+        }
     }
 
     /// The bytes of a data segment.
