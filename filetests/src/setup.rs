@@ -1,7 +1,7 @@
 //! The ways in which every script is run.
 
 use std::fmt;
-use upshift::{Config, Engine, Error, Tier};
+use upshift::{Backend, Config, Engine, Error, Tier};
 
 /// Which tiers run the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,16 +16,19 @@ pub enum Setup {
     StressOsr,
     /// The same at every fifth arrival.
     StressOsr5,
+    /// The same at each, with tier 0's code by Cranelift.
+    StressOsrClif,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 5] = [
+    pub const ALL: [Setup; 6] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
         Setup::StressOsr,
         Setup::StressOsr5,
+        Setup::StressOsrClif,
     ];
 
     /// Whether code is compiled for that tier at all.
@@ -33,7 +36,7 @@ impl Setup {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
             Setup::Tier1 => tier == Tier::Optimizing,
-            Setup::Mixed | Setup::StressOsr | Setup::StressOsr5 => tier != Tier::Top,
+            _ => tier != Tier::Top,
         }
     }
 
@@ -49,6 +52,9 @@ impl Setup {
             Setup::Mixed => config.thresholds(1, u32::MAX),
             Setup::StressOsr => config.stress_osr(1),
             Setup::StressOsr5 => config.stress_osr(5),
+            Setup::StressOsrClif => config
+                .stress_osr(1)
+                .backend(Tier::Baseline, Backend::CraneliftNone),
         })
     }
 }
@@ -61,6 +67,7 @@ impl fmt::Display for Setup {
             Setup::Mixed => "mixed",
             Setup::StressOsr => "osr",
             Setup::StressOsr5 => "osr-5",
+            Setup::StressOsrClif => "osr-clif",
         })
     }
 }

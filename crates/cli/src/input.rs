@@ -23,6 +23,8 @@ pub struct LoadTimes {
     pub parse_text: Duration,
     pub decode: Duration,
     pub validate: Duration,
+    /// Whether functions are validated when they are first called.
+    pub is_lazy: bool,
 }
 
 /// Reads a file that is a module in binary form or in text.
@@ -83,6 +85,7 @@ pub fn load(engine: &Engine, path: &Path, options: ModuleOptions) -> Result<(Mod
         let times = LoadTimes {
             decode,
             validate,
+            is_lazy: true,
             ..LoadTimes::default()
         };
         return Ok((module, times));
@@ -102,6 +105,7 @@ pub fn load(engine: &Engine, path: &Path, options: ModuleOptions) -> Result<(Mod
             parse_text,
             decode,
             validate,
+            is_lazy: false,
         },
     ))
 }

@@ -5,8 +5,6 @@
 pub(crate) const COUNTER_TRIPPED: u32 = 2;
 
 /// `extern "C" fn(cell, loop_index, parent, tier, values) -> transfer`: the cell's loop budget has run out at an OSR
-/// point, in code of that tier. Returns a transfer record with room for so many values, or null to go on.
+/// point, in code of that tier. Returns a transfer record with room for so many values, or null to go on. If the number
+/// is [`upshift_codegen::osr::VALUES_IN_FRAME`], the values are in the record already.
 pub(crate) const OSR_TRIPPED: u32 = 3;
-
-/// The parent of a loop that is in no other.
-pub(crate) const NO_PARENT: u32 = u32::MAX;

@@ -28,12 +28,15 @@ pub const LOOP_ITERATIONS_PER_CALL: u32 = 10;
 const ENTRY_BUDGET: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, entry_budget) as i32;
 const LOOP_BUDGET: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, loop_budget) as i32;
 
-/// What a compiler needs to know that plants the counters itself.
-pub(crate) const PLAN: CounterPlan = CounterPlan {
-    entry_budget: ENTRY_BUDGET,
-    loop_budget: LOOP_BUDGET,
-    tripped: builtins::COUNTER_TRIPPED,
-};
+/// What a compiler needs to know that plants the counters itself; `osr` says whether activations may move at loops.
+pub(crate) fn plan(osr: bool) -> CounterPlan {
+    CounterPlan {
+        entry_budget: ENTRY_BUDGET,
+        loop_budget: LOOP_BUDGET,
+        tripped: builtins::COUNTER_TRIPPED,
+        osr_tripped: osr.then_some(builtins::OSR_TRIPPED),
+    }
+}
 
 /// Whose counters, and which.
 #[derive(Clone, Copy, Debug)]
@@ -202,7 +205,7 @@ impl Planter {
         let mut cursor = FuncCursor::new(body).at_bottom(cold);
         cursor.set_srcloc(position);
         let cell = cursor.ins().symbol_value(types::I64, self.cell);
-        let parent = header.parent.unwrap_or(builtins::NO_PARENT);
+        let parent = header.parent.unwrap_or(osr::NO_PARENT);
         let tier = self.counting.tier as u32;
         let numbers = [mark.loop_index, parent, tier, values.len() as u32];
         let [index, parent, tier, len] =

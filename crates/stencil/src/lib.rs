@@ -43,7 +43,7 @@ pub use code::Label;
 pub use flow::{Destination, JumpTable};
 pub use frame::Workspace;
 pub use operate::{Memory, TableLayout};
-pub use plan::Plan;
+pub use plan::{Loop, Plan};
 #[cfg(feature = "generator")]
 pub use shape::{Architecture, ShapeError, StencilBuf, TextError};
 pub use stencil::{Hole, HoleKind, Stencil, StencilTrap};

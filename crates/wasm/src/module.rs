@@ -108,12 +108,13 @@ impl Module {
         Module::from_vec(engine, bytes, options).map_err(|error| error.context(name()))
     }
 
-    /// Loads a module from a file in binary form, and puts off what can be: the file is mapped, not read, and each
-    /// function is validated when it is first used. A function that is then found to be invalid fails to be called.
+    /// Loads a module from a file in binary form, and puts off what can be: its code section is mapped, not read, and each
+    /// function is read and validated when it is first used. A function that is then found to be invalid fails to be
+    /// called.
     ///
-    /// For large programs, of which most is not used in a run. While the module lives the file must not be made shorter:
-    /// that would end the process. Changes of its content do not endanger the process, whatever they are; functions
-    /// that were not called before may be the changed ones.
+    /// For large programs, of which most is not used in a run. While the module lives the file should not be changed:
+    /// functions that were not used before may be the changed ones, and if the file is made shorter, using one may end
+    /// the process by a signal.
     ///
     /// # Errors
     /// If the file cannot be read or is not in binary form, or something other than a function's body is invalid.

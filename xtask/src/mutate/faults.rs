@@ -30,6 +30,7 @@ const RUNTIME: &[&str] = &[
     "-p upshift-runtime",
     "-p upshift --test tiers --test faults --test plugin",
 ];
+const MODELS: &[&str] = &["-p upshift-models"];
 const TIERING: &[&str] = &["-p upshift-runtime", "-p upshift-filetests --test tiering"];
 const STENCILS: &[&str] = &[
     "-p upshift-stencil",
@@ -152,17 +153,17 @@ pub const FAULTS: &[Fault] = &[
     },
     // Runtime.
     Fault {
-        name: "worse code replaces better",
+        name: "code that comes late replaces better code",
         file: "crates/runtime/src/pipeline.rs",
         find: "if state.tier().is_some_and(|published| published >= tier) {",
-        replace: "if state.tier().is_some_and(|published| published > tier) {",
+        replace: "if false {",
         tests: RUNTIME,
     },
     Fault {
-        name: "the slot is not switched to new code",
+        name: "the slot leads to the second byte of new code",
         file: "crates/runtime/src/pipeline.rs",
         find: ".store(entry.cast_mut(), Ordering::Release);",
-        replace: ".load(Ordering::Acquire);\n    let _ = entry;",
+        replace: ".store(entry.cast_mut().wrapping_add(1), Ordering::Release);",
         tests: RUNTIME,
     },
     Fault {
@@ -224,12 +225,55 @@ pub const FAULTS: &[Fault] = &[
         replace: "\"movups xmm7, [rsp + 96]\",",
         tests: &["-p upshift-wasm --test calls --test host_functions"],
     },
+    // Memory orderings and wake-ups.
+    Fault {
+        name: "a cell's new start may be seen before its old end is gone",
+        file: "crates/runtime/src/ranges.rs",
+        find: "cell.start.store(range.start, Ordering::Release);",
+        replace: "cell.start.store(range.start, Ordering::Relaxed);",
+        tests: MODELS,
+    },
+    Fault {
+        name: "start and end may be of different ranges",
+        file: "crates/runtime/src/ranges.rs",
+        find: "(start..end).contains(&address) && cell.end.load(Ordering::Relaxed) == end",
+        replace: "(start..end).contains(&address)",
+        tests: MODELS,
+    },
+    Fault {
+        name: "a cell may be found before it is filled in",
+        file: "crates/runtime/src/ranges.rs",
+        find: ".compare_exchange(head, cell, Ordering::AcqRel, Ordering::Acquire)",
+        replace: ".compare_exchange(head, cell, Ordering::Relaxed, Ordering::Relaxed)",
+        tests: MODELS,
+    },
+    Fault {
+        name: "closing the queue wakes one worker",
+        file: "crates/runtime/src/queue.rs",
+        find: "self.ready.notify_all();",
+        replace: "self.ready.notify_one();",
+        tests: MODELS,
+    },
     // On-stack replacement.
     Fault {
         name: "two values change places on the way to an OSR version",
         file: "crates/wasm/src/translate/osr.rs",
         find: "let offset = osr::transfer_value(index);\n        index += 1;",
         replace: "let offset = osr::transfer_value(index ^ 1);\n        index += 1;",
+        tests: TIERING,
+    },
+    Fault {
+        name: "values in a baseline frame are looked for one slot further down",
+        file: "crates/stencil/src/frame.rs",
+        find: "offset: val.home,",
+        replace: "offset: val.home - 8,",
+        tests: TIERING,
+    },
+    Fault {
+        name: "loops that cannot be reached are not counted in baseline code",
+        file: "crates/wasm/src/baseline/control.rs",
+        find: "if let Operator::Loop { .. } = operator {\n        d.loops += 1;",
+        replace: "if let Operator::Loop { .. } = operator {\n        d.loops += 0;",
         tests: TIERING,
     },
     Fault {

@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(long)]
     check: bool,
     /// Stop the tests of a fault after so many seconds; they count as having noticed
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
     limit: u64,
 }
 

@@ -164,6 +164,7 @@ const TEST_PACKAGES: &[&str] = &[
     "upshift-fuzz",
     "upshift-stencils",
     "upshift-benches",
+    "upshift-models",
     "upshift-torture",
     "xtask",
 ];

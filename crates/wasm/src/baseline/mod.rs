@@ -17,4 +17,4 @@ mod table;
 #[cfg(feature = "stencil-generator")]
 pub mod generator;
 
-pub use function::function;
+pub use function::{frame, function};

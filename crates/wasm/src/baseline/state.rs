@@ -5,7 +5,9 @@ use crate::types::ValType;
 use crate::vmctx::{MEMORY_GUARD_BYTES, offset};
 use upshift::embed::stencil::{Assembler, Destination, Memory, Ty};
 use upshift::embed::{BaselineRequest, CompileError, FuncId, TrapKind};
-use wasmparser::{BinaryReaderError, MemArg, MemArgTarget, Operator, OperatorsReader};
+use wasmparser::{
+    BinaryReaderError, FunctionBody, MemArg, MemArgTarget, Operator, OperatorsReader,
+};
 
 /// A function that is being compiled.
 pub(super) struct Driver<'m, 'r> {
@@ -13,6 +15,7 @@ pub(super) struct Driver<'m, 'r> {
     pub(super) first: FuncId,
     pub(super) request: &'r BaselineRequest,
     pub(super) asm: Assembler,
+    pub(super) body: FunctionBody<'m>,
     pub(super) operators: OperatorsReader<'m>,
     /// The blocks that are open, the function's own first.
     pub(super) control: Vec<Frame<'m>>,
@@ -20,6 +23,8 @@ pub(super) struct Driver<'m, 'r> {
     pub(super) reachable: bool,
     /// The blocks that were opened where the code cannot be reached; they are not in `control`.
     pub(super) skipped: u32,
+    /// Loops that began so far, those in code that cannot be reached counted.
+    pub(super) loops: u32,
 }
 
 /// An open block.
@@ -37,8 +42,8 @@ pub(super) enum Kind {
     Function,
     /// `block`.
     Block,
-    /// `loop`, with its header.
-    Loop(Destination),
+    /// `loop`, with its header and its index.
+    Loop(Destination, u32),
     /// `if`, with where to go if the condition is false.
     If(Destination),
     /// `else`.
@@ -53,8 +58,15 @@ impl<'m> Driver<'m, '_> {
 
     /// The first byte of the next operator, which says what it is. Cheaper than to read it and keep it.
     pub(super) fn next_opcode(&self) -> u8 {
-        let at = self.position() as usize;
-        self.info.bytes.get(at).copied().unwrap_or(0)
+        let at = self.position();
+        self.bytes_at(at).first().copied().unwrap_or(0)
+    }
+
+    /// The function's bytes from a position in the module on.
+    pub(super) fn bytes_at(&self, position: u32) -> &'m [u8] {
+        let start = self.body.range().start as u32;
+        let at = position.wrapping_sub(start) as usize;
+        self.body.as_bytes().get(at..).unwrap_or(&[])
     }
 
     /// Reads the next operator.

@@ -44,10 +44,8 @@ pub(super) fn operation(
 ) -> Result<(), CompileError> {
     static STENCILS: &Table = &TABLE;
     let level = used_level().ok_or_else(|| bailout("the processor has no table of stencils"))?;
-    let bytes = d.info.bytes.get(d.asm.position() as usize..);
     let lane = lane(operator).unwrap_or(0);
-    let stencil = bytes
-        .and_then(operation_number)
+    let stencil = operation_number(d.bytes_at(d.asm.position()))
         .and_then(|number| STENCILS.find(number, lane, variant(level, d.request.canonical_nans)));
     let Some(stencil) = stencil else {
         return Err(CompileError::Bailout(format!("{operator:?}")));

@@ -1,17 +1,16 @@
-//! The bytes of a module: in memory, or in a file that is mapped.
+//! The bytes of a module: in memory, or in a file whose code section is mapped.
 //!
-//! A mapped file is read where and when it is needed, which for a large program is far less than all of it. But it can be
-//! changed by others at any time. So what has been checked must not be read from the file again: before a function is
-//! validated, the pages that it lies on become the process's own, and from then on no change of the file reaches them.
+//! A mapped section is read where and when it is needed, which for a large program is far less than all of it. But a file
+//! can be changed by others at any time. So only the code section is mapped, and nothing of it that has been checked may
+//! be read from it again: who checks a function copies it first.
 
-use super::span::Span;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A module in its binary form.
 pub struct ModuleBytes(Place);
@@ -21,67 +20,122 @@ enum Place {
     File(Mapping),
 }
 
-/// A private mapping of a whole file.
+/// Memory in the form of a file, of which a part is the file.
 struct Mapping {
     start: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: the mapping is owned, is read by whoever has it, and is written only as `make_private` says.
+/// A multiple of the size of a page on every machine.
+const PAGE_BYTES_MAX: usize = 1 << 16;
+/// The number of the code section.
+const CODE_SECTION: u8 = 10;
+/// Bytes before the first section.
+const HEADER_BYTES: usize = 8;
+
+// SAFETY: the mapping is owned and is only read.
 unsafe impl Send for Mapping {}
 // SAFETY: likewise.
 unsafe impl Sync for Mapping {}
 
-/// What is smaller than any page.
-const PAGE_BYTES_MIN: usize = 4096;
-
 impl ModuleBytes {
-    /// Maps a file. What is not made private shows the file's content whenever it is read; if the file is made shorter
-    /// meanwhile, the process ends by a signal.
+    /// Maps the code section of a file and reads the rest. If the file is made shorter while it is mapped, using a function
+    /// for the first time may end the process by a signal.
     ///
     /// # Errors
-    /// If the operating system refuses it.
+    /// If the operating system refuses it, or the file changes meanwhile.
     pub fn map(file: &File) -> io::Result<ModuleBytes> {
         let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        if len == 0 {
-            return Ok(Vec::new().into());
+        let code = code_section(len, |at, to| file.read_exact_at(to, at as u64));
+        let start = code.start.next_multiple_of(PAGE_BYTES_MAX);
+        let end = code.end / PAGE_BYTES_MAX * PAGE_BYTES_MAX;
+        if start >= end {
+            let mut bytes = vec![0; len];
+            file.read_exact_at(&mut bytes, 0)?;
+            return Ok(bytes.into());
         }
+        let mut mapping = Mapping::new(len)?;
+        mapping.map(file, start..end)?;
+        let bytes = mapping.bytes_mut();
+        file.read_exact_at(&mut bytes[..start], 0)?;
+        file.read_exact_at(&mut bytes[end..], end as u64)?;
+        // The parser is going to find the section where it was found above: what leads to it has been read now.
+        let again = code_section(len, |at, to| {
+            let from = bytes.get(at..at + to.len());
+            to.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        });
+        if again != code {
+            return Err(io::Error::other("the file changes while it is read"));
+        }
+        Ok(ModuleBytes(Place::File(mapping)))
+    }
+}
+
+/// Where the content of the code section is; empty if there is none, or the file is no module.
+fn code_section(len: usize, read: impl Fn(usize, &mut [u8]) -> io::Result<()>) -> Range<usize> {
+    let mut at = HEADER_BYTES;
+    loop {
+        let mut head = [0; 6];
+        let known = head.len().min(len.saturating_sub(at));
+        if known < 2 || read(at, &mut head[..known]).is_err() {
+            return 0..0;
+        }
+        let (mut size, mut digits) = (0, 0);
+        for byte in &head[1..known] {
+            size |= usize::from(byte & 0x7f) << (7 * digits);
+            digits += 1;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        let start = at + 1 + digits;
+        let end = start.saturating_add(size);
+        match head[0] {
+            _ if end > len => return 0..0,
+            CODE_SECTION => return start..end,
+            _ => at = end,
+        }
+    }
+}
+
+impl Mapping {
+    /// Memory that is zero.
+    fn new(len: usize) -> io::Result<Mapping> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                access,
-                flags,
-                file.as_raw_fd(),
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("address zero"))?;
-        Ok(ModuleBytes(Place::File(Mapping { start, len })))
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, access, flags, -1, 0) };
+        let start = placed(start)?;
+        Ok(Mapping { start, len })
     }
 
-    /// Makes a part independent of the file that it comes from.
-    pub(super) fn make_private(&self, span: Span) {
-        let Place::File(mapping) = &self.0 else {
-            return;
+    /// Maps a part of a file, of whole pages, to the same part of this.
+    fn map(&mut self, file: &File, part: Range<usize>) -> io::Result<()> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_FIXED;
+        let offset = libc::off_t::try_from(part.start).map_err(io::Error::other)?;
+        // SAFETY: the part lies in this mapping, nobody else refers to it, and nothing of it has been read.
+        let start = unsafe {
+            let place = self.start.as_ptr().add(part.start).cast();
+            let file = file.as_raw_fd();
+            libc::mmap(place, part.len(), libc::PROT_READ, flags, file, offset)
         };
-        let end = (span.end as usize).min(mapping.len);
-        let mut at = span.start as usize;
-        while at < end {
-            // SAFETY: the byte lies in the mapping, which is writable.
-            let byte = unsafe { AtomicU8::from_ptr(mapping.start.as_ptr().add(at)) };
-            // A write of what is there already makes the kernel copy the page.
-            let same = |value| Some(value);
-            let _ = byte.fetch_update(Ordering::Relaxed, Ordering::Relaxed, same);
-            at = (at / PAGE_BYTES_MIN + 1) * PAGE_BYTES_MIN;
-        }
+        placed(start).map(drop)
     }
+
+    /// The bytes. Those of a part that is a file must not be written.
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the mapping is as long as this says, and borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+/// The address that `mmap` returned.
+fn placed(address: *mut libc::c_void) -> io::Result<NonNull<u8>> {
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(address.cast()).ok_or_else(|| io::Error::other("address zero"))
 }
 
 impl From<Vec<u8>> for ModuleBytes {
@@ -97,7 +151,8 @@ impl Deref for ModuleBytes {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Place::Memory(bytes) => bytes,
-            // SAFETY: the mapping is as long as this says, and lives as long as `self`.
+            // SAFETY: the mapping is as long as this says, and lives as long as `self`. Its bytes may change under the
+            // reader's eyes, as with any mapped file; whoever relies on them copies them.
             Place::File(mapping) => unsafe {
                 std::slice::from_raw_parts(mapping.start.as_ptr(), mapping.len)
             },
@@ -121,22 +176,52 @@ impl Drop for Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::FileExt;
+
+    /// A module with a code section of `bytes` bytes between two others.
+    fn module(bytes: usize) -> Vec<u8> {
+        let mut module = b"\0asm\x01\0\0\0\x01\x01\0\x0a".to_vec();
+        module.extend((0..4).map(|digit| (bytes >> (7 * digit)) as u8 & 0x7f | 0x80));
+        module.push((bytes >> 28) as u8);
+        module.extend((0..bytes).map(|byte| (byte % 251) as u8));
+        module.extend(b"\x0b\x02\x01\x02");
+        module
+    }
 
     #[test]
-    fn what_is_private_does_not_follow_the_file() {
-        let path = std::env::temp_dir().join(format!("upshift-mapped-{}", std::process::id()));
-        std::fs::write(&path, vec![1; 4 * PAGE_BYTES_MIN]).unwrap();
-        let file = File::options().read(true).write(true).open(&path).unwrap();
-        let bytes = ModuleBytes::map(&file).unwrap();
-        let (from, to) = (PAGE_BYTES_MIN - 10, 2 * PAGE_BYTES_MIN + 10);
-        bytes.make_private(Span {
-            start: from as u32,
-            end: to as u32,
-        });
-        file.write_all_at(&vec![2; 4 * PAGE_BYTES_MIN], 0).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        assert!(bytes[from..to].iter().all(|&byte| byte == 1));
-        assert_eq!(bytes.len(), 4 * PAGE_BYTES_MIN);
+    fn a_mapped_module_is_the_file() {
+        for bytes in [
+            0,
+            1,
+            PAGE_BYTES_MAX,
+            3 * PAGE_BYTES_MAX,
+            5 * PAGE_BYTES_MAX + 7,
+        ] {
+            let path = std::env::temp_dir().join(format!("upshift-bytes-{}", std::process::id()));
+            let module = module(bytes);
+            std::fs::write(&path, &module).unwrap();
+            let mapped = ModuleBytes::map(&File::open(&path).unwrap()).unwrap();
+            assert!(mapped[..] == module[..], "{bytes}");
+            assert_eq!(
+                matches!(mapped.0, Place::File(_)),
+                bytes > 2 * PAGE_BYTES_MAX
+            );
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_code_section_is_found_or_there_is_none() {
+        let find = |bytes: &[u8]| {
+            code_section(bytes.len(), |at, to| {
+                to.copy_from_slice(&bytes[at..at + to.len()]);
+                Ok(())
+            })
+        };
+        let whole = module(300);
+        assert_eq!(find(&whole), 17..317);
+        for end in 0..317 {
+            assert_eq!(find(&whole[..end]), 0..0, "{end}");
+        }
+        assert_eq!(find(b"\0asm\x01\0\0\0\x01\xff\xff\xff\xff\xff\xff"), 0..0);
     }
 }

@@ -3,6 +3,7 @@
 use super::bytes::ModuleBytes;
 use super::const_expr::ConstExpr;
 use super::deferred::Deferred;
+use super::features::FEATURES;
 use super::names::Names;
 use super::span::Span;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
@@ -11,15 +12,7 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 use upshift::embed::CompileError;
-use wasmparser::{BinaryReader, FunctionBody, WasmFeatures};
-
-/// What modules may use: WebAssembly 2.0, tail calls, extended constant expressions and multiple memories.
-pub const FEATURES: WasmFeatures = WasmFeatures::WASM2
-    .union(WasmFeatures::BULK_MEMORY_OPT)
-    .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
-    .union(WasmFeatures::TAIL_CALL)
-    .union(WasmFeatures::EXTENDED_CONST)
-    .union(WasmFeatures::MULTI_MEMORY);
+use wasmparser::{BinaryReader, FunctionBody};
 
 /// How a module is to be compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -274,26 +267,16 @@ impl ModuleInfo {
         let span = self.bodies.get(own as usize);
         let span =
             *span.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
-        let body = || {
-            let bytes = span.of(&self.bytes);
-            FunctionBody::new(BinaryReader::new_features(
-                bytes,
-                span.start.into(),
-                FEATURES,
-            ))
+        let bytes = span.of(&self.bytes);
+        let Some(deferred) = &self.deferred else {
+            let reader = BinaryReader::new_features(bytes, span.start.into(), FEATURES);
+            return Ok(FunctionBody::new(reader));
         };
-        if let Some(deferred) = &self.deferred
-            && !deferred.is_known(own)
-        {
-            self.bytes.make_private(span);
-            let index = self.imported_functions + own;
-            deferred
-                .validate(own, self.functions[index as usize], &body())
-                .map_err(|error| {
-                    CompileError::Failed(format!("function {index} is invalid: {error}"))
-                })?;
-        }
-        Ok(body())
+        let index = self.imported_functions + own;
+        let ty = self.functions[index as usize];
+        deferred
+            .body(own, ty, bytes, span.start)
+            .map_err(|error| CompileError::Failed(format!("function {index} is invalid: {error}")))
     }
 
     /// How many function bodies have been validated up to now.

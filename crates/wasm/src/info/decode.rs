@@ -3,11 +3,12 @@
 use super::bytes::ModuleBytes;
 use super::const_expr::ConstExpr;
 use super::data::{
-    DataSegment, ElementItems, ElementSegment, Export, ExternIndex, FEATURES, ImportType,
-    ModuleInfo, ModuleOptions, SegmentMode,
+    DataSegment, ElementItems, ElementSegment, Export, ExternIndex, ImportType, ModuleInfo,
+    ModuleOptions, SegmentMode,
 };
 use super::deferred::Deferred;
 use super::fault::unsupported;
+use super::features::FEATURES;
 use super::names::Names;
 use super::span::Span;
 use super::validate::validate;

@@ -3,12 +3,18 @@
 //! The specification allows it: "an implementation may defer validation of individual functions until they are first
 //! invoked" (WebAssembly core specification, appendix on implementation limitations). Everything but the bodies is
 //! validated when the module is loaded.
+//!
+//! What is validated is a copy of the body, and the copy is what is used from then on: the module's bytes may be a mapped
+//! file, which can change. Copies are kept in groups, so that a function that is never used costs a quarter of a byte.
 
+use super::features::FEATURES;
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use wasmparser::{
-    BinaryReaderError, FuncToValidate, FuncValidatorAllocations, FunctionBody, ValidatorResources,
+    BinaryReader, BinaryReaderError, FuncToValidate, FuncValidatorAllocations, FunctionBody,
+    ValidatorResources,
 };
 
 thread_local! {
@@ -16,33 +22,55 @@ thread_local! {
     static ALLOCATIONS: RefCell<FuncValidatorAllocations> = RefCell::default();
 }
 
-/// What bodies are validated against, and which have been.
+/// Functions in a group.
+const GROUP: usize = 64;
+
+type Group = Box<[OnceLock<Box<[u8]>>; GROUP]>;
+
+/// What bodies are validated against, and those that are valid.
 pub(super) struct Deferred {
     /// Of the module's first function; the others differ in index and type.
     first: FuncToValidate<ValidatorResources>,
-    /// A bit for each function.
-    valid: Box<[AtomicU8]>,
+    valid: Box<[OnceLock<Group>]>,
+    count: AtomicU32,
 }
 
 impl Deferred {
     pub(super) fn new(first: FuncToValidate<ValidatorResources>, functions: usize) -> Deferred {
-        let bytes = functions.div_ceil(8);
+        let groups = functions.div_ceil(GROUP);
         Deferred {
             first,
-            valid: std::iter::repeat_with(AtomicU8::default)
-                .take(bytes)
-                .collect(),
+            valid: std::iter::repeat_with(OnceLock::new).take(groups).collect(),
+            count: AtomicU32::new(0),
         }
     }
 
-    /// Whether function `own` is known to be valid.
-    pub(super) fn is_known(&self, own: u32) -> bool {
-        let byte = &self.valid[own as usize / 8];
-        byte.load(Ordering::Acquire) >> (own % 8) & 1 == 1
+    /// The body of function `own`, which is of type number `ty` and in the module at `start`; `bytes` are what it is there
+    /// now, and are looked at only if the function has not been used before.
+    pub(super) fn body(
+        &self,
+        own: u32,
+        ty: u32,
+        bytes: &[u8],
+        start: u32,
+    ) -> Result<FunctionBody<'_>, BinaryReaderError> {
+        let group = self.valid[own as usize / GROUP]
+            .get_or_init(|| Box::new([const { OnceLock::new() }; GROUP]));
+        let place = &group[own as usize % GROUP];
+        if let Some(valid) = place.get() {
+            return Ok(function_body(valid, start));
+        }
+        let copy: Box<[u8]> = bytes.into();
+        self.validate(own, ty, &function_body(&copy, start))?;
+        // If another thread was faster, its copy is as good.
+        let valid = place.get_or_init(|| {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            copy
+        });
+        Ok(function_body(valid, start))
     }
 
-    /// Validates the body of function `own`, which is of type number `ty`.
-    pub(super) fn validate(
+    fn validate(
         &self,
         own: u32,
         ty: u32,
@@ -57,15 +85,18 @@ impl Deferred {
         let mut validator = function.into_validator(ALLOCATIONS.take());
         validator.validate(body)?;
         ALLOCATIONS.set(validator.into_allocations());
-        self.valid[own as usize / 8].fetch_or(1 << (own % 8), Ordering::Release);
         Ok(())
     }
 
     /// How many functions have been validated.
     pub(super) fn count(&self) -> u32 {
-        let bits = |byte: &AtomicU8| byte.load(Ordering::Relaxed).count_ones();
-        self.valid.iter().map(bits).sum()
+        self.count.load(Ordering::Relaxed)
     }
+}
+
+/// The body that these bytes are, which are at `start` in the module.
+fn function_body(bytes: &[u8], start: u32) -> FunctionBody<'_> {
+    FunctionBody::new(BinaryReader::new_features(bytes, start.into(), FEATURES))
 }
 
 impl fmt::Debug for Deferred {

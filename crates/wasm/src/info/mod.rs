@@ -10,6 +10,7 @@ mod data;
 mod decode;
 mod deferred;
 mod fault;
+mod features;
 mod names;
 mod span;
 mod validate;
@@ -20,9 +21,10 @@ mod tests;
 pub use bytes::ModuleBytes;
 pub use const_expr::{ConstExpr, ConstOp};
 pub use data::{
-    DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExternIndex, FEATURES,
-    ImportType, ModuleInfo, ModuleOptions, SegmentMode,
+    DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExternIndex, ImportType,
+    ModuleInfo, ModuleOptions, SegmentMode,
 };
 pub use decode::{decode, decode_lazily};
+pub use features::FEATURES;
 pub use names::Names;
 pub use span::Span;

@@ -1,11 +1,12 @@
 //! What the runtime asks for the bodies of a module's functions.
 
-use super::function::{function, function_version};
+use super::function::{function, function_version, live_locals};
 use super::version::Version;
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
+use upshift::embed::osr::FrameValue;
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, FunctionSource};
 
 /// A module as a source of function bodies. Function 0 of the group is the first that is not imported.
@@ -59,6 +60,20 @@ impl FunctionSource for ModuleSource {
         request: &BaselineRequest,
     ) -> Result<CompiledCode, CompileError> {
         baseline::function(&self.info, index, first, request)
+    }
+
+    fn baseline_frame(
+        &self,
+        index: u32,
+        first: FuncId,
+        request: &BaselineRequest,
+        loop_index: u32,
+    ) -> Result<Vec<FrameValue>, CompileError> {
+        let body = self.info.body(index)?;
+        let ty = self.info.func_type(self.info.imported_functions + index);
+        let liveness = live_locals(&body, ty.params().len())?;
+        let live = liveness.at_loop(loop_index);
+        baseline::frame(&self.info, index, first, request, loop_index, live)
     }
 
     /// The name that the module gives the function, or one that it is exported by, or its index.
