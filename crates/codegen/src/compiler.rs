@@ -72,6 +72,9 @@ pub struct BaselineRequest {
     pub counters: Option<CounterPlan>,
     /// Whether operations that produce a NaN must produce the canonical one.
     pub canonical_nans: bool,
+    /// Whether the code's positions say where each instruction comes from, for people, and not only those that matter to
+    /// the runtime.
+    pub every_position: bool,
 }
 
 /// Why there is no code.

@@ -175,6 +175,9 @@ impl Assembler {
     pub fn begin(&mut self, position: u32) {
         self.pinned = 0;
         self.position = position;
+        if self.plan.every_position {
+            self.code.position(position);
+        }
     }
 
     /// Where the current operation comes from.

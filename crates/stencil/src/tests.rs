@@ -279,6 +279,7 @@ fn assembler(workspace: &mut Workspace) -> crate::Assembler {
         counters: None,
         stack_limit: (0, 0),
         memory_base: 0,
+        every_position: false,
     };
     workspace.begin(plan, std::iter::empty(), &[], 0)
 }

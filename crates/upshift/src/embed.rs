@@ -8,7 +8,8 @@
 pub use crate::template::StencilMaker;
 pub use upshift_base::{FuncId, Owner, Tier, TrapKind, World};
 pub use upshift_codegen::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler, osr, symbol,
+    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler, RelocKind,
+    Relocation, SourcePosition, Target, TrapSite, osr, symbol,
 };
 pub use upshift_runtime::{
     Backtrace, EntrySlot, Frame, FunctionGroup, FunctionSource, GuestMemoryRange, HostEntry,

@@ -6,6 +6,7 @@
 //! [`Module`] is the embedder's view of that.
 #![warn(missing_docs)]
 
+pub mod explore;
 pub mod info;
 pub mod lower;
 pub mod translate;

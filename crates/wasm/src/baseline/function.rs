@@ -90,6 +90,7 @@ fn begin<'m, 'r>(
             true => 0,
             false => info.layout.memory(0) + offset::MEMORY_ENTRY_BASE,
         },
+        every_position: request.every_position,
     };
     let mut asm = workspace.begin(
         plan,

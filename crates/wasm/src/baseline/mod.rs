@@ -18,3 +18,4 @@ mod table;
 pub mod generator;
 
 pub use function::{frame, function};
+pub use stencils::stencil;

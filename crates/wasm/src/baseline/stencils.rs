@@ -1,6 +1,7 @@
 //! Operations that have no encoder of their own: their stencils, which were made from the lowering that the optimizing
 //! tiers use, are copied from the table.
 
+use super::simple::simple;
 use super::state::{Driver, bailout};
 use super::table::packed::Table;
 use super::table::row::{operation_number, variant};
@@ -8,6 +9,7 @@ use super::table::{LEVELS, TABLE, level};
 use crate::lower;
 use std::sync::atomic::{AtomicU8, Ordering};
 use upshift::embed::CompileError;
+use upshift::embed::stencil::Stencil;
 use wasmparser::Operator;
 
 /// Not found out yet.
@@ -61,6 +63,19 @@ pub(super) fn operation(
         _ => d.asm.stencil(&stencil, &[]),
     }
     Ok(())
+}
+
+/// The stencil of the operator that `bytes` start with, with NaNs as they come, if it has one and that is what is used.
+pub fn stencil(bytes: Option<&[u8]>, operator: &Operator<'_>) -> Option<Stencil<'static>> {
+    if simple(operator, false).is_some() {
+        return None;
+    }
+    let number = operation_number(bytes?)?;
+    TABLE.find(
+        number,
+        lane(operator).unwrap_or(0),
+        variant(used_level()?, false),
+    )
 }
 
 /// The lane that an operation is about, which it has a stencil for.
