@@ -134,8 +134,9 @@ impl Assembler {
                 kind: TrapKind::from_code(trap.kind),
             });
         }
-        self.code.bytes.extend_from_slice(stencil.code);
-        stencil.fill(&mut self.code.bytes[start as usize..], immediate);
+        self.code.bytes.extend(stencil.code);
+        let copy = &mut self.code.bytes.as_mut_slice()[start as usize..];
+        stencil.fill(copy, immediate);
         self.used |= inputs | written;
         self.pinned = 0;
         if let Some((ty, Place::Reg(reg))) = output {

@@ -1,7 +1,6 @@
 //! Makes the tables of stencils: every operation that the assembler does not encode by itself, from its one lowering.
 
-use super::simple::simple;
-use super::stencils::{self, lane};
+use super::stencils::{self, is_encoded, lane};
 use super::table::row::{OPERATIONS, variant};
 use crate::info::FEATURES;
 use crate::lower::{self, Location};
@@ -78,9 +77,7 @@ fn one(
     let Some(operator) = read(&bytes) else {
         return Ok(None);
     };
-    // Those that choose between two values are branches to the assembler.
-    let chooses = matches!(operator, Operator::Select | Operator::TypedSelect { .. });
-    if chooses || simple(&operator, canonical_nans).is_some() {
+    if is_encoded(&bytes, &operator, canonical_nans) {
         return Ok(None);
     }
     if let Operator::I8x16Shuffle { .. } = operator {

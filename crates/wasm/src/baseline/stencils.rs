@@ -1,7 +1,7 @@
 //! Operations that have no encoder of their own: their stencils, which were made from the lowering that the optimizing
 //! tiers use, are copied from the table.
 
-use super::simple::simple;
+use super::opcode::Op;
 use super::state::{Driver, bailout};
 use super::table::packed::Table;
 use super::table::row::{operation_number, variant};
@@ -47,7 +47,7 @@ pub(super) fn operation(
     static STENCILS: &Table = &TABLE;
     let level = used_level().ok_or_else(|| bailout("the processor has no table of stencils"))?;
     let lane = lane(operator).unwrap_or(0);
-    let stencil = operation_number(d.bytes_at(d.asm.position()))
+    let stencil = operation_number(d.reader.bytes_from(d.asm.position() as usize))
         .and_then(|number| STENCILS.find(number, lane, variant(level, d.request.canonical_nans)));
     let Some(stencil) = stencil else {
         return Err(CompileError::Bailout(format!("{operator:?}")));
@@ -67,15 +67,25 @@ pub(super) fn operation(
 
 /// The stencil of the operator that `bytes` start with, with NaNs as they come, if it has one and that is what is used.
 pub fn stencil(bytes: Option<&[u8]>, operator: &Operator<'_>) -> Option<Stencil<'static>> {
-    if simple(operator, false).is_some() {
+    let bytes = bytes?;
+    if is_encoded(bytes, operator, false) {
         return None;
     }
-    let number = operation_number(bytes?)?;
-    TABLE.find(
-        number,
-        lane(operator).unwrap_or(0),
-        variant(used_level()?, false),
-    )
+    let number = operation_number(bytes)?;
+    let lane = lane(operator).unwrap_or(0);
+    TABLE.find(number, lane, variant(used_level()?, false))
+}
+
+/// Whether the operator that `bytes` start with is none that has a stencil: the assembler encodes it.
+pub(super) fn is_encoded(bytes: &[u8], operator: &Operator<'_>, canonical_nans: bool) -> bool {
+    match Op::of(bytes.first().copied().unwrap_or(0)) {
+        Op::Other => matches!(
+            operator,
+            Operator::V128Const { .. } | Operator::V128Load { .. } | Operator::V128Store { .. }
+        ),
+        Op::Float(..) | Op::FloatSqrt(_) => !canonical_nans,
+        _ => true,
+    }
 }
 
 /// The lane that an operation is about, which it has a stencil for.
