@@ -143,7 +143,10 @@ impl View<'_> {
                 .binary_search_by_key(&position, |o| o.position)
         };
         let Some(Ok(index)) = position.map(at) else {
-            text.push_str("; of the function as a whole\n");
+            text.push_str(match *shown {
+                0 => "; entry\n",
+                _ => "; of no operator\n",
+            });
             return Vec::new();
         };
         if index < *shown {
