@@ -37,7 +37,7 @@ pub(crate) fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -
 pub(crate) fn ask_baseline<T>(
     group: &Group,
     state: &FunctionState,
-    ask: impl FnOnce(&BaselineRequest<'_>) -> Result<T, CompileError>,
+    ask: impl FnOnce(&BaselineRequest) -> Result<T, CompileError>,
 ) -> Result<Option<T>, CompileError> {
     let config = &group.shared.config;
     let Some(baseline) = &config.baseline else {
@@ -48,7 +48,7 @@ pub(crate) fn ask_baseline<T>(
         function: state.function,
         counters: counters.then(|| profile::plan(config.osr != OsrMode::Off)),
         canonical_nans: baseline.canonical_nans,
-        stencils: &*baseline.stencils,
+        every_position: false,
     };
     match survive(|| ask(&request)) {
         Ok(answer) => Ok(Some(answer)),

@@ -18,7 +18,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::Tier;
 use upshift_codegen::deopt::{BodyEntry, BodyVersion};
-use upshift_codegen::{CompileError, CompileKind, CompileRequest, CompiledCode, Compiler};
+use upshift_codegen::{
+    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
+};
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
 
@@ -152,12 +154,7 @@ fn compile(
     circumstances: Circumstances,
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
-    let (code, compiler, speculative) = match baseline(group, state, tier, kind)? {
-        Some(code) => (code, Baseline::NAME.to_owned(), None),
-        None => run_compilers(group, tier, |compiler| {
-            request(group, state, (tier, kind), compiler)
-        })?,
-    };
+    let (code, compiler, speculative) = make(group, state, tier, kind, false)?;
     let label = BlockLabel {
         function: state.function,
         tier,
@@ -190,18 +187,51 @@ fn compile(
     })
 }
 
+/// The code of a function as its first activation would run it, with as many positions as there are; for people.
+pub(crate) fn inspect(
+    group: &Arc<Group>,
+    index: u32,
+    tier: Tier,
+) -> Result<(CompiledCode, String), CompileError> {
+    let state = group.state_or_new(index);
+    let made = make(group, state, tier, CompileKind::Entry, true);
+    let (code, compiler, _) = made.map_err(|failure| failure.error)?;
+    Ok((code, compiler))
+}
+
+/// The code, who made it, and the generation of the assumptions that it relies on, if it does.
+fn make(
+    group: &Arc<Group>,
+    state: &FunctionState,
+    tier: Tier,
+    kind: CompileKind,
+    every_position: bool,
+) -> Result<(CompiledCode, String, Option<u32>), Failure> {
+    match baseline(group, state, tier, kind, every_position)? {
+        Some(code) => Ok((code, Baseline::NAME.to_owned(), None)),
+        None => run_compilers(group, tier, |compiler| {
+            request(group, state, (tier, kind), compiler)
+        }),
+    }
+}
+
 /// Asks the source for code of its own making, if that is how `tier` works. `None` if it declines.
 fn baseline(
     group: &Group,
     state: &FunctionState,
     tier: Tier,
     kind: CompileKind,
+    every_position: bool,
 ) -> Result<Option<CompiledCode>, CompileError> {
     if tier != Tier::Baseline || kind != CompileKind::Entry {
         return Ok(None);
     }
     ask_baseline(group, state, |request| {
-        group.source.baseline(state.index, group.first(), request)
+        let request = BaselineRequest {
+            every_position,
+            ..*request
+        };
+        group.source.baseline(state.index, group.first(), &request)
     })
 }
 

@@ -65,7 +65,7 @@ pub trait FunctionSource: Send + Sync {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
     ) -> Result<CompiledCode, CompileError> {
         let _ = (index, first, request);
         Err(CompileError::Bailout("no baseline form".to_owned()))
@@ -81,7 +81,7 @@ pub trait FunctionSource: Send + Sync {
         index: u32,
         first: FuncId,
         positions: &[u32],
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
     ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
         let _ = (index, first, positions, request);
         Err(CompileError::Bailout("no baseline form".to_owned()))
@@ -97,7 +97,7 @@ pub trait FunctionSource: Send + Sync {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
         loop_index: u32,
     ) -> Result<Vec<FrameValue>, CompileError> {
         let _ = (index, first, request, loop_index);

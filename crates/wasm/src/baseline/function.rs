@@ -35,7 +35,7 @@ pub fn function(
     info: &ModuleInfo,
     own: u32,
     first: FuncId,
-    request: &BaselineRequest<'_>,
+    request: &BaselineRequest,
 ) -> Result<CompiledCode, CompileError> {
     compile(info, own, first, request, WaysIn::default()).map(|(code, _)| code)
 }
@@ -49,10 +49,9 @@ pub fn continuation(
     own: u32,
     first: FuncId,
     positions: &[u32],
-    request: &BaselineRequest<'_>,
+    request: &BaselineRequest,
 ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
-    let body = info.body(own);
-    let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+    let body = info.body(own)?;
     let params = info.func_type(info.imported_functions + own).params();
     let locals = count_locals(&body, params.len())?;
     let wanted = |at, _: &Operator<'_>| positions.binary_search(&at).is_ok();
@@ -68,7 +67,7 @@ fn compile<'r>(
     info: &ModuleInfo,
     own: u32,
     first: FuncId,
-    request: &'r BaselineRequest<'r>,
+    request: &'r BaselineRequest,
     ways_in: WaysIn<'r>,
 ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
     let mut workspace = WORKSPACE.take();
@@ -89,7 +88,7 @@ pub fn frame(
     info: &ModuleInfo,
     own: u32,
     first: FuncId,
-    request: &BaselineRequest<'_>,
+    request: &BaselineRequest,
     loop_index: u32,
     live: &[u32],
 ) -> Result<Vec<FrameValue>, CompileError> {
@@ -109,14 +108,13 @@ fn begin<'m, 'r>(
     info: &'m ModuleInfo,
     own: u32,
     first: FuncId,
-    request: &'r BaselineRequest<'r>,
+    request: &'r BaselineRequest,
     ways_in: WaysIn<'r>,
 ) -> Result<Driver<'m, 'r>, CompileError> {
     if !IS_SUPPORTED {
         return Err(bailout("another architecture"));
     }
-    let body = info.bodies.get(own as usize);
-    let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+    let body = info.body(own)?;
     let ty = info.func_type(info.imported_functions + own);
     if !results_fit(types(ty.results())) {
         return Err(bailout("more results than registers"));
@@ -127,13 +125,15 @@ fn begin<'m, 'r>(
         counters: request.counters,
         stack_limit: (offset::VMCONTEXT_LIMITS, offset::LIMITS_STACK_LIMIT),
         memory_base: first_memory.base,
+        every_position: request.every_position,
     };
     let (params, results) = (types(ty.params()), types(ty.results()));
+    let start = body.range().start as u32;
     let mut asm = match ways_in.positions.len() {
-        0 => workspace.begin(plan, params, results, body.start),
-        count => workspace.begin_continuation(plan, params, results, body.start, count)?,
+        0 => workspace.begin(plan, params, results, start),
+        count => workspace.begin_continuation(plan, params, results, start, count)?,
     };
-    let mut reader = Reader::new(&info.bytes[..body.end as usize], body.start);
+    let mut reader = Reader::new(body.as_bytes(), start);
     declare_locals(&mut asm, &mut reader)?;
     let end = asm.destination(0, ty.results().len());
     let mut driver = Driver {

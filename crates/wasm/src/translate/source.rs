@@ -56,7 +56,7 @@ impl FunctionSource for ModuleSource {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
     ) -> Result<CompiledCode, CompileError> {
         baseline::function(&self.info, index, first, request)
     }
@@ -66,7 +66,7 @@ impl FunctionSource for ModuleSource {
         index: u32,
         first: FuncId,
         positions: &[u32],
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
     ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
         baseline::continuation(&self.info, index, first, positions, request)
     }
@@ -75,11 +75,10 @@ impl FunctionSource for ModuleSource {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
         loop_index: u32,
     ) -> Result<Vec<FrameValue>, CompileError> {
-        let no_function = || CompileError::Failed(format!("there is no function {index}"));
-        let body = self.info.body(index).ok_or_else(no_function)?;
+        let body = self.info.body(index)?;
         let ty = self.info.func_type(self.info.imported_functions + index);
         let locals = count_locals(&body, ty.params().len())?;
         let liveness = liveness(&body, locals, |_, _| false)?;
