@@ -314,15 +314,15 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a stencil's clobbered registers are not saved",
         file: "crates/stencil/src/stencil.rs",
-        find: "self.evict_all(inputs | output | stencil.clobbers);",
-        replace: "self.evict_all(inputs | output);",
+        find: "self.evict_all(inputs | written);",
+        replace: "self.evict_all(inputs);",
         tests: STENCILS,
     },
     Fault {
         name: "a stencil's traps are at the wrong place",
         file: "crates/stencil/src/stencil.rs",
-        find: "offset: start + trap.offset,",
-        replace: "offset: start + trap.offset + 1,",
+        find: "offset: start + u32::from(trap.offset),",
+        replace: "offset: start + u32::from(trap.offset) + 1,",
         tests: STENCILS,
     },
     Fault {
