@@ -11,6 +11,7 @@ mod fuzz;
 mod mutate;
 mod shell;
 mod spec;
+mod stress;
 mod tidy;
 mod torture;
 
@@ -35,6 +36,8 @@ enum Command {
     Corpus(corpus::Options),
     /// Run the WebAssembly specification's test suite
     Spec(spec::Options),
+    /// Run the specification's test suite and the corpus while everything changes tiers all the time
+    Stress(stress::Options),
     /// Measure Upshift and other engines on the corpus, and write the page about it
     Bench(bench::Options),
     /// Compare Upshift with other engines on random programs
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Tidy(options) => tidy::run(&options, &command_names()),
         Command::Corpus(options) => corpus::run(&options),
         Command::Spec(options) => spec::run(&options),
+        Command::Stress(options) => stress::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Torture(options) => torture::run(&options),

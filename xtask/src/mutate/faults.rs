@@ -272,8 +272,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "loops that cannot be reached are not counted in baseline code",
         file: "crates/wasm/src/baseline/control.rs",
-        find: "if let Operator::Loop { .. } = operator {\n        d.loops += 1;",
-        replace: "if let Operator::Loop { .. } = operator {\n        d.loops += 0;",
+        find: "d.loops += u32::from(matches!(op, Op::Loop));",
+        replace: "",
         tests: TIERING,
     },
     Fault {
