@@ -8,6 +8,7 @@
 mod bench;
 mod corpus;
 mod fuzz;
+mod llvm;
 mod mutate;
 mod shell;
 mod spec;
@@ -34,6 +35,8 @@ enum Command {
     Tidy(tidy::Options),
     /// Fetch or build real programs into corpus/, and run them in each tier
     Corpus(corpus::Options),
+    /// Build the LLVM compile server, and install what it takes
+    Llvm(llvm::Options),
     /// Run the WebAssembly specification's test suite
     Spec(spec::Options),
     /// Run the specification's test suite and the corpus while everything changes tiers all the time
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Tidy(options) => tidy::run(&options, &command_names()),
         Command::Corpus(options) => corpus::run(&options),
+        Command::Llvm(options) => llvm::run(&options),
         Command::Spec(options) => spec::run(&options),
         Command::Stress(options) => stress::run(&options),
         Command::Bench(options) => bench::run(&options),

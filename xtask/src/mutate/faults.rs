@@ -352,7 +352,7 @@ pub const FAULTS: &[Fault] = &[
         find: "for reg in CALLEE_SAVED {\n            self.used |= reg.bit();\n        }",
         replace: "",
         tests: &[
-            "-p upshift-wasm --test baseline",
+            "-p upshift-wasm --test baseline --test host_tail_calls",
             "-p upshift-filetests --test spec --test regress",
         ],
     },
@@ -381,8 +381,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "an offset too large for the guard region is not checked",
         file: "crates/wasm/src/translate/memory.rs",
-        find: "b.ins().trapnz(beyond, TrapCode::HEAP_OUT_OF_BOUNDS);",
-        replace: "let _ = beyond;",
+        find: "b.ins().trapnz(beyond, TrapCode::HEAP_OUT_OF_BOUNDS);\n            Location {",
+        replace: "let _ = beyond;\n            Location {",
         tests: WASM,
     },
     Fault {
