@@ -12,6 +12,7 @@ mod llvm;
 mod mutate;
 mod shell;
 mod spec;
+mod stencils;
 mod stress;
 mod tidy;
 mod torture;
@@ -39,6 +40,8 @@ enum Command {
     Llvm(llvm::Options),
     /// Run the WebAssembly specification's test suite
     Spec(spec::Options),
+    /// Make the tables of stencils that tier 0 copies from, for all architectures
+    Stencils(stencils::Options),
     /// Run the specification's test suite and the corpus while everything changes tiers all the time
     Stress(stress::Options),
     /// Measure Upshift and other engines on the corpus, and write the page about it
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Corpus(options) => corpus::run(&options),
         Command::Llvm(options) => llvm::run(&options),
         Command::Spec(options) => spec::run(&options),
+        Command::Stencils(options) => stencils::run(&options),
         Command::Stress(options) => stress::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
