@@ -25,10 +25,65 @@ pub enum Setup {
     Llvm,
     /// Tier 0 first, and each activation goes on in LLVM's code at the first loop header that it arrives at.
     LlvmStressOsr,
+    /// Activations and calls change tiers at random.
+    Random(Stress, Tiers, u64),
+}
+
+/// What changes tiers at random, as a seed decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stress {
+    /// Activations, at one of three arrivals at loop headers.
+    Osr,
+    /// Activations, at one of two, and calls, which run in either of the two lowest tiers.
+    Flip,
+}
+
+/// Which tiers there are, and what makes the code of tier 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tiers {
+    /// Tiers 0 and 1.
+    ZeroOne,
+    /// The same with tier 0 by Cranelift.
+    ClifOne,
+    /// Tiers 0 and 2.
+    ZeroTwo,
+    /// All three.
+    ZeroOneTwo,
+}
+
+impl Tiers {
+    const ALL: [Tiers; 4] = [
+        Tiers::ZeroOne,
+        Tiers::ClifOne,
+        Tiers::ZeroTwo,
+        Tiers::ZeroOneTwo,
+    ];
+
+    fn uses(self, tier: Tier) -> bool {
+        match tier {
+            Tier::Baseline => true,
+            Tier::Optimizing => self != Tiers::ZeroTwo,
+            Tier::Top => matches!(self, Tiers::ZeroTwo | Tiers::ZeroOneTwo),
+        }
+    }
+
+    fn apply(self, mut config: Config) -> Config {
+        if self == Tiers::ClifOne {
+            config = config.backend(Tier::Baseline, Backend::CraneliftNone);
+        }
+        for tier in [Tier::Optimizing, Tier::Top] {
+            let backend = match self.uses(tier) {
+                true => Backend::CraneliftSpeed,
+                false => Backend::Off,
+            };
+            config = config.backend(tier, backend);
+        }
+        config
+    }
 }
 
 impl Setup {
-    /// All of them.
+    /// Those that every run of the tests goes through.
     pub const ALL: [Setup; 8] = [
         Setup::Tier0,
         Setup::Tier1,
@@ -39,6 +94,17 @@ impl Setup {
         Setup::Llvm,
         Setup::LlvmStressOsr,
     ];
+
+    /// The stress tests, with these seeds.
+    pub fn random(seeds: u64) -> impl Iterator<Item = Setup> {
+        [Stress::Osr, Stress::Flip]
+            .into_iter()
+            .flat_map(move |stress| {
+                let seeded =
+                    move |tiers| (1..=seeds).map(move |seed| Setup::Random(stress, tiers, seed));
+                Tiers::ALL.into_iter().flat_map(seeded)
+            })
+    }
 
     /// Whether it can be run: some need the LLVM server, which is built by `cargo xtask llvm`.
     pub fn is_possible(self) -> bool {
@@ -52,6 +118,7 @@ impl Setup {
             Setup::Tier1 => tier == Tier::Optimizing,
             Setup::Llvm => tier == Tier::Top,
             Setup::LlvmStressOsr => tier != Tier::Optimizing,
+            Setup::Random(_, tiers, _) => tiers.uses(tier),
             _ => tier != Tier::Top,
         }
     }
@@ -74,6 +141,12 @@ impl Setup {
             Setup::StressOsrClif => config
                 .stress_osr(1)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
+            Setup::Random(Stress::Osr, tiers, seed) => {
+                tiers.apply(config).stress_random(3, seed, false)
+            }
+            Setup::Random(Stress::Flip, tiers, seed) => {
+                tiers.apply(config).stress_random(2, seed, true)
+            }
             Setup::Llvm => config
                 .backend(Tier::Top, Backend::Llvm)
                 .only_tier(Tier::Top),
@@ -87,7 +160,7 @@ impl Setup {
 
 impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+        let name = match self {
             Setup::Tier0 => "tier-0",
             Setup::Tier1 => "tier-1",
             Setup::Mixed => "mixed",
@@ -96,7 +169,21 @@ impl fmt::Display for Setup {
             Setup::StressOsrClif => "osr-clif",
             Setup::Llvm => "llvm",
             Setup::LlvmStressOsr => "llvm-osr",
-        })
+            Setup::Random(stress, tiers, seed) => {
+                let stress = match stress {
+                    Stress::Osr => "osr",
+                    Stress::Flip => "flip",
+                };
+                let tiers = match tiers {
+                    Tiers::ZeroOne => "01",
+                    Tiers::ClifOne => "clif1",
+                    Tiers::ZeroTwo => "02",
+                    Tiers::ZeroOneTwo => "012",
+                };
+                return f.pad(&format!("{stress}-{tiers}-{seed}"));
+            }
+        };
+        f.pad(name)
     }
 }
 

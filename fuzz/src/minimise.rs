@@ -218,6 +218,7 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         workers: None,
         interruptible: false,
         promotions: Vec::new(),
+        stress: None,
         ..schedule.clone()
     };
     let alone = |tier| Schedule {
@@ -229,7 +230,11 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         workers: None,
         ..schedule.clone()
     };
-    vec![alone(0), alone(1), plain.clone(), synchronous]
+    let calm = Schedule {
+        stress: None,
+        ..schedule.clone()
+    };
+    vec![alone(0), alone(1), plain.clone(), synchronous, calm]
 }
 
 /// The ranges of the operators of each function body, in bytes of the module.

@@ -124,9 +124,10 @@ pub struct EngineArgs {
     /// Compile hot functions on the program's own thread, the moment they become hot, so that every run does the same
     #[arg(long, conflicts_with = "workers")]
     pub sync: bool,
-    /// Test the engine: `osr` moves to better code at every loop header, `osr=N` at every N-th; the program's results
+    /// Test the engine: `osr` moves to better code at every loop header, `osr=N` at every N-th, or at one of N at random
+    /// with a seed; `flip` does that at one of two and runs each call in tier 0 or 1 at random. The program's results
     /// must be the same
-    #[arg(long, value_name = "osr[=N]")]
+    #[arg(long, value_name = "osr[=N]|flip[,seed=S]")]
     pub stress: Option<Stress>,
 }
 
@@ -260,21 +261,39 @@ pub enum Preset {
 pub struct Stress {
     /// How many arrivals at loop headers lie between two moves, counting the one that moves.
     pub osr_period: u32,
+    /// What decides at random which arrivals these are.
+    pub seed: Option<u64>,
+    /// Whether each call runs in tier 0 or 1 at random.
+    pub flip: bool,
 }
 
 impl FromStr for Stress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Stress, String> {
-        match text.split_once('=').unwrap_or((text, "1")) {
-            ("osr", period) => match period.parse() {
-                Ok(osr_period) if osr_period > 0 => Ok(Stress { osr_period }),
-                _ => Err(format!("`{period}` is not a number above 0")),
-            },
-            (other, _) => Err(format!(
-                "there is no stress test `{other}`; say osr or osr=N"
-            )),
+        fn number<N: FromStr + Default + PartialEq>(text: &str) -> Result<N, String> {
+            let number = text.parse().ok().filter(|number| *number != N::default());
+            number.ok_or_else(|| format!("`{text}` is not a number above 0"))
         }
+        let (test, seed) = match text.split_once(",seed=") {
+            Some((test, seed)) => (test, Some(number(seed)?)),
+            None => (text, None),
+        };
+        let (osr_period, flip) = match test.split_once('=').unwrap_or((test, "")) {
+            ("osr", "") => (1, false),
+            ("osr", period) => (number(period)?, false),
+            ("flip", "") => (2, true),
+            (other, _) => {
+                return Err(format!(
+                    "there is no stress test `{other}`; say osr, osr=N or flip, with ,seed=S behind it if you like"
+                ));
+            }
+        };
+        Ok(Stress {
+            osr_period,
+            seed,
+            flip,
+        })
     }
 }
 
@@ -491,8 +510,19 @@ mod tests {
         );
         let both = "tier,osr".parse::<Trace>().unwrap();
         assert!(both.tier && both.osr && both.file.is_none());
-        assert_eq!("osr=3".parse(), Ok(Stress { osr_period: 3 }));
-        assert!("osr=0".parse::<Stress>().is_err() && "flip".parse::<Stress>().is_err());
+        let stress = |osr_period, seed, flip| {
+            Ok(Stress {
+                osr_period,
+                seed,
+                flip,
+            })
+        };
+        assert_eq!("osr=3".parse(), stress(3, None, false));
+        assert_eq!("osr,seed=7".parse(), stress(1, Some(7), false));
+        assert_eq!("flip".parse(), stress(2, None, true));
+        for wrong in ["osr=0", "gc", "flip=2", "osr,seed=0", "osr,seed=", ""] {
+            assert!(wrong.parse::<Stress>().is_err(), "{wrong}");
+        }
         assert!("gc".parse::<Trace>().is_err() && "tier=".parse::<Trace>().is_err());
         let seconds = WasmOption::Timeout(Duration::from_secs(2));
         assert_eq!("timeout=2s".parse(), Ok(seconds));

@@ -25,7 +25,10 @@ pub fn config(args: &EngineArgs) -> Config {
         config = config.workers(workers.into());
     }
     if let Some(stress) = args.stress {
-        config = config.stress_osr(stress.osr_period);
+        config = match (stress.seed, stress.flip) {
+            (None, false) => config.stress_osr(stress.osr_period),
+            (seed, flip) => config.stress_random(stress.osr_period, seed.unwrap_or(1), flip),
+        };
     }
     config.synchronous(args.sync)
 }

@@ -40,7 +40,7 @@ mod value;
 
 pub use activation::host_call;
 pub use backtrace::{Backtrace, Frame};
-pub use config::{Baseline, CompileMode, OsrMode, RuntimeConfig, Thresholds};
+pub use config::{Baseline, CompileMode, OsrMode, RuntimeConfig, Stress, Thresholds};
 pub use guest_memory::{GuestMemoryRange, register as register_guest_memory};
 pub use profile::LOOP_ITERATIONS_PER_CALL;
 pub use runtime::{EntrySlot, FunctionGroup, HostStub, Runtime, RuntimeError, Trampoline};

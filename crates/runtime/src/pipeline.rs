@@ -275,10 +275,14 @@ fn ask_baseline<T>(
     }
 }
 
-/// Whether code of `tier` leads to a better one.
+/// Whether code of `tier` leads to a better one, or to any other in a stress test.
 fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
-    let next = group.shared.config.tier_above(tier);
-    group.kind == CompileKind::Entry && next.is_some_and(|next| !state.has_failed(next))
+    let config = &group.shared.config;
+    let next = config
+        .tier_above(tier)
+        .is_some_and(|next| !state.has_failed(next));
+    let flips = config.stress().is_some_and(|stress| stress.flip);
+    group.kind == CompileKind::Entry && (next || flips)
 }
 
 /// Asks the source for the body, in the form that `compiler` wants, and plants the counters that lead to the next tier.
@@ -375,8 +379,8 @@ fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
 fn grant_first_budget(group: &Group, state: &FunctionState, tier: Tier) {
     let config = &group.shared.config;
     let next = config.tier_above(tier);
-    if let OsrMode::Stress { .. } = config.osr {
-        state.grant_calls(u32::MAX);
+    if let Some(stress) = config.stress() {
+        state.grant_calls(if stress.flip { 1 } else { u32::MAX });
         state.grant_iterations(1);
     } else if let Some(next) = next {
         let counted = state.counts().score();

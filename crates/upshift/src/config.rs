@@ -10,7 +10,7 @@ use upshift_codegen::{CompileError, Compiler};
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 use upshift_event::Subscriber;
 use upshift_llvm::LlvmCompiler;
-use upshift_runtime::{Baseline, CompileMode, OsrMode, RuntimeConfig, Thresholds};
+use upshift_runtime::{Baseline, CompileMode, OsrMode, RuntimeConfig, Stress, Thresholds};
 
 /// What compiles the functions of a tier.
 #[derive(Clone)]
@@ -209,9 +209,22 @@ impl Config {
     /// header of any loop, with code that is compiled then and there, and calls always start in the lowest tier. Zero
     /// counts as one.
     pub fn stress_osr(mut self, period: u32) -> Config {
-        self.osr = OsrMode::Stress {
+        self.osr = OsrMode::Stress(Stress {
             period: period.max(1),
-        };
+            seed: 0,
+            flip: false,
+        });
+        self
+    }
+
+    /// The same with the arrivals chosen at random, one in `period`. The choice, which `seed` decides, is the same each
+    /// time. If `flip`, calls run in either the lowest tier or the next, chosen in the same way.
+    pub fn stress_random(mut self, period: u32, seed: u64, flip: bool) -> Config {
+        self.osr = OsrMode::Stress(Stress {
+            period: period.max(1),
+            seed: seed.max(1),
+            flip,
+        });
         self
     }
 

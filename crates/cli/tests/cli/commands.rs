@@ -35,7 +35,7 @@ fn help_explains_every_flag() {
         "--stats",
         "--print-compilation",
         "--trace <TOPIC[=FILE]>",
-        "--stress <osr[=N]>",
+        "--stress <osr[=N]|flip[,seed=S]>",
     ];
     for flag in flags {
         let (_, after) = run
