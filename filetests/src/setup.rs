@@ -188,7 +188,7 @@ impl fmt::Display for Setup {
 }
 
 /// The LLVM server: the one that is found, or the one that `cargo xtask llvm` built.
-fn llvm_server() -> Option<PathBuf> {
+pub fn llvm_server() -> Option<PathBuf> {
     static SERVER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = concat!(
         env!("CARGO_MANIFEST_DIR"),
