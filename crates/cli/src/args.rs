@@ -102,6 +102,10 @@ pub struct EngineArgs {
         hide_possible_values = true
     )]
     pub tier: TierChoice,
+    /// What compiles for tier 2: `cranelift`, or `llvm`, in a process of its own if its server `upshift-llvm` is found;
+    /// without this there is no tier 2 beside tier 1
+    #[arg(short = 'O', value_name = "COMPILER", hide_possible_values = true)]
+    pub optimizer: Option<Optimizer>,
     /// When a function is hot: after 100 calls (default), 10 (development) or 1000 (production); ten loop iterations
     /// count as a call
     #[arg(
@@ -221,6 +225,13 @@ pub enum TierChoice {
     One,
     #[value(name = "2")]
     Two,
+}
+
+/// The value of `-O`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Optimizer {
+    Cranelift,
+    Llvm,
 }
 
 /// The value of `--preset`.

@@ -196,6 +196,10 @@ impl FunctionSource for TimedSource {
         code
     }
 
+    fn checked(&self) -> Option<&dyn FunctionSource> {
+        self.source.checked()
+    }
+
     fn name(&self, index: u32) -> String {
         self.source.name(index)
     }

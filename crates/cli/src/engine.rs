@@ -1,7 +1,7 @@
 //! From flags to an engine's configuration.
 
-use crate::args::{EngineArgs, Preset, TierChoice};
-use upshift::{Config, Tier};
+use crate::args::{EngineArgs, Optimizer, Preset, TierChoice};
+use upshift::{Backend, Config, Tier};
 
 /// The configuration that the flags ask for.
 pub fn config(args: &EngineArgs) -> Config {
@@ -9,6 +9,11 @@ pub fn config(args: &EngineArgs) -> Config {
         Preset::Default => Config::default(),
         Preset::Development => Config::development(),
         Preset::Production => Config::production(),
+    };
+    config = match args.optimizer {
+        None => config,
+        Some(Optimizer::Cranelift) => config.backend(Tier::Top, Backend::CraneliftSpeed),
+        Some(Optimizer::Llvm) => config.backend(Tier::Top, Backend::Llvm),
     };
     config = match args.tier {
         TierChoice::Auto => config,

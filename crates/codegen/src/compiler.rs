@@ -45,6 +45,12 @@ pub trait Compiler: Send + Sync + fmt::Debug {
     /// [`CompileError::Bailout`] if this compiler declines the body, which is not a fault: the function keeps running
     /// in the tier below. [`CompileError::Failed`] if the body is wrong or the compiler broke.
     fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError>;
+
+    /// Whether bodies should check the bounds of each access before it, instead of having accesses that may fault: for
+    /// compilers that cannot promise to keep every fault in its place.
+    fn wants_checked_accesses(&self) -> bool {
+        false
+    }
 }
 
 /// Where the counters are that code is to count down, as offsets in its function's profile cell, and what to call when

@@ -11,7 +11,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::{Owner, Tier, World};
-use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
+use upshift_codegen::{
+    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
+};
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
 
@@ -155,7 +157,7 @@ fn compile(
     let started = Instant::now();
     let (code, compiler) = match baseline(group, state, tier, kind)? {
         Some(code) => (code, Baseline::NAME.to_owned()),
-        None => run_compilers(group, &request(group, state, tier, kind)?)?,
+        None => run_compilers(group, state, tier, kind)?,
     };
     let label = BlockLabel {
         function: state.function,
@@ -253,15 +255,18 @@ fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
     group.kind == CompileKind::Entry && next.is_some_and(|next| !state.has_failed(next))
 }
 
-/// Asks the source for the body and plants the counters that lead to the next tier.
+/// Asks the source for the body, in the form that `compiler` wants, and plants the counters that lead to the next tier.
 fn request(
     group: &Group,
     state: &FunctionState,
-    tier: Tier,
-    kind: CompileKind,
+    (tier, kind): (Tier, CompileKind),
+    compiler: &dyn Compiler,
 ) -> Result<CompileRequest, CompileError> {
     let config = &group.shared.config;
-    let (source, index, first) = (&*group.source, state.index, group.first());
+    let checked = compiler.wants_checked_accesses();
+    let source = checked.then(|| group.source.checked()).flatten();
+    let source = source.unwrap_or(&*group.source);
+    let (index, first) = (state.index, group.first());
     let counted = wants_counters(group, state, tier);
     let points = counted && config.osr != OsrMode::Off;
     let mut body = survive(|| match kind {
@@ -290,11 +295,14 @@ fn request(
 /// The first of the tier's compilers that does not decline.
 fn run_compilers(
     group: &Group,
-    request: &CompileRequest,
+    state: &FunctionState,
+    tier: Tier,
+    kind: CompileKind,
 ) -> Result<(CompiledCode, String), CompileError> {
-    let mut declined = CompileError::Bailout(format!("tier {} has no compiler", request.tier));
-    for compiler in &group.shared.config.compilers[request.tier.index()] {
-        match survive(|| compiler.compile(request)) {
+    let mut declined = CompileError::Bailout(format!("tier {tier} has no compiler"));
+    for compiler in &group.shared.config.compilers[tier.index()] {
+        let request = request(group, state, (tier, kind), &**compiler)?;
+        match survive(|| compiler.compile(&request)) {
             Ok(code) => return Ok((code, compiler.name().to_owned())),
             Err(CompileError::Bailout(reason)) => declined = CompileError::Bailout(reason),
             Err(failed) => return Err(failed),

@@ -48,6 +48,12 @@ pub trait FunctionSource: Send + Sync {
         ))
     }
 
+    /// The same functions with the bounds of each access checked before it, so that no access can fault: for compilers
+    /// that ask for such bodies. `None` if no access faults anyway, or there is no such form.
+    fn checked(&self) -> Option<&dyn FunctionSource> {
+        None
+    }
+
     /// Code of function `index` of the group, made without CLIF, for tier 0; `first` is as above. The code plants its
     /// own counters.
     ///

@@ -190,6 +190,7 @@ impl Checker {
         entered_in: Option<u32>,
     ) -> Result<Option<ir::Function>, String> {
         let version = Version {
+            checked: false,
             entered_in,
             points: true,
         };

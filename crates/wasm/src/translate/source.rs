@@ -1,6 +1,6 @@
 //! What the runtime asks for the bodies of a module's functions.
 
-use super::function::{function, function_version, live_locals};
+use super::function::{function_version, live_locals};
 use super::version::Version;
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
@@ -13,18 +13,42 @@ use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, Functi
 #[derive(Debug)]
 pub struct ModuleSource {
     info: Arc<ModuleInfo>,
+    /// The same module with checked accesses, unless this is that.
+    checked: Option<Box<ModuleSource>>,
 }
 
 impl ModuleSource {
     /// The functions of `info`.
     pub fn new(info: Arc<ModuleInfo>) -> ModuleSource {
-        ModuleSource { info }
+        let checked = ModuleSource {
+            info: Arc::clone(&info),
+            checked: None,
+        };
+        ModuleSource {
+            info,
+            checked: Some(Box::new(checked)),
+        }
+    }
+
+    fn version(
+        &self,
+        index: u32,
+        first: FuncId,
+        entered_in: Option<u32>,
+        points: bool,
+    ) -> Result<ir::Function, CompileError> {
+        let version = Version {
+            entered_in,
+            points,
+            checked: self.checked.is_none(),
+        };
+        function_version(&self.info, index, first, version)
     }
 }
 
 impl FunctionSource for ModuleSource {
     fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
-        function(&self.info, index, first)
+        self.version(index, first, None, false)
     }
 
     fn body_with_osr_points(
@@ -32,11 +56,7 @@ impl FunctionSource for ModuleSource {
         index: u32,
         first: FuncId,
     ) -> Result<ir::Function, CompileError> {
-        let version = Version {
-            entered_in: None,
-            points: true,
-        };
-        function_version(&self.info, index, first, version)
+        self.version(index, first, None, true)
     }
 
     fn osr_body(
@@ -46,11 +66,12 @@ impl FunctionSource for ModuleSource {
         loop_index: u32,
         points: bool,
     ) -> Result<ir::Function, CompileError> {
-        let version = Version {
-            entered_in: Some(loop_index),
-            points,
-        };
-        function_version(&self.info, index, first, version)
+        self.version(index, first, Some(loop_index), points)
+    }
+
+    fn checked(&self) -> Option<&dyn FunctionSource> {
+        let checked = self.checked.as_deref();
+        checked.map(|source| source as &dyn FunctionSource)
     }
 
     fn baseline(

@@ -17,6 +17,8 @@ pub struct Version {
     pub entered_in: Option<u32>,
     /// Whether its loops have marks.
     pub points: bool,
+    /// Whether the bounds of each access to a linear memory are checked before it, instead of by the fault it would cause.
+    pub checked: bool,
 }
 
 /// What a translation has to do for on-stack replacement.
