@@ -77,8 +77,13 @@ pub fn run(options: &Options) -> Result<bool> {
         return Ok(true);
     }
     let report = measure(&root, options)?;
-    let complete =
-        options.only.is_empty() && !options.quick && !options.compile && options.runs >= RUNS_MIN;
+    if options.compile {
+        let mut part = String::new();
+        compile_page::write(&mut part, &report.compilers);
+        println!("{part}");
+        return Ok(true);
+    }
+    let complete = options.only.is_empty() && !options.quick && options.runs >= RUNS_MIN;
     if complete {
         write_page(&root, &report)?;
     } else {
