@@ -155,10 +155,7 @@ fn compile(
     circumstances: Circumstances,
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
-    let (code, compiler) = match baseline(group, state, tier, kind)? {
-        Some(code) => (code, Baseline::NAME.to_owned()),
-        None => run_compilers(group, state, tier, kind)?,
-    };
+    let (code, compiler) = make(group, state, tier, kind, false)?;
     let label = BlockLabel {
         function: state.function,
         tier,
@@ -194,18 +191,47 @@ fn compile(
     Ok(CodeInstance { tier, code })
 }
 
+/// The code of a function as its first activation would run it, with as many positions as there are; for people.
+pub(crate) fn inspect(
+    group: &Arc<Group>,
+    index: u32,
+    tier: Tier,
+) -> Result<(CompiledCode, String), CompileError> {
+    let state = group.state_or_new(index);
+    make(group, state, tier, CompileKind::Entry, true)
+}
+
+/// The code, and who made it.
+fn make(
+    group: &Group,
+    state: &FunctionState,
+    tier: Tier,
+    kind: CompileKind,
+    every_position: bool,
+) -> Result<(CompiledCode, String), CompileError> {
+    match baseline(group, state, tier, kind, every_position)? {
+        Some(code) => Ok((code, Baseline::NAME.to_owned())),
+        None => run_compilers(group, state, tier, kind),
+    }
+}
+
 /// Asks the source for code of its own making, if that is how `tier` works. `None` if it declines.
 fn baseline(
     group: &Group,
     state: &FunctionState,
     tier: Tier,
     kind: CompileKind,
+    every_position: bool,
 ) -> Result<Option<CompiledCode>, CompileError> {
     if tier != Tier::Baseline || kind != CompileKind::Entry {
         return Ok(None);
     }
     ask_baseline(group, state, |request| {
-        group.source.baseline(state.index, group.first(), request)
+        let request = BaselineRequest {
+            every_position,
+            ..*request
+        };
+        group.source.baseline(state.index, group.first(), &request)
     })
 }
 
@@ -229,7 +255,7 @@ fn find_frame(group: &Group, state: &FunctionState, loop_index: u32) -> Result<(
 fn ask_baseline<T>(
     group: &Group,
     state: &FunctionState,
-    ask: impl FnOnce(&BaselineRequest<'_>) -> Result<T, CompileError>,
+    ask: impl FnOnce(&BaselineRequest) -> Result<T, CompileError>,
 ) -> Result<Option<T>, CompileError> {
     let config = &group.shared.config;
     let Some(baseline) = &config.baseline else {
@@ -240,7 +266,7 @@ fn ask_baseline<T>(
         function: state.function,
         counters: counters.then(|| profile::plan(config.osr != OsrMode::Off)),
         canonical_nans: baseline.canonical_nans,
-        stencils: &*baseline.stencils,
+        every_position: false,
     };
     match survive(|| ask(&request)) {
         Ok(answer) => Ok(Some(answer)),

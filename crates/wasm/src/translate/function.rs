@@ -45,8 +45,7 @@ pub fn function_version(
     first: FuncId,
     version: Version,
 ) -> Result<Function, CompileError> {
-    let body = info.body(own);
-    let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+    let body = info.body(own)?;
     let ty = info.func_type(info.imported_functions + own);
     let name = UserFuncName::user(symbol::FUNCTION, first.0 + own);
     let mut signature = ty.signature();
