@@ -214,6 +214,9 @@ pub struct CompileArgs {
     /// Compile on N threads
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
+    /// For tier 0, compile by way of CLIF, as what copy-and-patch declines is compiled
+    #[arg(long)]
+    pub clif: bool,
     /// Print the numbers as JSON
     #[arg(long)]
     pub json: bool,

@@ -33,7 +33,7 @@ pub fn compile(args: &CompileArgs) -> Result<i32> {
         .map_err(|error| anyhow!("{file} is not valid: {error}"))?;
     let info = Arc::new(info);
     let tally = Arc::new(Tally::default());
-    let engine = Engine::new(config(tier, &tally)).map_err(flat)?;
+    let engine = Engine::new(config(tier, args.clif, &tally)).map_err(flat)?;
     let names = engine
         .tiers()
         .iter()
@@ -95,13 +95,14 @@ fn flat(error: upshift::Error) -> anyhow::Error {
 
 /// The configuration that a program runs with, so that the code is what it would be there: with the counters that lead
 /// to the tier above, for example.
-fn config(tier: Tier, tally: &Arc<Tally>) -> Config {
+fn config(tier: Tier, clif: bool, tally: &Arc<Tally>) -> Config {
     let config = Config::default()
         .workers(1)
         .code_memory_bytes(2 << 30)
         .subscriber(tally.clone());
     match tier {
         Tier::Top => config.backend(Tier::Top, Backend::CraneliftSpeed),
+        Tier::Baseline if clif => config.backend(Tier::Baseline, Backend::CraneliftNone),
         _ => config,
     }
 }

@@ -130,7 +130,7 @@ impl Assembler {
             self.zeroed = Some((from, last.home + last.ty.slot_bytes()));
         } else {
             for local in first..self.locals {
-                self.vals[local].loc = Loc::Const(0);
+                self.vals[local].set_loc(Loc::Const(0));
                 self.vals[local].saved = false;
                 self.constants.push(local as u32);
                 self.unsaved_constants.push(local as u32);
@@ -247,7 +247,7 @@ impl Assembler {
         self.code.position(call.position);
         let kept = self.kept.get(call.kept).unwrap_or_default();
         for kept in kept.iter().filter(|kept| kept.dirty) {
-            self.code.store(kept.ty, kept.reg, kept.home());
+            self.code.store_home(kept.ty, kept.reg, kept.home);
         }
         self.code.address_relative(GENERAL_ARGUMENTS[0]);
         let cell = Target::ProfileCell(self.plan.function);
@@ -274,7 +274,7 @@ impl Assembler {
             self.code.jump_if(Condition::NOT_EQUAL, way_out);
         }
         for kept in kept {
-            self.code.load(kept.ty, kept.reg, kept.home());
+            self.code.load_home(kept.ty, kept.reg, kept.home);
         }
         self.code.jump(call.back);
     }

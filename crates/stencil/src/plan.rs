@@ -1,6 +1,6 @@
 //! What a function is made by, and what is put off until its end.
 
-use crate::arch::x64::{CALLEE_SAVED, FRAME, Mem, Reg};
+use crate::arch::x64::{CALLEE_SAVED, Reg};
 use crate::code::Label;
 use crate::value::Ty;
 use std::ops::Range;
@@ -62,10 +62,4 @@ pub(crate) struct Kept {
     pub(crate) home: i32,
     /// Whether the home does not hold the value.
     pub(crate) dirty: bool,
-}
-
-impl Kept {
-    pub(crate) fn home(&self) -> Mem {
-        Mem::new(FRAME, self.home)
-    }
 }

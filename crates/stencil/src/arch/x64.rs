@@ -29,7 +29,7 @@ impl Reg {
 
     /// The index as it is used in the tables of the assembler.
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.0 as usize % REGISTERS
     }
 
     const fn low(self) -> u8 {
@@ -340,6 +340,21 @@ impl Code {
     pub fn store(&mut self, ty: Ty, from: Reg, mem: Mem) {
         let (op, wide) = full(ty, 1);
         self.rm(op, wide, from, mem);
+    }
+
+    /// Loads a value from a distance from the frame pointer: [`Code::load`] of what is loaded most often.
+    pub fn load_home(&mut self, ty: Ty, to: Reg, home: i32) {
+        self.move_home(full(ty, 0), to, home);
+    }
+
+    /// Stores a value at a distance from the frame pointer: [`Code::store`] of what is stored most often.
+    pub fn store_home(&mut self, ty: Ty, from: Reg, home: i32) {
+        self.move_home(full(ty, 1), from, home);
+    }
+
+    fn move_home(&mut self, (op, wide): (Op, bool), reg: Reg, home: i32) {
+        let rm = Rm::Mem(Mem::new(FRAME, home));
+        self.instruction(op, wide, reg.0 & 15, rm, false, NO_IMM);
     }
 
     /// Stores a constant of 4 bytes, or of 8 bytes that are the sign extension of 4.
