@@ -1,7 +1,7 @@
 //! The ways in which every script is run.
 
 use std::fmt;
-use upshift::{Config, Engine, Error, Tier};
+use upshift::{Config, Engine, Error, InliningMode, Tier};
 
 /// Which tiers run the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,24 +16,32 @@ pub enum Setup {
     StressOsr,
     /// The same at every fifth arrival.
     StressOsr5,
+    /// Everything in tier 1, with all calls inlined for which that can be done.
+    StressInline,
+    /// The same in tier 1 from the second call on, with targets counted before, and OSR versions.
+    StressInlineMixed,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 5] = [
+    pub const ALL: [Setup; 7] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
         Setup::StressOsr,
         Setup::StressOsr5,
+        Setup::StressInline,
+        Setup::StressInlineMixed,
     ];
 
     /// Whether code is compiled for that tier at all.
     pub fn uses(self, tier: Tier) -> bool {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
-            Setup::Tier1 => tier == Tier::Optimizing,
-            Setup::Mixed | Setup::StressOsr | Setup::StressOsr5 => tier != Tier::Top,
+            Setup::Tier1 | Setup::StressInline => tier == Tier::Optimizing,
+            Setup::Mixed | Setup::StressOsr | Setup::StressOsr5 | Setup::StressInlineMixed => {
+                tier != Tier::Top
+            }
         }
     }
 
@@ -49,6 +57,13 @@ impl Setup {
             Setup::Mixed => config.thresholds(1, u32::MAX),
             Setup::StressOsr => config.stress_osr(1),
             Setup::StressOsr5 => config.stress_osr(5),
+            Setup::StressInline => config
+                .only_tier(Tier::Optimizing)
+                .inlining(InliningMode::Stress),
+            Setup::StressInlineMixed => config
+                .thresholds(1, u32::MAX)
+                .synchronous(true)
+                .inlining(InliningMode::Stress),
         })
     }
 }
@@ -61,6 +76,8 @@ impl fmt::Display for Setup {
             Setup::Mixed => "mixed",
             Setup::StressOsr => "osr",
             Setup::StressOsr5 => "osr-5",
+            Setup::StressInline => "inline",
+            Setup::StressInlineMixed => "inline-mixed",
         })
     }
 }

@@ -117,10 +117,14 @@ pub struct EngineArgs {
     /// Compile hot functions on the program's own thread, the moment they become hot, so that every run does the same
     #[arg(long, conflicts_with = "workers")]
     pub sync: bool,
-    /// Test the engine: `osr` moves to better code at every loop header, `osr=N` at every N-th; the program's results
-    /// must be the same
-    #[arg(long, value_name = "osr[=N]")]
-    pub stress: Option<Stress>,
+    /// Set what optimization does, several with commas between: `inlining=n` leaves calls calls, `devirtualization=n`
+    /// indirect ones indirect as well
+    #[arg(short = 'O', value_name = "KEY=y|n", value_delimiter = ',')]
+    pub optimize: Vec<OptimizeOption>,
+    /// Test the engine: `osr` moves to better code at every loop header, `osr=N` at every N-th; `inline` inlines all
+    /// calls that can be; the program's results must be the same
+    #[arg(long, value_name = "TEST", value_delimiter = ',')]
+    pub stress: Vec<Stress>,
 }
 
 /// `upshift run`.
@@ -228,11 +232,48 @@ pub enum Preset {
     Production,
 }
 
-/// The value of `--stress`.
+/// A value of `-O`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stress {
+pub enum OptimizeOption {
+    /// Whether calls are replaced by their callees' bodies.
+    Inlining(bool),
+    /// Whether indirect calls become direct ones.
+    Devirtualization(bool),
+}
+
+impl FromStr for OptimizeOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<OptimizeOption, String> {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, parse_yes(value)?),
+            None => (text, true),
+        };
+        match key {
+            "inlining" => Ok(OptimizeOption::Inlining(value)),
+            "devirtualization" => Ok(OptimizeOption::Devirtualization(value)),
+            _ => Err(format!(
+                "there is no option `{key}`; there are inlining, devirtualization"
+            )),
+        }
+    }
+}
+
+fn parse_yes(text: &str) -> Result<bool, String> {
+    match text {
+        "y" | "yes" | "true" => Ok(true),
+        "n" | "no" | "false" => Ok(false),
+        other => Err(format!("`{other}` is neither y nor n")),
+    }
+}
+
+/// A value of `--stress`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stress {
     /// How many arrivals at loop headers lie between two moves, counting the one that moves.
-    pub osr_period: u32,
+    Osr { period: u32 },
+    /// All calls are inlined for which that can be done.
+    Inline,
 }
 
 impl FromStr for Stress {
@@ -241,11 +282,12 @@ impl FromStr for Stress {
     fn from_str(text: &str) -> Result<Stress, String> {
         match text.split_once('=').unwrap_or((text, "1")) {
             ("osr", period) => match period.parse() {
-                Ok(osr_period) if osr_period > 0 => Ok(Stress { osr_period }),
+                Ok(period) if period > 0 => Ok(Stress::Osr { period }),
                 _ => Err(format!("`{period}` is not a number above 0")),
             },
-            (other, _) => Err(format!(
-                "there is no stress test `{other}`; say osr or osr=N"
+            ("inline", _) if text == "inline" => Ok(Stress::Inline),
+            _ => Err(format!(
+                "there is no stress test `{text}`; say osr, osr=N or inline"
             )),
         }
     }
@@ -395,11 +437,10 @@ impl FromStr for WasmOption {
             "timeout" => Ok(WasmOption::Timeout(format::parse_duration(needed()?)?)),
             "max-memory-size" => Ok(WasmOption::MemoryBytesMax(format::parse_bytes(needed()?)?)),
             "max-wasm-stack" => Ok(WasmOption::StackBytesMax(format::parse_bytes(needed()?)?)),
-            "nan-canonicalization" => match value {
-                None | Some("y" | "yes" | "true") => Ok(WasmOption::CanonicalNans(true)),
-                Some("n" | "no" | "false") => Ok(WasmOption::CanonicalNans(false)),
-                Some(other) => Err(format!("`{other}` is neither y nor n")),
-            },
+            "nan-canonicalization" => {
+                let canonical = value.map_or(Ok(true), parse_yes)?;
+                Ok(WasmOption::CanonicalNans(canonical))
+            }
             _ => {
                 let known = WASM_OPTIONS.map(|(key, ..)| key).join(", ");
                 Err(format!("there is no option `{key}`; there are {known}"))
@@ -464,7 +505,14 @@ mod tests {
         );
         let both = "tier,osr".parse::<Trace>().unwrap();
         assert!(both.tier && both.osr && both.file.is_none());
-        assert_eq!("osr=3".parse(), Ok(Stress { osr_period: 3 }));
+        assert_eq!("osr=3".parse(), Ok(Stress::Osr { period: 3 }));
+        assert_eq!("inline".parse(), Ok(Stress::Inline));
+        assert!("inline=2".parse::<Stress>().is_err());
+        assert_eq!("inlining=n".parse(), Ok(OptimizeOption::Inlining(false)));
+        let key = "devirtualization".parse();
+        assert_eq!(key, Ok(OptimizeOption::Devirtualization(true)));
+        assert!("inlining=2".parse::<OptimizeOption>().is_err());
+        assert!("unrolling=y".parse::<OptimizeOption>().is_err());
         assert!("osr=0".parse::<Stress>().is_err() && "flip".parse::<Stress>().is_err());
         assert!("gc".parse::<Trace>().is_err() && "tier=".parse::<Trace>().is_err());
         let seconds = WasmOption::Timeout(Duration::from_secs(2));

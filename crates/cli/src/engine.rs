@@ -1,7 +1,7 @@
 //! From flags to an engine's configuration.
 
-use crate::args::{EngineArgs, Preset, TierChoice};
-use upshift::{Config, Tier};
+use crate::args::{EngineArgs, OptimizeOption, Preset, Stress, TierChoice};
+use upshift::{Config, InliningMode, Tier};
 
 /// The configuration that the flags ask for.
 pub fn config(args: &EngineArgs) -> Config {
@@ -19,8 +19,29 @@ pub fn config(args: &EngineArgs) -> Config {
     if let Some(workers) = args.workers {
         config = config.workers(workers.into());
     }
-    if let Some(stress) = args.stress {
-        config = config.stress_osr(stress.osr_period);
+    config = config.inlining(inlining(args));
+    for stress in &args.stress {
+        config = match *stress {
+            Stress::Osr { period } => config.stress_osr(period),
+            Stress::Inline => config.inlining(InliningMode::Stress),
+        };
     }
     config.synchronous(args.sync)
+}
+
+/// What `-O` says about calls; of two values for the same key the last counts.
+fn inlining(args: &EngineArgs) -> InliningMode {
+    let (mut inlining, mut devirtualization) = (true, true);
+    for option in &args.optimize {
+        match *option {
+            OptimizeOption::Inlining(yes) => inlining = yes,
+            OptimizeOption::Devirtualization(yes) => devirtualization = yes,
+        }
+    }
+    match (inlining, devirtualization) {
+        (true, true) => InliningMode::On,
+        (true, false) => InliningMode::Inline,
+        (false, true) => InliningMode::Devirtualize,
+        (false, false) => InliningMode::Off,
+    }
 }

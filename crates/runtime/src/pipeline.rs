@@ -1,17 +1,23 @@
 //! The way of one function from its source to published code, in one readable line.
 
 use crate::activation;
+use crate::call_profile;
 use crate::config::{Baseline, OsrMode};
+use crate::inline::{self, Inlining};
 use crate::profile::{self, Counting};
 use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
+use cranelift_codegen::ir;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::{Owner, Tier, World};
-use upshift_codegen::{BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode};
+use upshift_codegen::call_site::CallTargets;
+use upshift_codegen::{
+    BaselineRequest, BodyRequest, CompileError, CompileKind, CompileRequest, CompiledCode,
+};
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
 
@@ -141,7 +147,7 @@ impl From<CompileError> for Failure {
     }
 }
 
-/// source → body → counters planted → compiled → placed and linked; in tier 0, where the source can, source → code →
+/// source → body → calls inlined → counters planted → compiled → placed and linked; in tier 0, where the source can, source → code →
 /// placed and linked.
 fn compile(
     group: &Arc<Group>,
@@ -150,10 +156,17 @@ fn compile(
     circumstances: Circumstances,
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
-    let (code, compiler) = match baseline(group, state, tier, kind)? {
-        Some(code) => (code, Baseline::NAME.to_owned()),
-        None => run_compilers(group, &request(group, state, tier, kind)?)?,
+    let made = match baseline(group, state, tier, kind)? {
+        Some(code) => Made {
+            code,
+            compiler: Baseline::NAME.to_owned(),
+            devirtualized: 0,
+        },
+        None => from_clif(group, state, tier, kind)?,
     };
+    let Made { code, compiler, .. } = made;
+    call_profile::allocate(state, code.call_sites);
+    let inlined = inline::report(group, &code.inlined);
     let label = BlockLabel {
         function: state.function,
         tier,
@@ -184,6 +197,8 @@ fn compile(
             duration,
             queued: circumstances.queued,
             on_program_thread: circumstances.on_program_thread,
+            devirtualized: made.devirtualized,
+            inlined,
         }),
     );
     Ok(CodeInstance { tier, code })
@@ -205,9 +220,10 @@ fn baseline(
     if tier != Tier::Baseline || kind != CompileKind::Entry || stressed {
         return Ok(None);
     }
+    let call_sites = config.inlining.devirtualizes();
     let request = BaselineRequest {
         function: state.function,
-        counters: wants_counters(group, state, tier).then_some(profile::PLAN),
+        counters: wants_counters(group, state, tier).then(|| profile::plan(call_sites)),
         canonical_nans: baseline.canonical_nans,
         stencils: &*baseline.stencils,
     };
@@ -224,38 +240,87 @@ fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
     group.kind == CompileKind::Entry && next.is_some_and(|next| !state.has_failed(next))
 }
 
-/// Asks the source for the body and plants the counters that lead to the next tier.
-fn request(
+/// What a compiler made.
+struct Made {
+    code: CompiledCode,
+    compiler: String,
+    /// Indirect calls for which the code first looks for targets that were counted.
+    devirtualized: usize,
+}
+
+/// source → body → calls inlined → counters planted → compiled.
+fn from_clif(
     group: &Group,
     state: &FunctionState,
     tier: Tier,
     kind: CompileKind,
-) -> Result<CompileRequest, CompileError> {
-    let config = &group.shared.config;
-    let (source, index, first) = (&*group.source, state.index, group.first());
-    let counted = wants_counters(group, state, tier);
-    let points = counted && config.osr != OsrMode::Off;
-    let mut body = survive(|| match kind {
-        CompileKind::Osr(loop_index) => source.osr_body(index, first, loop_index, points),
-        _ if points => source.body_with_osr_points(index, first),
-        _ => source.body(index, first),
-    })?;
-    if counted {
+) -> Result<Made, CompileError> {
+    let targets = match optimizes(group, tier) {
+        true => call_profile::expected_targets(group, state),
+        false => CallTargets::default(),
+    };
+    let (mut body, inlining) = body(group, state, (tier, kind), &targets)?;
+    let mut call_sites = 0;
+    if wants_counters(group, state, tier) {
         let counting = Counting {
             function: state.function,
             tier,
             calls: kind == CompileKind::Entry,
         };
-        profile::plant_counters(&mut body, counting);
+        call_sites = profile::plant_counters(&mut body, counting);
     }
-    Ok(CompileRequest {
+    let request = CompileRequest {
         function: state.function,
         tier,
         kind,
         world: World::FIRST,
         owner: Owner::BUILT_IN,
         body,
+    };
+    let (mut code, compiler) = run_compilers(group, &request)?;
+    code.call_sites = call_sites;
+    inlining.resolve(&mut code);
+    Ok(Made {
+        code,
+        compiler,
+        devirtualized: targets.sites(),
     })
+}
+
+/// Whether code of `tier` is made better by what was counted.
+fn optimizes(group: &Group, tier: Tier) -> bool {
+    tier > Tier::Baseline && group.kind == CompileKind::Entry
+}
+
+/// Asks the source for the body, and inlines calls in it if that is how `tier` works.
+fn body(
+    group: &Group,
+    state: &FunctionState,
+    (tier, kind): (Tier, CompileKind),
+    targets: &CallTargets,
+) -> Result<(ir::Function, Inlining), CompileError> {
+    let config = &group.shared.config;
+    let counted = wants_counters(group, state, tier);
+    let request = BodyRequest {
+        index: state.index,
+        first: group.first(),
+        osr_entry: match kind {
+            CompileKind::Osr(loop_index) => Some(loop_index),
+            _ => None,
+        },
+        osr_points: counted && config.osr != OsrMode::Off,
+        call_sites: counted && config.inlining.devirtualizes(),
+        targets,
+    };
+    let mut body = survive(|| group.source.body(&request))?;
+    if optimizes(group, tier) && config.inlining.inlines() {
+        match survive(|| inline::inline_calls(group, state, &mut body)) {
+            Ok(inlining) => return Ok((body, inlining)),
+            // Nothing is lost but the gain.
+            Err(_) => body = survive(|| group.source.body(&request))?,
+        }
+    }
+    Ok((body, Inlining::default()))
 }
 
 /// The first of the tier's compilers that does not decline.

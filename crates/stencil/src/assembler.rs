@@ -10,7 +10,7 @@ use crate::arch::x64::{
 };
 use crate::code::{Code, Label};
 use crate::moves::{Move, Source};
-use crate::plan::{ColdCall, Plan, SAVED_BYTES, TrapStub};
+use crate::plan::{ColdCall, OtherTarget, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
 
 /// Where a value is.
@@ -127,11 +127,14 @@ pub struct Assembler {
     /// Home slots to be zeroed at entry, as distances from the frame pointer.
     pub(crate) zeroed: Option<(i32, i32)>,
     pub(crate) position: u32,
+    /// Call sites so far.
+    pub(crate) call_sites: u32,
     /// Whether something in the code counts on being aligned to 16 bytes.
     pub(crate) aligned: bool,
     pub(crate) epilogue: Label,
     pub(crate) trap_stubs: Vec<TrapStub>,
     pub(crate) cold_calls: Vec<ColdCall>,
+    pub(crate) other_targets: Vec<OtherTarget>,
     /// Memory for moves, empty between operations.
     pub(crate) moves: Vec<Move>,
 }
@@ -162,10 +165,12 @@ impl Assembler {
             results: results.to_vec(),
             zeroed: None,
             position: 0,
+            call_sites: 0,
             aligned: false,
             epilogue,
             trap_stubs: Vec::new(),
             cold_calls: Vec::new(),
+            other_targets: Vec::new(),
             moves: Vec::new(),
         }
     }

@@ -194,6 +194,9 @@ impl Assembler {
         for call in std::mem::take(&mut self.cold_calls) {
             self.cold_call(call);
         }
+        for other in std::mem::take(&mut self.other_targets) {
+            self.other_target(&other);
+        }
         for stub in std::mem::take(&mut self.trap_stubs) {
             self.code.bind(stub.label);
             self.trap_at(stub.kind, stub.position);
@@ -308,6 +311,7 @@ impl Assembler {
         let start = SourcePosition {
             offset: 0,
             position: code.positions.first().and_then(|first| first.position),
+            inlined: None,
         };
         let shifted = code.positions.iter().map(|p| SourcePosition {
             offset: p.offset + shift,
@@ -320,6 +324,8 @@ impl Assembler {
             relocations,
             traps,
             frame_bytes: frame_bytes as u32,
+            inlined: Vec::new(),
+            call_sites: self.call_sites,
         }
     }
 }

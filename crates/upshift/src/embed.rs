@@ -6,7 +6,8 @@
 
 pub use upshift_base::{FuncId, Owner, Tier, TrapKind, World};
 pub use upshift_codegen::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler, osr, symbol,
+    BaselineRequest, BodyRequest, CompileError, CompileKind, CompileRequest, CompiledCode,
+    Compiler, call_site, osr, symbol,
 };
 pub use upshift_runtime::{
     Backtrace, EntrySlot, Frame, FunctionGroup, FunctionSource, GuestMemoryRange, HostEntry,

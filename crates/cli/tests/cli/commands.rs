@@ -34,7 +34,8 @@ fn help_explains_every_flag() {
         "--stats",
         "--print-compilation",
         "--trace <TOPIC[=FILE]>",
-        "--stress <osr[=N]>",
+        "-O <KEY=y|n>",
+        "--stress <TEST>",
     ];
     for flag in flags {
         let (_, after) = run

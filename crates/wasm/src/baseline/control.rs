@@ -20,6 +20,9 @@ pub(super) fn unreachable_operator(d: &mut Driver<'_, '_>, operator: &Operator<'
         Operator::Else if d.skipped == 0 => else_(d),
         Operator::End if d.skipped == 0 => end(d),
         Operator::End => d.skipped -= 1,
+        Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
+            d.asm.skip_call_site();
+        }
         _ => {}
     }
 }

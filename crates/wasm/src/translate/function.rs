@@ -1,5 +1,6 @@
 //! The translation of one function, from its first instruction to its last.
 
+use super::call_site::CallSites;
 use super::env::Env;
 use super::liveness::{Liveness, liveness};
 use super::memory::check_interrupt;
@@ -18,7 +19,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::cell::Cell;
-use upshift::embed::{CompileError, FuncId, symbol};
+use upshift::embed::{BodyRequest, CompileError, FuncId, symbol};
 use wasmparser::{BinaryReaderError, FunctionBody, OperatorsReader};
 
 thread_local! {
@@ -31,20 +32,22 @@ thread_local! {
 /// # Errors
 /// If the module has no such function, or its body is not valid after all.
 pub fn function(info: &ModuleInfo, own: u32, first: FuncId) -> Result<Function, CompileError> {
-    function_version(info, own, first, Version::default())
+    function_version(info, &BodyRequest::plain(own, first))
 }
 
-/// A version of function `own` that is entered in one of its loops, or whose loops are marked as places where
-/// activations may move to such a version; see [`upshift::embed::osr`].
+/// The CLIF that `request` asks for: entered at the function's start or in one of its loops, with marks or without.
 ///
 /// # Errors
 /// As [`function`]. [`CompileError::Bailout`] if there is no version that is entered in this loop.
-pub fn function_version(
-    info: &ModuleInfo,
-    own: u32,
-    first: FuncId,
-    version: Version,
+pub fn function_version<'m>(
+    info: &'m ModuleInfo,
+    request: &BodyRequest<'m>,
 ) -> Result<Function, CompileError> {
+    let (own, first) = (request.index, request.first);
+    let version = Version {
+        entered_in: request.osr_entry,
+        points: request.osr_points,
+    };
     let body = info.body(own);
     let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
     let ty = info.func_type(info.imported_functions + own);
@@ -82,6 +85,7 @@ pub fn function_version(
         reachable: true,
         skipped: 0,
         osr,
+        call_sites: CallSites::new(request),
         local_types: Vec::new(),
     };
     translate_body(&mut t, &body, ty.params(), entry)?;

@@ -17,6 +17,7 @@ pub mod reference;
 pub mod table;
 
 mod branch;
+mod call_site;
 mod control;
 mod env;
 mod function;
@@ -35,4 +36,3 @@ pub use function::{function, function_version};
 pub use liveness::{Liveness, liveness};
 pub use osr::OSR_VALUES_MAX;
 pub use source::ModuleSource;
-pub use version::Version;

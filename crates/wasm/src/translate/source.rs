@@ -1,12 +1,13 @@
 //! What the runtime asks for the bodies of a module's functions.
 
-use super::function::{function, function_version};
-use super::version::Version;
+use super::function::function_version;
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
-use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, FunctionSource};
+use upshift::embed::{
+    BaselineRequest, BodyRequest, CompileError, CompiledCode, FuncId, FunctionSource,
+};
 
 /// A module as a source of function bodies. Function 0 of the group is the first that is not imported.
 #[derive(Debug)]
@@ -22,34 +23,8 @@ impl ModuleSource {
 }
 
 impl FunctionSource for ModuleSource {
-    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
-        function(&self.info, index, first)
-    }
-
-    fn body_with_osr_points(
-        &self,
-        index: u32,
-        first: FuncId,
-    ) -> Result<ir::Function, CompileError> {
-        let version = Version {
-            entered_in: None,
-            points: true,
-        };
-        function_version(&self.info, index, first, version)
-    }
-
-    fn osr_body(
-        &self,
-        index: u32,
-        first: FuncId,
-        loop_index: u32,
-        points: bool,
-    ) -> Result<ir::Function, CompileError> {
-        let version = Version {
-            entered_in: Some(loop_index),
-            points,
-        };
-        function_version(&self.info, index, first, version)
+    fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError> {
+        function_version(&self.info, request)
     }
 
     fn baseline(

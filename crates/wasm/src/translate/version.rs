@@ -12,11 +12,11 @@ use wasmparser::Operator;
 
 /// Which version of a function's body is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Version {
+pub(super) struct Version {
     /// The loop that it is entered in, if not at its start.
-    pub entered_in: Option<u32>,
+    pub(super) entered_in: Option<u32>,
     /// Whether its loops have marks.
-    pub points: bool,
+    pub(super) points: bool,
 }
 
 /// What a translation has to do for on-stack replacement.
