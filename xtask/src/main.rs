@@ -8,6 +8,7 @@
 mod bench;
 mod corpus;
 mod fuzz;
+mod mutate;
 mod shell;
 mod spec;
 mod tidy;
@@ -40,6 +41,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Put Upshift under load and make everything fail that can; look for leaks
     Torture(torture::Options),
+    /// Seed faults, one at a time, and see whether the tests notice
+    Mutate(mutate::Options),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Torture(options) => torture::run(&options),
+        Command::Mutate(options) => mutate::run(&options),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

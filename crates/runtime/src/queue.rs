@@ -1,7 +1,7 @@
 //! The compile queue: bounded, served by priority, closed once.
 
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::collections::BinaryHeap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Requests waiting at most. A flood beyond it is turned away, and asks again after the next budget.
 pub(crate) const CAPACITY: usize = 8192;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use super::engines::Engine;
 use super::programs::Program;
-use super::report::{Case, Failure, Outcome, ProgramRuns, Tiers};
+use super::report::{Case, Curve, CurvePoint, Failure, Outcome, ProgramRuns, Tiers};
 use super::tiers::Events;
 use crate::shell;
 
@@ -26,6 +26,24 @@ pub struct Plan {
     /// A run that takes longer than this is not repeated.
     pub slow: Duration,
 }
+
+/// The amounts of work of a curve: steps fine enough for the knees, wide enough to get from nothing to a minute.
+const CURVE_WORK: [u32; 14] = [
+    0,
+    1,
+    4,
+    16,
+    64,
+    256,
+    1 << 10,
+    1 << 12,
+    1 << 14,
+    1 << 16,
+    1 << 18,
+    1 << 20,
+    1 << 22,
+    1 << 24,
+];
 
 /// A run's end.
 struct Ended {
@@ -48,8 +66,7 @@ pub struct Bench<'a> {
 /// A program with arguments, before it has run.
 struct Prepared<'a> {
     program: &'a Program,
-    arguments: &'static [&'static str],
-    is_long: bool,
+    arguments: Vec<String>,
     outcomes: Vec<Outcome>,
     expected: Vec<u8>,
 }
@@ -59,38 +76,74 @@ impl Bench<'_> {
     pub fn measure(&self, program: &Program) -> Result<ProgramRuns> {
         shell::step(program.name);
         let mut cases = Vec::new();
-        for (arguments, is_long) in [(program.short, false), (program.long, true)] {
-            let Some(arguments) = arguments else { continue };
-            cases.push(self.check(program, arguments, is_long)?);
+        let long = |engine: usize| self.engines[engine].long;
+        if let Some(arguments) = program.short {
+            cases.push(self.check(program, arguments, |_| true)?);
         }
+        if let Some(arguments) = program.long {
+            cases.push(self.check(program, arguments, long)?);
+        }
+        self.rounds(&mut cases)?;
+        if program.scratch.is_some() {
+            std::fs::remove_dir_all(self.scratch())?;
+        }
+        let mut cases = cases.iter().map(|case| self.finished(case));
+        Ok(ProgramRuns {
+            name: program.name.to_owned(),
+            about: program.about.to_owned(),
+            short: program.short.and_then(|_| cases.next()),
+            long: program.long.and_then(|_| cases.next()),
+        })
+    }
+
+    /// Measures a program, whose argument is how much it is to do, with more and more of it: until the best engine takes
+    /// `longest`. An engine that takes longer than the limit is left out from there on.
+    pub fn curve(&self, program: &Program, longest: Duration) -> Result<Curve> {
+        shell::step(&format!("{} with more and more work", program.name));
+        let mut points = Vec::new();
+        let mut out = HashSet::new();
+        for work in CURVE_WORK {
+            eprintln!("    {work}");
+            let arguments = [work.to_string()];
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let mut case = self.check(program, &arguments, |engine| !out.contains(&engine))?;
+            self.rounds(std::slice::from_mut(&mut case))?;
+            let case = self.finished(&case);
+            for (engine, outcome) in case.outcomes.iter().enumerate() {
+                if outcome.failure.is_some() {
+                    out.insert(engine);
+                }
+            }
+            let medians = case.outcomes.iter().filter_map(Outcome::median);
+            let best = medians.fold(f64::INFINITY, f64::min);
+            points.push(CurvePoint { work, case });
+            if best > longest.as_secs_f64() {
+                break;
+            }
+        }
+        Ok(Curve {
+            program: program.name.to_owned(),
+            about: program.about.to_owned(),
+            points,
+        })
+    }
+
+    /// The runs for the clock.
+    fn rounds(&self, cases: &mut [Prepared]) -> Result<()> {
         for round in 0..self.plan.runs {
             eprint!("\r    round {} of {}", round + 1, self.plan.runs);
             for engine in turns(self.engines.len(), round) {
-                for case in &mut cases {
+                for case in &mut *cases {
                     self.time(case, engine)?;
                 }
             }
         }
         eprintln!();
-        if program.scratch.is_some() {
-            std::fs::remove_dir_all(self.scratch())?;
-        }
-        let case = |long: bool| {
-            cases
-                .iter()
-                .find(|case| case.is_long == long)
-                .map(|case| self.finished(case))
-        };
-        Ok(ProgramRuns {
-            name: program.name.to_owned(),
-            about: program.about.to_owned(),
-            short: case(false),
-            long: case(true),
-        })
+        Ok(())
     }
 
     fn finished(&self, case: &Prepared) -> Case {
-        let arguments = case.arguments.iter().map(|&argument| argument.to_owned());
+        let arguments = case.arguments.iter().cloned();
         let scratch = case
             .program
             .scratch
@@ -105,23 +158,22 @@ impl Bench<'_> {
         }
     }
 
-    /// Runs a case once in each engine; notes which of them count.
+    /// Runs a case once in each engine that takes part; notes which of them count.
     fn check<'a>(
         &self,
         program: &'a Program,
-        arguments: &'static [&'static str],
-        is_long: bool,
+        arguments: &[&str],
+        takes_part: impl Fn(usize) -> bool,
     ) -> Result<Prepared<'a>> {
         let mut case = Prepared {
             program,
-            arguments,
-            is_long,
+            arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
             outcomes: vec![Outcome::default(); self.engines.len()],
             expected: Vec::new(),
         };
         let mut outputs = Vec::new();
         for (index, engine) in self.engines.iter().enumerate() {
-            if is_long && !engine.long {
+            if !takes_part(index) {
                 case.outcomes[index].failure = Some(Failure::Absent);
                 continue;
             }
@@ -235,7 +287,7 @@ impl Bench<'_> {
                 .arg("--dir")
                 .arg(format!("{}::{guest}", folder.display()));
         }
-        command.args(&case.program.flags).args(case.arguments);
+        command.args(&case.program.flags).args(&case.arguments);
         Ok(command)
     }
 

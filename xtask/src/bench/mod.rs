@@ -3,8 +3,9 @@
 //! Engines are built or fetched, each program runs once in each for its output and its tiers, then in turns for the
 //! clock. What comes out is kept in `corpus/bench/results.json`, from which the page and its pictures are written.
 
+mod curve;
 mod engines;
-mod machine;
+pub(crate) mod machine;
 mod measure;
 mod page;
 mod picture;
@@ -22,6 +23,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::engines::Engine;
 use self::measure::{Bench, Plan};
+use self::programs::Program;
 use self::report::{EngineInfo, Failure, Report, Swap};
 use crate::shell;
 
@@ -49,6 +51,9 @@ pub struct Options {
     /// Stop a program that runs for longer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     limit: u64,
+    /// Give the programs of the curves more work until the best engine takes so long, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
+    longest: u64,
 }
 
 const RESULTS: &str = "corpus/bench/results.json";
@@ -111,16 +116,28 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         limit: options.limit,
         engines: engines.iter().map(info).collect(),
         programs: Vec::new(),
+        curves: Vec::new(),
         swap,
+    };
+    // After each program, so that nothing is lost if the command is stopped.
+    let keep = |report: &Report| {
+        if options.quick {
+            return Ok(());
+        }
+        let text = serde_json::to_string_pretty(report)?;
+        shell::write(&root.join(RESULTS), text.as_bytes())
     };
     for program in &programs {
         report.programs.push(bench.measure(program)?);
         report.machine.busy = report.machine.busy.max(machine::busy()?);
-        if !options.quick {
-            // After each, so that nothing is lost if the command is stopped.
-            let text = serde_json::to_string_pretty(&report)?;
-            shell::write(&root.join(RESULTS), text.as_bytes())?;
-        }
+        keep(&report)?;
+    }
+    let curves = |program: &&Program| programs::CURVES.contains(&program.name) && !options.quick;
+    for program in programs.iter().filter(curves) {
+        let longest = Duration::from_secs(options.longest);
+        report.curves.push(bench.curve(program, longest)?);
+        report.machine.busy = report.machine.busy.max(machine::busy()?);
+        keep(&report)?;
     }
     Ok(report)
 }
@@ -196,6 +213,13 @@ fn write_page(root: &Path, report: &Report) -> Result<()> {
             shell::write(&root.join("docs").join(part.picture), picture.as_bytes())?;
         }
     }
+    for measured in &report.curves {
+        let picture = curve::draw(report, measured);
+        shell::write(
+            &root.join("docs").join(page::curve_picture(measured)),
+            picture.as_bytes(),
+        )?;
+    }
     shell::write(&root.join(PAGE), page::write(report).as_bytes())?;
     println!("wrote {PAGE}");
     Ok(())
@@ -207,7 +231,13 @@ fn all_agree(report: &Report) -> bool {
         .programs
         .iter()
         .flat_map(|program| [&program.short, &program.long])
-        .flatten();
+        .flatten()
+        .chain(
+            report
+                .curves
+                .iter()
+                .flat_map(|curve| curve.points.iter().map(|point| &point.case)),
+        );
     let outcomes = cases.flat_map(|case| case.outcomes.iter().zip(&report.engines));
     let mut good = true;
     for (outcome, engine) in outcomes {

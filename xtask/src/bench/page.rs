@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Case, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value};
+use super::report::{
+    Case, Curve, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value,
+};
 use super::stats;
 
 /// A ratio above this to the best of the others falls short.
@@ -60,6 +62,9 @@ pub fn write(report: &Report) -> String {
     overview(&mut page, report);
     for part in &PARTS {
         self::part(&mut page, report, part);
+    }
+    for measured in &report.curves {
+        curve_part(&mut page, report, measured);
     }
     if let Some(swap) = &report.swap {
         swap_part(&mut page, swap);
@@ -134,8 +139,7 @@ fn slower_than_tier_1(page: &mut String, report: &Report) {
         .collect();
     let _ = writeln!(
         page,
-        "- **Auto against tier 1**: in its steady state auto is more than {SHORT_OF_TIER_1} times as slow as tier 1 in {}. \
-         A call that has begun stays in the code it began in, so a loop that is entered once stays in tier 0.",
+        "- **Auto against tier 1**: in its steady state auto is more than {SHORT_OF_TIER_1} times as slow as tier 1 in {}.",
         list.join(", ")
     );
 }
@@ -365,6 +369,55 @@ fn digits(value: f64) -> String {
         _ => 0,
     };
     format!("{value:.after_point$}")
+}
+
+/// The picture's file in `docs/`.
+pub fn curve_picture(curve: &Curve) -> String {
+    format!("performance-curve-{}.svg", curve.program)
+}
+
+/// A program with more and more work: a row an amount.
+fn curve_part(page: &mut String, report: &Report, curve: &Curve) {
+    let _ = writeln!(
+        page,
+        "## From a moment to seconds: {}\n\n\
+         The same program ({}) with more and more work, the whole process, in milliseconds, medians. The best of a row is \
+         bold; what takes longer than {} s, or failed with less work, is left out.\n\n\
+         ![{}: time to result against the amount of work]({})\n",
+        curve.program,
+        curve.about,
+        report.limit,
+        curve.program,
+        curve_picture(curve)
+    );
+    page.push_str("| work |");
+    for engine in &report.engines {
+        let _ = write!(page, " {} |", engine.label);
+    }
+    page.push_str("\n|---:|");
+    page.push_str(&"---:|".repeat(report.engines.len()));
+    page.push('\n');
+    for point in &curve.points {
+        let medians: Vec<Option<f64>> = point.case.outcomes.iter().map(Outcome::median).collect();
+        let best = medians
+            .iter()
+            .flatten()
+            .copied()
+            .fold(f64::INFINITY, f64::min);
+        let _ = write!(page, "| {} |", point.work);
+        for median in medians {
+            let _ = match median {
+                Some(median) => write!(
+                    page,
+                    " {} |",
+                    emphasized(&milliseconds(median), median <= best)
+                ),
+                None => write!(page, " – |"),
+            };
+        }
+        page.push('\n');
+    }
+    page.push('\n');
 }
 
 fn swap_part(page: &mut String, swap: &Swap) {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::report::{Figure, Report};
 use super::stats;
 
-const WIDTH: f64 = 960.0;
+pub(super) const WIDTH: f64 = 960.0;
 const LEFT: f64 = 132.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 128.0;
@@ -15,9 +15,9 @@ const ROW: f64 = 34.0;
 const BOTTOM: f64 = 58.0;
 
 /// How an engine is drawn.
-struct Style {
-    id: &'static str,
-    colour: &'static str,
+pub(super) struct Style {
+    pub(super) id: &'static str,
+    pub(super) colour: &'static str,
     shape: Shape,
     filled: bool,
     size: f64,
@@ -49,7 +49,7 @@ const fn style(
 }
 
 /// Ours are filled and blue; a colour is a maker, a shape a kind of compiler: squares optimize, triangles do not.
-const STYLES: [Style; 9] = [
+pub(super) const STYLES: [Style; 9] = [
     style("wasmtime-cranelift", "#c2410c", Shape::Square, false, 4.5),
     style("wasmtime-winch", "#c2410c", Shape::Triangle, false, 5.0),
     style("wasmi", "#6b7280", Shape::Cross, false, 4.5),
@@ -171,7 +171,7 @@ impl Axis {
     }
 }
 
-fn header(svg: &mut String, height: f64, title: &str, subtitle: &str) {
+pub(super) fn header(svg: &mut String, height: f64, title: &str, subtitle: &str) {
     let _ = write!(
         svg,
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="13" role="img" aria-label="{title}">
@@ -250,7 +250,7 @@ fn row(svg: &mut String, axis: &Axis, index: usize, name: &str, marks: &[Mark]) 
     }
 }
 
-fn shape(svg: &mut String, style: &Style, x: f64, y: f64) {
+pub(super) fn shape(svg: &mut String, style: &Style, x: f64, y: f64) {
     let Style { colour, size, .. } = *style;
     let fill = if style.filled { colour } else { "#ffffff" };
     let paint = format!(r##"fill="{fill}" stroke="{colour}" stroke-width="1.7""##);

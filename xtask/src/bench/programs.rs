@@ -129,6 +129,9 @@ const ENTRIES: &[Entry] = &[
 /// The program that `--quick` runs.
 pub const QUICK: &str = "quicksort";
 
+/// The programs that are measured with more and more work. Their only argument is how much.
+pub const CURVES: [&str; 3] = ["sha256", "nbody", "sqlite"];
+
 /// The names of all programs.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ENTRIES.iter().map(|entry| entry.name)
@@ -225,6 +228,9 @@ mod tests {
         let unique: std::collections::HashSet<_> = names().collect();
         assert_eq!(unique.len(), ENTRIES.len());
         assert!(names().any(|name| name == QUICK));
+        for curve in CURVES {
+            assert!(names().any(|name| name == curve));
+        }
     }
 
     #[test]

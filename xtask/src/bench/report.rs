@@ -17,6 +17,9 @@ pub struct Report {
     pub engines: Vec<EngineInfo>,
     /// What.
     pub programs: Vec<ProgramRuns>,
+    /// Some of them with more and more work.
+    #[serde(default)]
+    pub curves: Vec<Curve>,
     /// What `cargo bench -p upshift --bench swap` says.
     pub swap: Option<Swap>,
 }
@@ -73,6 +76,23 @@ pub struct Case {
     pub outcomes: Vec<Outcome>,
 }
 
+/// A program with more and more work.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Curve {
+    pub program: String,
+    /// What it does.
+    pub about: String,
+    pub points: Vec<CurvePoint>,
+}
+
+/// A program with one amount of work.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct CurvePoint {
+    /// The program's argument: how often it does what it does.
+    pub work: u32,
+    pub case: Case,
+}
+
 /// What came of a case in one engine.
 #[derive(Serialize, Deserialize, Clone, Debug, Default)]
 pub struct Outcome {
@@ -82,6 +102,13 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// For our own: what the events of the run that was not timed say.
     pub tiers: Option<Tiers>,
+}
+
+impl Outcome {
+    /// The time, if it counts.
+    pub fn median(&self) -> Option<f64> {
+        stats::median(&self.seconds).filter(|_| self.failure.is_none())
+    }
 }
 
 /// What the events of a run say of its tiers.

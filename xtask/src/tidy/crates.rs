@@ -163,6 +163,7 @@ const TEST_PACKAGES: &[&str] = &[
     "upshift-filetests",
     "upshift-fuzz",
     "upshift-benches",
+    "upshift-models",
     "upshift-torture",
     "xtask",
 ];

@@ -4,10 +4,10 @@
 //! targets of links. A word is a path if it has a slash and either starts with a name from the repository's root, ends
 //! with a slash or ends with an extension that the repository uses; it must then exist, seen from the root or from the
 //! page. `{a,b}` stands for both and `*` for any name; folders that git ignores may be cited unseen. A flag must belong
-//! to one of our commands: to a field that clap reads as one. In backticks, flags of other programs are written with
+//! to one of our commands: to a field that clap reads as one. `FILE.rs::NAME` must be a function of that file. In backticks, flags of other programs are written with
 //! the program's name in front and are left alone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use syn::visit::Visit;
 
@@ -24,6 +24,8 @@ pub struct Citable {
     flags: HashSet<String>,
     /// The names of the environment variables that the sources mention.
     variables: HashSet<String>,
+    /// The names of the functions in each Rust file.
+    functions: HashMap<String, HashSet<String>>,
     /// The commands of `cargo xtask`.
     commands: Vec<String>,
 }
@@ -43,8 +45,10 @@ impl Citable {
         }
         let mut flags = Flags::default();
         let mut variables = HashSet::new();
+        let mut functions = HashMap::new();
         for file in files {
             flags.visit_file(&file.syntax);
+            functions.insert(file.path.clone(), functions_of(file));
             variables.extend(
                 file.text
                     .match_indices(VARIABLE_PREFIX)
@@ -62,6 +66,7 @@ impl Citable {
                 .collect(),
             flags: flags.names,
             variables,
+            functions,
             commands: commands.to_vec(),
         }
     }
@@ -104,6 +109,15 @@ impl Citable {
             || first == ".."
             || EXTENSIONS.contains(&extension)
     }
+}
+
+/// The names that follow `fn` in a file.
+fn functions_of(file: &RustFile) -> HashSet<String> {
+    file.tokens
+        .windows(2)
+        .filter(|pair| pair[0].text == "fn")
+        .map(|pair| pair[1].text.clone())
+        .collect()
 }
 
 /// `a/../b` is `b`.
@@ -250,7 +264,21 @@ impl Checker<'_> {
         }
         for word in span.split_whitespace() {
             self.path(word);
+            self.function(word);
             self.variable(word);
+        }
+    }
+
+    /// `FILE.rs::NAME`.
+    fn function(&mut self, word: &str) {
+        let Some((path, name)) = word.split_once("::") else {
+            return;
+        };
+        // A file that is not there is `path`'s finding.
+        let known = self.citable.functions.get(path);
+        if known.is_some_and(|names| !names.contains(name)) {
+            let problem = format!("{path} has no function {name}");
+            self.complain("page-functions", problem, "name a function of that file");
         }
     }
 
@@ -378,7 +406,7 @@ mod tests {
         let source = RustFile::parse(
             "crates/cli/src/main.rs",
             "struct O {\n#[arg(long)] print_compilation: bool,\n#[arg(long = \"tier\", alias = \"level\")] tiers: u8,\n\
-             #[arg(short)] hidden: bool }\nconst V: &str = \"UPSHIFT_BLESS\";",
+             #[arg(short)] hidden: bool }\nfn start() {}\nconst V: &str = \"UPSHIFT_BLESS\";",
         )
         .unwrap();
         let paths = [
@@ -424,6 +452,16 @@ mod tests {
             found_on("README.md", "[o](docs/other.md) [p](other.md)"),
             ["1 page-paths"]
         );
+    }
+
+    #[test]
+    fn functions() {
+        assert_eq!(found("`crates/cli/src/main.rs::start`"), [""; 0]);
+        assert_eq!(
+            found("`crates/cli/src/main.rs::gone`"),
+            ["1 page-functions"]
+        );
+        assert_eq!(found("`crates/cli/src/gone.rs::x`"), ["1 page-paths"]);
     }
 
     #[test]

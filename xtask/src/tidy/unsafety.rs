@@ -52,12 +52,19 @@ pub fn check(file: &RustFile) -> Vec<Finding> {
     findings
 }
 
-/// Checks that a crate without unsafe code forbids it.
+/// Checks that a crate without unsafe code forbids it. One that takes in another's files has what they have.
 pub fn check_crate(root: &RustFile, files: &[&RustFile]) -> Option<Finding> {
     let has_unsafe = |file: &&RustFile| {
         (0..file.tokens.len()).any(|index| unsafe_code(&file.tokens[index..]).is_some())
     };
-    if files.iter().any(has_unsafe) || root.syntax.attrs.iter().any(forbids) {
+    let takes_in = |item: &syn::Item| {
+        let mut attributes = source::attributes(item).iter();
+        matches!(item, syn::Item::Mod(_)) && attributes.any(|it| it.path().is_ident("path"))
+    };
+    if files.iter().any(has_unsafe)
+        || root.syntax.attrs.iter().any(forbids)
+        || root.syntax.items.iter().any(takes_in)
+    {
         return None;
     }
     let problem = "the crate has no unsafe code but does not forbid it".to_owned();
@@ -289,5 +296,6 @@ mod tests {
         assert!(check("mod other;", "fn f() { unsafe { g() } }").is_none());
         assert!(check("mod other;", "unsafe fn f() {}").is_none());
         assert!(check("#![deny(unsafe_code)] mod other;", "fn f() {}").is_some());
+        assert!(check("#[path = \"../x.rs\"] mod x;", "fn f() {}").is_none());
     }
 }

@@ -1,0 +1,424 @@
+//! The faults that `cargo xtask mutate` seeds, one at a time: each a change of a line or two that a tired programmer could
+//! have made.
+
+/// A fault to seed.
+pub struct Fault {
+    /// What is wrong with it in place.
+    pub name: &'static str,
+    /// The file that it is in.
+    pub file: &'static str,
+    /// Text that the file has exactly once.
+    pub find: &'static str,
+    /// What stands there instead.
+    pub replace: &'static str,
+    /// The tests that should notice: arguments of `cargo test`, a string each run.
+    pub tests: &'static [&'static str],
+}
+
+/// What came of seeding one.
+pub struct Outcome {
+    /// The fault.
+    pub fault: &'static Fault,
+    /// The first run of tests that noticed, if one did.
+    pub noticed_by: Option<&'static str>,
+    /// How long it took, in seconds.
+    pub seconds: u64,
+}
+
+const CODEMEM: &[&str] = &["-p upshift-codemem"];
+const RUNTIME: &[&str] = &[
+    "-p upshift-runtime",
+    "-p upshift --test tiers --test faults --test plugin",
+];
+const MODELS: &[&str] = &["-p upshift-models"];
+const TIERING: &[&str] = &["-p upshift-runtime", "-p upshift-filetests --test tiering"];
+const STENCILS: &[&str] = &[
+    "-p upshift-stencil",
+    "-p upshift-wasm --test baseline",
+    "-p upshift-filetests --test spec",
+];
+const WASM: &[&str] = &[
+    "-p upshift-wasm --lib --test limits --test traps --test objects --test linking --test calls",
+    "-p upshift-filetests --test spec",
+];
+const WASI: &[&str] = &["-p upshift-wasi"];
+
+/// All of them.
+pub const FAULTS: &[Fault] = &[
+    // Code memory.
+    Fault {
+        name: "a relative relocation counts from the field's end, not its start",
+        file: "crates/codemem/src/arch/x64.rs",
+        find: "let distance = i128::from(value) - i128::from(place);",
+        replace: "let distance = i128::from(value) - i128::from(place) - 4;",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "a relocation that does not fit is cut off",
+        file: "crates/codemem/src/arch/x64.rs",
+        find: "let distance = i32::try_from(distance).map_err(|_| RelocationError::Overflow)?;",
+        replace: "let distance = distance as i32;",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "an absolute relocation of 8 bytes fills in 4",
+        file: "crates/codemem/src/arch/mod.rs",
+        find: "if kind == RelocKind::Abs8 { 8 } else { 4 }",
+        replace: "if kind == RelocKind::Abs8 { 4 } else { 4 }",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "a relocation through a cell gets the target itself",
+        file: "crates/codemem/src/arch/mod.rs",
+        find: "RelocKind::GotPcRel4 | RelocKind::Aarch64AdrGotPage21",
+        replace: "RelocKind::Aarch64AdrGotPage21",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "a relocation's addend is left out",
+        file: "crates/codemem/src/linker.rs",
+        find: ".checked_add_signed(relocation.addend)",
+        replace: ".checked_add_signed(0)",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "a stub jumps through its neighbour's slot",
+        file: "crates/codemem/src/arch/x64.rs",
+        find: "at.slots + index * SLOT_BYTES,",
+        replace: "at.slots + (index + 1) * SLOT_BYTES,",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "freed code keeps its bytes",
+        file: "crates/codemem/src/heap.rs",
+        find: "HOST.fill(self.writable(all));",
+        replace: "let _ = all;",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "freed code's memory is never used again",
+        file: "crates/codemem/src/heap.rs",
+        find: "state.free.free(granules);\n        state.used_bytes -= bytes;",
+        replace: "state.used_bytes -= bytes;",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "a block takes a unit less than it needs",
+        file: "crates/codemem/src/heap.rs",
+        find: "bytes.max(1).div_ceil(GRANULE_BYTES)",
+        replace: "(bytes / GRANULE_BYTES).max(1)",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "an allocation may reach one unit beyond its run",
+        file: "crates/codemem/src/allocator.rs",
+        find: "let fits = start.checked_add(length)? <= end;",
+        replace: "let fits = start.checked_add(length)? <= end + 1;",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "neighbouring free runs are not joined",
+        file: "crates/codemem/src/allocator.rs",
+        find: "if start + length == units.start {",
+        replace: "if start + length + 1 == units.start {",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "the slots of freed functions lead where they led before",
+        file: "crates/codemem/src/table.rs",
+        find: "self.entry_slot(FuncId(id)).store(trap, Ordering::Release);",
+        replace: "let _ = (trap, id);",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "a function id used again keeps the old function's counts",
+        file: "crates/codemem/src/table.rs",
+        find: "self.reset_profile_cell(FuncId(id));",
+        replace: "let _ = id;",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "a program counter just behind a block is found in it",
+        file: "crates/codemem/src/block.rs",
+        find: "(offset < self.len).then_some(offset as u32)",
+        replace: "(offset <= self.len).then_some(offset as u32)",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "freed blocks stay in the map",
+        file: "crates/codemem/src/block.rs",
+        find: ".remove(&start);",
+        replace: ".get(&start);",
+        tests: CODEMEM,
+    },
+    // Runtime.
+    Fault {
+        name: "code that comes late replaces better code",
+        file: "crates/runtime/src/pipeline.rs",
+        find: "if state.tier().is_some_and(|published| published >= tier) {",
+        replace: "if false {",
+        tests: RUNTIME,
+    },
+    Fault {
+        name: "the slot leads to the second byte of new code",
+        file: "crates/runtime/src/pipeline.rs",
+        find: ".store(entry.cast_mut(), Ordering::Release);",
+        replace: ".store(entry.cast_mut().wrapping_add(1), Ordering::Release);",
+        tests: RUNTIME,
+    },
+    Fault {
+        name: "the code a thread may be in is dropped at once",
+        file: "crates/runtime/src/pipeline.rs",
+        find: "instances.push(instance);\n    state.set_tier(tier);",
+        replace: "instances.clear();\n    instances.push(instance);\n    state.set_tier(tier);",
+        tests: RUNTIME,
+    },
+    Fault {
+        name: "a compiler's panic goes through to the program",
+        file: "crates/runtime/src/pipeline.rs",
+        find: "catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {",
+        replace: "Ok(f()).unwrap_or_else(|payload: Box<dyn std::any::Any>| {",
+        tests: RUNTIME,
+    },
+    Fault {
+        name: "a tier that failed is tried again and again",
+        file: "crates/runtime/src/pipeline.rs",
+        find: "state.set_failed(tier);\n    }\n    let declined",
+        replace: "state.withdraw_request(tier);\n    }\n    let declined",
+        tests: RUNTIME,
+    },
+    Fault {
+        name: "the queue serves the youngest first",
+        file: "crates/runtime/src/queue.rs",
+        find: "(self.priority, other.sequence).cmp(&(other.priority, self.sequence))",
+        replace: "(self.priority, self.sequence).cmp(&(other.priority, other.sequence))",
+        tests: RUNTIME,
+    },
+    Fault {
+        name: "the queue has no bound",
+        file: "crates/runtime/src/queue.rs",
+        find: "if state.closed || state.heap.len() >= CAPACITY {",
+        replace: "if state.closed {",
+        tests: RUNTIME,
+    },
+    Fault {
+        name: "a function is promoted one call late",
+        file: "crates/runtime/src/policy.rs",
+        find: "if score >= needed {",
+        replace: "if score > needed {",
+        tests: RUNTIME,
+    },
+    Fault {
+        name: "any fault in our code is taken for a trap of the guest's memory",
+        file: "crates/runtime/src/signal.rs",
+        find: "around_stack\n        .contains(&fault.address)\n        .then_some(TrapKind::StackOverflow)",
+        replace: "let _ = around_stack;\n    recorded.or(Some(TrapKind::StackOverflow))",
+        tests: &[
+            "-p upshift --test faults",
+            "-p upshift-torture --test smoke",
+        ],
+    },
+    Fault {
+        name: "the lazy entry loses the last float argument",
+        file: "crates/runtime/src/arch/x64.rs",
+        find: "\"movups xmm7, [rsp + 112]\",",
+        replace: "\"movups xmm7, [rsp + 96]\",",
+        tests: &["-p upshift-wasm --test calls --test host_functions"],
+    },
+    // Memory orderings and wake-ups.
+    Fault {
+        name: "a cell's new start may be seen before its old end is gone",
+        file: "crates/runtime/src/ranges.rs",
+        find: "cell.start.store(range.start, Ordering::Release);",
+        replace: "cell.start.store(range.start, Ordering::Relaxed);",
+        tests: MODELS,
+    },
+    Fault {
+        name: "start and end may be of different ranges",
+        file: "crates/runtime/src/ranges.rs",
+        find: "(start..end).contains(&address) && cell.end.load(Ordering::Relaxed) == end",
+        replace: "(start..end).contains(&address)",
+        tests: MODELS,
+    },
+    Fault {
+        name: "a cell may be found before it is filled in",
+        file: "crates/runtime/src/ranges.rs",
+        find: ".compare_exchange(head, cell, Ordering::AcqRel, Ordering::Acquire)",
+        replace: ".compare_exchange(head, cell, Ordering::Relaxed, Ordering::Relaxed)",
+        tests: MODELS,
+    },
+    Fault {
+        name: "closing the queue wakes one worker",
+        file: "crates/runtime/src/queue.rs",
+        find: "self.ready.notify_all();",
+        replace: "self.ready.notify_one();",
+        tests: MODELS,
+    },
+    // On-stack replacement.
+    Fault {
+        name: "two values change places on the way to an OSR version",
+        file: "crates/wasm/src/translate/osr.rs",
+        find: "let offset = osr::transfer_value(index);\n        index += 1;",
+        replace: "let offset = osr::transfer_value(index ^ 1);\n        index += 1;",
+        tests: TIERING,
+    },
+    Fault {
+        name: "the last value of a transfer is not made room for",
+        file: "crates/runtime/src/osr.rs",
+        find: "record.resize(1 + values, 0);",
+        replace: "record.resize(values.max(1), 0);",
+        tests: TIERING,
+    },
+    Fault {
+        name: "a local that only the next iteration reads is not moved",
+        file: "crates/wasm/src/translate/liveness.rs",
+        find: "while walk_back(&steps, &empty, &mut headers) {}",
+        replace: "walk_back(&steps, &empty, &mut headers);",
+        tests: &[
+            "-p upshift-wasm --lib",
+            "-p upshift-filetests --test tiering",
+        ],
+    },
+    Fault {
+        name: "a local read only on one way out is not moved",
+        file: "crates/wasm/src/translate/liveness.rs",
+        find: "live.add(frame.otherwise.as_ref().unwrap_or(&frame.after));",
+        replace: "drop(frame);",
+        tests: &[
+            "-p upshift-wasm --lib",
+            "-p upshift-filetests --test tiering",
+        ],
+    },
+    Fault {
+        name: "the inner loop is moved before the outer one",
+        file: "crates/runtime/src/loops.rs",
+        find: ".filter(|index| !self.has_failed(*index, target))\n            .last();",
+        replace: ".filter(|index| !self.has_failed(*index, target))\n            .next();",
+        tests: TIERING,
+    },
+    // Stencils and tier 0.
+    Fault {
+        name: "a stencil's clobbered registers are not saved",
+        file: "crates/stencil/src/stencil.rs",
+        find: "self.evict_all(inputs | output | stencil.clobbers);",
+        replace: "self.evict_all(inputs | output);",
+        tests: STENCILS,
+    },
+    Fault {
+        name: "a stencil's traps are at the wrong place",
+        file: "crates/stencil/src/stencil.rs",
+        find: "offset: start + trap.offset,",
+        replace: "offset: start + trap.offset + 1,",
+        tests: STENCILS,
+    },
+    Fault {
+        name: "a stencil's constants are not aligned",
+        file: "crates/stencil/src/stencil.rs",
+        find: "self.code.pad((16 + STENCIL_PROLOGUE.len() - behind) % 16);",
+        replace: "let _ = behind;",
+        tests: STENCILS,
+    },
+    Fault {
+        name: "a cycle of moves loses a value",
+        file: "crates/stencil/src/shuffle.rs",
+        find: "self.code.move_register(ty, moves[index].to, from);\n                    reads[from.index()] -= 1;",
+        replace: "self.code.move_register(ty, moves[index].to, from);\n                    reads[from.index()] = 0;",
+        tests: STENCILS,
+    },
+    Fault {
+        name: "registers are not saved before a call",
+        file: "crates/stencil/src/call.rs",
+        find: "self.flush();\n        self.evict_all(CLOBBERED_BY_CALLS);\n        self.make_moves();\n        assignment.stack_bytes()",
+        replace: "self.flush();\n        self.make_moves();\n        assignment.stack_bytes()",
+        tests: STENCILS,
+    },
+    Fault {
+        name: "a tail call does not put back the registers that its function saves",
+        file: "crates/stencil/src/call.rs",
+        find: "for reg in CALLEE_SAVED {\n            self.used |= reg.bit();\n        }",
+        replace: "",
+        tests: &[
+            "-p upshift-wasm --test baseline",
+            "-p upshift-filetests --test spec --test regress",
+        ],
+    },
+    Fault {
+        name: "locals taken for zero are not",
+        file: "crates/stencil/src/frame.rs",
+        find: "self.vals[local].loc = Loc::Const(0);",
+        replace: "self.vals[local].loc = Loc::Const(1);",
+        tests: STENCILS,
+    },
+    Fault {
+        name: "a jump table has one entry too many",
+        file: "crates/stencil/src/flow.rs",
+        find: "self.code.jump_if(Condition::NOT_BELOW, default);",
+        replace: "self.code.jump_if(Condition::Code(7), default);",
+        tests: STENCILS,
+    },
+    // WebAssembly.
+    Fault {
+        name: "an access may end one byte beyond the memory",
+        file: "crates/wasm/src/objects.rs",
+        find: "Some(end) if end <= limit as u64 => Ok(start as usize),",
+        replace: "Some(end) if end <= limit as u64 + 1 => Ok(start as usize),",
+        tests: WASM,
+    },
+    Fault {
+        name: "an offset too large for the guard region is not checked",
+        file: "crates/wasm/src/translate/memory.rs",
+        find: "b.ins().trapnz(beyond, TrapCode::HEAP_OUT_OF_BOUNDS);",
+        replace: "let _ = beyond;",
+        tests: WASM,
+    },
+    Fault {
+        name: "an indirect call does not look at the function's type",
+        file: "crates/wasm/src/translate/call.rs",
+        find: "b.ins().trapz(same, trap_code(TrapKind::BadSignature));",
+        replace: "let _ = same;",
+        tests: WASM,
+    },
+    Fault {
+        name: "an overlapping copy runs forwards",
+        file: "crates/wasm/src/builtins.rs",
+        find: "piece: PIECE_BYTES,\n        backwards: ptr::eq(target, source) && to > from,",
+        replace: "piece: PIECE_BYTES,\n        backwards: false,",
+        tests: WASM,
+    },
+    Fault {
+        name: "a long operation is not interrupted",
+        file: "crates/wasm/src/builtins.rs",
+        find: "limits.interrupt.load(Ordering::Relaxed) != 0",
+        replace: "limits.interrupt.load(Ordering::Relaxed) > 1_000_000",
+        tests: WASM,
+    },
+    // WASI.
+    Fault {
+        name: "the walk goes above the directory it was given",
+        file: "crates/wasi/src/resolve.rs",
+        find: "opened.pop().ok_or(Errno::NotCapable)?;",
+        replace: "opened.pop();",
+        tests: WASI,
+    },
+    Fault {
+        name: "the kernel is not told to stay beneath the directory",
+        file: "crates/wasi/src/resolve.rs",
+        find: "let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;",
+        replace: "let resolve = ResolveFlags::NO_MAGICLINKS;",
+        tests: WASI,
+    },
+    Fault {
+        name: "a link to an absolute path is followed",
+        file: "crates/wasi/src/resolve.rs",
+        find: "if target.first() == Some(&b'/') {\n        return Err(Errno::NotCapable);\n    }\n    let trimmed",
+        replace: "let trimmed",
+        tests: WASI,
+    },
+    Fault {
+        name: "a trailing slash is forgotten",
+        file: "crates/wasi/src/resolve.rs",
+        find: "let must_be_directory = trimmed.len() < path.len();",
+        replace: "let must_be_directory = trimmed.len() + 1 < path.len();",
+        tests: WASI,
+    },
+];
