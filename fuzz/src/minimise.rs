@@ -225,11 +225,21 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         thresholds: (1, 1),
         ..plain.clone()
     };
+    let inlining_less = Schedule {
+        inline_all: false,
+        ..schedule.clone()
+    };
     let synchronous = Schedule {
         workers: None,
         ..schedule.clone()
     };
-    vec![alone(0), alone(1), plain.clone(), synchronous]
+    vec![
+        alone(0),
+        alone(1),
+        plain.clone(),
+        inlining_less,
+        synchronous,
+    ]
 }
 
 /// The ranges of the operators of each function body, in bytes of the module.

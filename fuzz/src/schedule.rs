@@ -105,6 +105,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         thresholds: (1, 1),
         workers: None,
         interruptible: random.one_in(2),
+        inline_all: random.one_in(2),
         promotions: Vec::new(),
     };
     let background = random.one_in(3);
@@ -130,6 +131,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         thresholds,
         workers: background.then(|| random.between(1, 2)),
         interruptible: random.one_in(2),
+        inline_all: random.one_in(2),
         promotions,
         tiers,
     };

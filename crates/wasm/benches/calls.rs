@@ -1,7 +1,8 @@
 //! What is gained by making indirect calls direct and inlining them, in three programs whose time goes into such calls
 //! (`calls.wat`): an interpreter that dispatches through a table of functions, a sort with a comparison as a parameter,
 //! and visitors of a tree. Each runs in tier 1, once its functions are there: with all of it, with direct calls that
-//! stay calls, and with calls as they are.
+//! stay calls, and with calls as they are. The same programs in tier 0, with targets counted and not, show what counting
+//! costs.
 //!
 //! `UPSHIFT_BENCH_NODE` names a Node, and `UPSHIFT_BENCH_PEER` the program that `benches/peers` builds: they run the same
 //! in the same rounds. The variants take turns; what is printed is the minimum of the rounds, in milliseconds, and how
@@ -19,7 +20,7 @@ const PROGRAMS: &str = include_str!("calls.wat");
 
 /// The programs: how often they do their work in a round of a benchmark, and the functions that must be optimized.
 const EXPORTS: [(&str, i32, &[&str]); 3] = [
-    ("dispatch", 40_000, &["interpret"]),
+    ("dispatch", 100_000, &["interpret"]),
     ("sort", 4_000, &["sort-by"]),
     ("visit", 20_000, &["child"]),
 ];
@@ -33,17 +34,15 @@ const MODES: [(&str, InliningMode); 3] = [
     ("as they are", InliningMode::Off),
 ];
 
-/// A program in an engine of its own, with its hot functions in tier 1.
+/// A program in an engine of its own.
 struct Prepared {
     store: Store<()>,
     function: TypedFunc<i32, i32>,
 }
 
 impl Prepared {
-    fn new(export: &str, hot: &[&str], mode: InliningMode) -> Prepared {
-        let recorder = Arc::new(Recorder::default());
-        let config = Config::default().synchronous(true).inlining(mode);
-        let engine = Engine::new(config.subscriber(recorder.clone())).expect("an engine");
+    fn new(export: &str, config: Config) -> Prepared {
+        let engine = Engine::new(config).expect("an engine");
         let module = Module::new(&engine, PROGRAMS).expect("a module");
         let mut store = Store::new(&engine, ());
         let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
@@ -53,6 +52,14 @@ impl Prepared {
         for _ in 0..WARM_UP {
             function.call(&mut store, 1).expect("no trap");
         }
+        Prepared { store, function }
+    }
+
+    /// With its hot functions in tier 1.
+    fn optimized(export: &str, hot: &[&str], mode: InliningMode) -> Prepared {
+        let recorder = Arc::new(Recorder::default());
+        let config = Config::default().synchronous(true).inlining(mode);
+        let prepared = Prepared::new(export, config.subscriber(recorder.clone()));
         let events = recorder.events();
         for name in hot.iter().chain([&export]) {
             let made = events.iter().find_map(|event| match &event.kind {
@@ -65,7 +72,13 @@ impl Prepared {
             let wanted = name != &export && mode != InliningMode::Off;
             assert_eq!(direct > 0, wanted, "{name}, {mode:?}: {direct}");
         }
-        Prepared { store, function }
+        prepared
+    }
+
+    /// In tier 0 for good, with counters.
+    fn counted(export: &str, mode: InliningMode) -> Prepared {
+        let config = Config::default().thresholds(u32::MAX, u32::MAX);
+        Prepared::new(export, config.inlining(mode))
     }
 
     fn run(&mut self, times: i32) -> (Duration, i32) {
@@ -133,7 +146,7 @@ fn output(command: &mut Command) -> String {
 }
 
 fn compare(export: &str, times: i32, hot: &[&str], others: &Others, rounds: usize) {
-    let mut prepared = MODES.map(|(_, mode)| Prepared::new(export, hot, mode));
+    let mut prepared = MODES.map(|(_, mode)| Prepared::optimized(export, hot, mode));
     let mut best: Vec<(&str, Duration)> = MODES.iter().map(|m| (m.0, Duration::MAX)).collect();
     let mut expected = None;
     for _ in 0..rounds {
@@ -152,6 +165,26 @@ fn compare(export: &str, times: i32, hot: &[&str], others: &Others, rounds: usiz
             }
         }
     }
+    print(export, &best);
+}
+
+/// The same in tier 0, without counting targets and with it.
+fn counting(export: &str, times: i32, rounds: usize) {
+    let modes = [
+        ("targets not counted", InliningMode::Off),
+        ("counted", InliningMode::On),
+    ];
+    let mut prepared = modes.map(|(_, mode)| Prepared::counted(export, mode));
+    let mut best = modes.map(|(name, _)| (name, Duration::MAX));
+    for _ in 0..rounds {
+        for (prepared, (_, best)) in prepared.iter_mut().zip(&mut best) {
+            *best = (*best).min(prepared.run(times).0);
+        }
+    }
+    print(export, &best);
+}
+
+fn print(export: &str, best: &[(&str, Duration)]) {
     print!("{export:10}");
     let first = best[0].1.as_secs_f64();
     for (name, time) in best {
@@ -174,6 +207,11 @@ fn main() {
     for (export, times, hot) in EXPORTS {
         let (times, rounds) = if quick { (10, 1) } else { (times, 7) };
         compare(export, times, hot, &others, rounds);
+    }
+    println!("in tier 0");
+    for (export, times, _) in EXPORTS {
+        let (times, rounds) = if quick { (10, 1) } else { (times / 4, 7) };
+        counting(export, times, rounds);
     }
     let _ = std::fs::remove_file(&others.module);
 }
