@@ -1,7 +1,7 @@
 //! The ways in which every script is run.
 
 use std::fmt;
-use upshift::{Config, Engine, Error, InliningMode, Tier};
+use upshift::{Backend, Config, Engine, Error, InliningMode, Tier};
 
 /// Which tiers run the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,11 +20,13 @@ pub enum Setup {
     StressInline,
     /// The same in tier 1 from the second call on, with targets counted before, and OSR versions.
     StressInlineMixed,
+    /// The same at each, with tier 0's code by Cranelift.
+    StressOsrClif,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 7] = [
+    pub const ALL: [Setup; 8] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
@@ -32,6 +34,7 @@ impl Setup {
         Setup::StressOsr5,
         Setup::StressInline,
         Setup::StressInlineMixed,
+        Setup::StressOsrClif,
     ];
 
     /// Whether code is compiled for that tier at all.
@@ -39,9 +42,7 @@ impl Setup {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
             Setup::Tier1 | Setup::StressInline => tier == Tier::Optimizing,
-            Setup::Mixed | Setup::StressOsr | Setup::StressOsr5 | Setup::StressInlineMixed => {
-                tier != Tier::Top
-            }
+            _ => tier != Tier::Top,
         }
     }
 
@@ -64,6 +65,9 @@ impl Setup {
                 .thresholds(1, u32::MAX)
                 .synchronous(true)
                 .inlining(InliningMode::Stress),
+            Setup::StressOsrClif => config
+                .stress_osr(1)
+                .backend(Tier::Baseline, Backend::CraneliftNone),
         })
     }
 }
@@ -78,6 +82,7 @@ impl fmt::Display for Setup {
             Setup::StressOsr5 => "osr-5",
             Setup::StressInline => "inline",
             Setup::StressInlineMixed => "inline-mixed",
+            Setup::StressOsrClif => "osr-clif",
         })
     }
 }

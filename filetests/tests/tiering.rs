@@ -1,7 +1,9 @@
-//! Each file in `tiering/` is a script with assertions, run in many ways, and the events of one of them.
+//! Each file in `tiering/` is a script with assertions, run in many ways, and the events of one of them. All of it is
+//! done with each compiler that tier 0 can be made by, and the events must be the same.
 //!
 //! The line `;; flags:` says how the engine whose events are compared is set up: `sync` compiles on the program's thread,
-//! `top` adds a tier 2, `thresholds=A,B` sets the thresholds. The events follow the script as comments;
+//! `top` adds a tier 2, `thresholds=A,B` sets the thresholds; with `copy-and-patch` only the events of that kind of tier 0
+//! are compared. The events follow the script as comments;
 //! `UPSHIFT_BLESS=1` writes them. `UPSHIFT_TIERING=nest` picks files by a part of their name.
 
 use std::fmt::Write;
@@ -13,6 +15,9 @@ use upshift_wasm::{Instance, Module, Store};
 
 /// What comes between a script and its events.
 const EVENTS: &str = "\n;; events:\n";
+
+/// The name of what makes tier 0's code by default.
+const DEFAULT_BASELINE: &str = "copy-and-patch";
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tiering");
@@ -30,15 +35,27 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// Tier 0's code by a compiler that makes ways out of loops.
-fn config() -> Config {
-    Config::default().backend(Tier::Baseline, Backend::CraneliftNone)
+/// What tier 0's code is made by.
+fn baselines() -> [(&'static str, Backend); 2] {
+    [
+        (DEFAULT_BASELINE, Backend::CopyAndPatch),
+        ("Cranelift", Backend::CraneliftNone),
+    ]
 }
 
-fn configured(flags: &str) -> Config {
-    let mut config = config().verify(true);
+/// The default, with tier 0 made by each of them.
+fn configs() -> impl Iterator<Item = Config> {
+    let with = |(_, backend)| Config::default().backend(Tier::Baseline, backend);
+    baselines().into_iter().map(with)
+}
+
+fn configured(baseline: Backend, flags: &str) -> Config {
+    let mut config = Config::default()
+        .backend(Tier::Baseline, baseline)
+        .verify(true);
     for flag in flags.split_whitespace() {
         config = match flag.split_once('=').unwrap_or((flag, "")) {
+            (DEFAULT_BASELINE, _) => config,
             ("sync", _) => config.synchronous(true),
             ("top", _) => config.backend(Tier::Top, Backend::CraneliftSpeed),
             ("thresholds", numbers) => {
@@ -52,18 +69,18 @@ fn configured(flags: &str) -> Config {
 }
 
 /// The ways in which a script must do the same.
-fn other_ways() -> Vec<(&'static str, Config)> {
-    let config = || config().verify(true);
+fn other_ways(baseline: &Backend) -> Vec<(&'static str, Config)> {
+    let config = || {
+        Config::default()
+            .backend(Tier::Baseline, baseline.clone())
+            .verify(true)
+    };
     vec![
         ("tier 0", config().only_tier(Tier::Baseline)),
         ("tier 1", config().only_tier(Tier::Optimizing)),
         ("background", config()),
         ("background, at once", config().thresholds(1, 2)),
         ("no OSR", config().synchronous(true).osr(false)),
-        (
-            "copy-and-patch",
-            Config::default().verify(true).synchronous(true),
-        ),
         (
             "calls as they are",
             config().synchronous(true).inlining(InliningMode::Off),
@@ -202,23 +219,29 @@ fn every_file() {
     for path in files() {
         let contents = std::fs::read_to_string(&path).unwrap();
         let (script, expected) = contents.split_once(EVENTS).unwrap_or((&contents, ""));
+        let mut expected = expected.to_owned();
         let flags = script
             .lines()
             .find_map(|line| line.strip_prefix(";; flags:"))
             .unwrap_or_else(|| panic!("{} has no flags", path.display()));
-        for (way, config) in other_ways() {
-            let failed = run(&path, script, config);
-            faults.extend(failed.into_iter().map(|failed| format!("{way}: {failed}")));
-        }
-        let recorder = Arc::new(Recorder::default());
-        let config = configured(flags).subscriber(recorder.clone());
-        faults.extend(run(&path, script, config));
-        let events = text(&recorder.events());
-        if bless {
-            let script = script.trim_end();
-            std::fs::write(&path, format!("{script}\n{EVENTS}{events}")).unwrap();
-        } else if events != expected {
-            faults.push(format!("{}: the events were\n{events}", path.display()));
+        for (name, baseline) in baselines() {
+            for (way, config) in other_ways(&baseline) {
+                let failed = run(&path, script, config).into_iter();
+                faults.extend(failed.map(|failed| format!("{name}, {way}: {failed}")));
+            }
+            let recorder = Arc::new(Recorder::default());
+            let config = configured(baseline, flags).subscriber(recorder.clone());
+            faults.extend(run(&path, script, config));
+            let events = text(&recorder.events());
+            let is_default = name == DEFAULT_BASELINE;
+            if bless && is_default {
+                let script = script.trim_end();
+                std::fs::write(&path, format!("{script}\n{EVENTS}{events}")).unwrap();
+                expected = events;
+            } else if events != expected && (is_default || !flags.contains(DEFAULT_BASELINE)) {
+                let path = path.display();
+                faults.push(format!("{path}, {name}: the events were\n{events}"));
+            }
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -262,18 +285,20 @@ fn a_trap_after_a_move_has_the_same_backtrace() {
             })
             .collect()
     };
-    let plain = frames(config().only_tier(Tier::Baseline));
-    let moved = frames(config().synchronous(true));
-    assert_eq!(plain.len(), 3);
     let places = |frames: &[(String, Option<u32>, Tier)]| -> Vec<_> {
         frames
             .iter()
             .map(|(name, offset, _)| (name.clone(), *offset))
             .collect()
     };
-    assert_eq!(places(&plain), places(&moved));
-    let tiers: Vec<Tier> = moved.iter().map(|(_, _, tier)| *tier).collect();
-    assert_eq!(tiers, [Tier::Optimizing, Tier::Optimizing, Tier::Baseline]);
+    for config in configs() {
+        let plain = frames(config.clone().only_tier(Tier::Baseline));
+        let moved = frames(config.synchronous(true));
+        assert_eq!(plain.len(), 3);
+        assert_eq!(places(&plain), places(&moved));
+        let tiers: Vec<Tier> = moved.iter().map(|(_, _, tier)| *tier).collect();
+        assert_eq!(tiers, [Tier::Optimizing, Tier::Optimizing, Tier::Baseline]);
+    }
 }
 
 /// A backtrace names inlined functions where they are called, whether they trap themselves or call what does.
@@ -320,14 +345,14 @@ fn a_trap_in_an_inlined_function_has_the_same_backtrace() {
         frames.iter().map(frame).collect()
     };
     for arguments in [(0, 0), (3, 1)] {
-        let plain = frames(config().only_tier(Tier::Baseline), arguments);
+        let plain = frames(Config::default().only_tier(Tier::Baseline), arguments);
         assert_eq!(plain.len(), 4, "{plain:?}");
         for mode in [
             InliningMode::On,
             InliningMode::Stress,
             InliningMode::Devirtualize,
         ] {
-            for config in [config(), Config::default()] {
+            for config in configs() {
                 let config = config.synchronous(true).inlining(mode).verify(true);
                 assert_eq!(plain, frames(config, arguments), "{mode:?}");
             }
@@ -346,15 +371,17 @@ fn moving_takes_no_stack() {
             (br_if $next (i32.lt_u (local.get $i) (i32.const 3))))
           (if (i32.eqz (local.get $n)) (then (return (local.get $i))))
           (return_call $f (i32.sub (local.get $n) (i32.const 1)))))"#;
-    let engine = Engine::new(config().stress_osr(2).stack_bytes(256 << 10)).unwrap();
-    let module = Module::new(&engine, text).unwrap();
-    let mut store = Store::new(&engine, ());
-    let instance = Instance::new(&mut store, &module, &[]).unwrap();
-    let f = instance
-        .get_typed_func::<i32, i32>(&mut store, "f")
-        .unwrap();
-    assert_eq!(f.call(&mut store, 100_000).unwrap(), 3);
-    assert!(engine.profile_statistics().osr_entries > 50_000);
+    for config in configs() {
+        let engine = Engine::new(config.stress_osr(2).stack_bytes(256 << 10)).unwrap();
+        let module = Module::new(&engine, text).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let f = instance
+            .get_typed_func::<i32, i32>(&mut store, "f")
+            .unwrap();
+        assert_eq!(f.call(&mut store, 100_000).unwrap(), 3);
+        assert!(engine.profile_statistics().osr_entries > 50_000);
+    }
 }
 
 /// Threads that run one function at once may each move, and get the right results.
@@ -368,7 +395,8 @@ fn threads_move_independently() {
             (local.set $n (i32.sub (local.get $n) (i32.const 1)))
             (br_if $outer (local.get $n)))
           (local.get $sum)))"#;
-    for config in [config().thresholds(2, 10), config().stress_osr(5)] {
+    let with = |config: Config| [config.clone().thresholds(2, 10), config.stress_osr(5)];
+    for config in configs().flat_map(with) {
         let engine = Engine::new(config).unwrap();
         let module = Module::new(&engine, text).unwrap();
         std::thread::scope(|scope| {

@@ -89,6 +89,10 @@ pub struct CounterPlan {
     pub loop_budget: i32,
     /// The number of the runtime's entry point, which takes the address of the profile cell.
     pub tripped: u32,
+    /// The number of the one for loops, if activations may move to better code at their headers: it takes the address
+    /// of the profile cell, the indices of the loop and of the one around it, the tier, and
+    /// [`crate::osr::VALUES_IN_FRAME`], and returns null or the transfer record to leave with.
+    pub osr_tripped: Option<u32>,
     /// What is counted of indirect calls; `None` if nothing is.
     pub call_sites: Option<CallSitePlan>,
 }

@@ -9,9 +9,29 @@
 //! function returns, to the function's caller.
 //!
 //! The record is only valid until the OSR version has loaded the values: nothing else may come before that.
+//!
+//! Baseline code has no marks and does not store the values itself: they are in home slots of its frame, whose places
+//! follow from the function alone. It passes [`VALUES_IN_FRAME`], and the runtime asks the front end, not before a loop
+//! is worth it, which values at which [`FrameValue`]s travel. So code that never moves pays neither for finding out
+//! what is live nor for a way out of each loop.
 
 use crate::symbol;
 use cranelift_codegen::ir::{ArgumentPurpose, Signature};
+
+/// The parent of a loop that is in no other.
+pub const NO_PARENT: u32 = u32::MAX;
+
+/// In the place of the number of values: the runtime takes them from the frame.
+pub const VALUES_IN_FRAME: u32 = u32::MAX;
+
+/// Where a value is in the frame of baseline code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrameValue {
+    /// Its distance from the frame pointer.
+    pub offset: i32,
+    /// How many bytes of it there are, at most [`TRANSFER_VALUE_BYTES`].
+    pub bytes: u8,
+}
 
 /// Where in a transfer record the address of the OSR version is.
 pub const TRANSFER_CODE: i32 = 0;

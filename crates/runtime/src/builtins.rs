@@ -5,7 +5,8 @@
 pub(crate) const COUNTER_TRIPPED: u32 = 2;
 
 /// `extern "C" fn(cell, loop_index, parent, tier, values) -> transfer`: the cell's loop budget has run out at an OSR
-/// point, in code of that tier. Returns a transfer record with room for so many values, or null to go on.
+/// point, in code of that tier. Returns a transfer record with room for so many values, or null to go on. If the number
+/// is [`upshift_codegen::osr::VALUES_IN_FRAME`], the values are in the record already.
 pub(crate) const OSR_TRIPPED: u32 = 3;
 
 /// Not for Rust to call: counts a call of a function that is not its call site's first, for code of baseline compilers;
@@ -14,6 +15,3 @@ pub(crate) const RECORD_TARGET: u32 = 4;
 
 /// `extern "C" fn(call_site, slot)`: the same for code made from CLIF.
 pub(crate) const COUNT_TARGET: u32 = 5;
-
-/// The parent of a loop that is in no other.
-pub(crate) const NO_PARENT: u32 = u32::MAX;

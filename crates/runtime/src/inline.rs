@@ -17,6 +17,7 @@
 use crate::call_profile;
 use crate::config::InliningMode;
 use crate::table::{FunctionState, Group};
+use crate::tail_duplication::duplicate_tails;
 use cranelift_codegen::Context;
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::entity::EntityRef;
@@ -210,6 +211,9 @@ pub(crate) fn inline_calls(
     loop {
         let chosen = inliner.choose(body, first)?;
         if chosen.is_empty() {
+            if !inliner.inlining.calls.is_empty() {
+                duplicate_tails(body);
+            }
             return Ok(inliner.inlining);
         }
         if inliner.inlining.calls.is_empty() {

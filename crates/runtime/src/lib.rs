@@ -35,6 +35,7 @@ mod source;
 mod stats;
 mod sync;
 mod table;
+mod tail_duplication;
 mod tiering;
 mod trampoline;
 mod trap;

@@ -7,7 +7,9 @@
 //! is not reached in time after all gives way to the loop that is running.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use upshift_base::Tier;
+use upshift_codegen::osr::FrameValue;
 
 /// Arrivals at loop headers that are watched before a loop is chosen.
 const WATCHED_ARRIVALS: u32 = 500;
@@ -57,6 +59,8 @@ struct Loop {
     failed: u8,
     /// The address of its OSR version for each tier; 0 for none.
     entries: [usize; 3],
+    /// Where the values that travel are in the frame of baseline code, if the function has any.
+    frame: Option<Arc<[FrameValue]>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -189,6 +193,15 @@ impl Loops {
         self.loops
             .get(&loop_index)
             .is_some_and(|l| l.failed & (1 << tier.index()) != 0)
+    }
+
+    /// Where the values that travel from a loop are in the frame of baseline code, if that is known.
+    pub(crate) fn frame(&self, loop_index: u32) -> Option<Arc<[FrameValue]>> {
+        self.loops.get(&loop_index)?.frame.clone()
+    }
+
+    pub(crate) fn set_frame(&mut self, loop_index: u32, frame: Vec<FrameValue>) {
+        self.loops.entry(loop_index).or_default().frame = Some(frame.into());
     }
 
     /// The OSR version of a loop is there.

@@ -5,7 +5,6 @@
 //! values travel in belongs to the thread, so it survives the frame that is left and may have any size.
 
 use crate::activation;
-use crate::builtins::NO_PARENT;
 use crate::config::OsrMode;
 use crate::loops::{Point, Step};
 use crate::pipeline::{Circumstances, compile_osr};
@@ -18,6 +17,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use upshift_base::Tier;
+use upshift_codegen::osr::{FrameValue, NO_PARENT, VALUES_IN_FRAME};
 use upshift_codemem::ProfileCell;
 use upshift_event::EventKind;
 
@@ -32,13 +32,15 @@ thread_local! {
 }
 
 /// Called by generated code of tier `tier` at the OSR point of a loop, when the loop budget is used up. Returns a
-/// transfer record with room for `values` values, or null if the activation stays where it is.
+/// transfer record with room for `values` values, or null if the activation stays where it is. If `values` is
+/// [`VALUES_IN_FRAME`], the values are taken from the frame at `frame`.
 pub(crate) unsafe extern "C" fn osr_tripped(
     cell: *const ProfileCell,
     loop_index: u32,
     parent: u32,
     tier: u32,
     values: u32,
+    frame: *const u8,
 ) -> *mut u128 {
     // SAFETY: planted code passes its own function's cell, whose state is set before the code is published and lives
     // as long as the function's group.
@@ -51,9 +53,36 @@ pub(crate) unsafe extern "C" fn osr_tripped(
         parent: (parent != NO_PARENT).then_some(parent),
         tier,
     };
-    match arrive(state, point) {
-        Some(code) => transfer_record(code, values as usize),
-        None => ptr::null_mut(),
+    let Some(code) = arrive(state, point) else {
+        return ptr::null_mut();
+    };
+    if values != VALUES_IN_FRAME {
+        return transfer_record(code, values as usize);
+    }
+    let Some(places) = lock(&state.osr_loops).frame(loop_index) else {
+        return ptr::null_mut();
+    };
+    let record = transfer_record(code, places.len());
+    if !record.is_null() {
+        // SAFETY: the caller is baseline code of this function at the header of this loop, which is what the places
+        // were asked for, and `frame` is its frame pointer. The record has room for so many values.
+        unsafe { gather(frame, &places, record) };
+    }
+    record
+}
+
+/// Copies the values at `places` to a transfer record.
+///
+/// # Safety
+/// The places must be in the frame at `frame`, and the record must have room for them.
+unsafe fn gather(frame: *const u8, places: &[FrameValue], record: *mut u128) {
+    for (index, place) in places.iter().enumerate() {
+        // SAFETY: the caller vouches for both ends, and a value has at most the bytes that it gets.
+        unsafe {
+            let from = frame.offset(place.offset as isize);
+            let to = record.add(1 + index).cast::<u8>();
+            ptr::copy_nonoverlapping(from, to, usize::from(place.bytes));
+        }
     }
 }
 

@@ -80,7 +80,10 @@ pub(crate) fn compile_osr(
 ) {
     let state = group.state_or_new(index);
     let job = (tier, CompileKind::Osr(loop_index));
-    let compiled = on_enough_stack(|| compile(group, state, job, circumstances));
+    let compiled = on_enough_stack(|| {
+        find_frame(group, state, loop_index)?;
+        compile(group, state, job, circumstances)
+    });
     match compiled {
         Ok(instance) => {
             let (entry, code_bytes) = (instance.code.entry(), instance.code.info().len());
@@ -211,24 +214,49 @@ fn baseline(
     tier: Tier,
     kind: CompileKind,
 ) -> Result<Option<CompiledCode>, CompileError> {
+    if tier != Tier::Baseline || kind != CompileKind::Entry {
+        return Ok(None);
+    }
+    ask_baseline(group, state, |request| {
+        group.source.baseline(state.index, group.first(), request)
+    })
+}
+
+/// Finds out what travels from a loop in baseline code, if there is such code and it is not known yet.
+fn find_frame(group: &Group, state: &FunctionState, loop_index: u32) -> Result<(), CompileError> {
+    if lock(&state.osr_loops).frame(loop_index).is_some() {
+        return Ok(());
+    }
+    let (index, first) = (state.index, group.first());
+    let source = &group.source;
+    let frame = ask_baseline(group, state, |request| {
+        source.baseline_frame(index, first, request, loop_index)
+    })?;
+    if let Some(frame) = frame {
+        lock(&state.osr_loops).set_frame(loop_index, frame);
+    }
+    Ok(())
+}
+
+/// Asks the source something about baseline code. `None` if it declines, or there is no such code.
+fn ask_baseline<T>(
+    group: &Group,
+    state: &FunctionState,
+    ask: impl FnOnce(&BaselineRequest<'_>) -> Result<T, CompileError>,
+) -> Result<Option<T>, CompileError> {
     let config = &group.shared.config;
-    // Code of this kind has no way out at its loops, and the stress test is about these.
-    let stressed = matches!(config.osr, OsrMode::Stress { .. });
     let Some(baseline) = &config.baseline else {
         return Ok(None);
     };
-    if tier != Tier::Baseline || kind != CompileKind::Entry || stressed {
-        return Ok(None);
-    }
-    let call_sites = config.inlining.devirtualizes();
+    let counters = wants_counters(group, state, Tier::Baseline);
     let request = BaselineRequest {
         function: state.function,
-        counters: wants_counters(group, state, tier).then(|| profile::plan(call_sites)),
+        counters: counters.then(|| profile::plan(config)),
         canonical_nans: baseline.canonical_nans,
         stencils: &*baseline.stencils,
     };
-    match survive(|| group.source.baseline(state.index, group.first(), &request)) {
-        Ok(code) => Ok(Some(code)),
+    match survive(|| ask(&request)) {
+        Ok(answer) => Ok(Some(answer)),
         Err(CompileError::Bailout(_)) => Ok(None),
         Err(failed) => Err(failed),
     }

@@ -8,6 +8,7 @@
 //! marked ([`upshift_codegen::call_site`]), the targets are counted.
 
 use crate::builtins;
+use crate::config::{OsrMode, RuntimeConfig};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
@@ -34,12 +35,15 @@ const LOOP_BUDGET: i32 = offset_of!(upshift_codemem::ProfileCell, loop_budget) a
 /// Where in a profile cell the address of the call sites is.
 const CALL_SITES: i32 = offset_of!(upshift_codemem::ProfileCell, call_sites) as i32;
 
-/// What a compiler needs to know that plants the counters itself; those of call targets only if `call_sites`.
-pub(crate) fn plan(call_sites: bool) -> CounterPlan {
+/// What a compiler needs to know that plants the counters itself.
+pub(crate) fn plan(config: &RuntimeConfig) -> CounterPlan {
+    let osr = config.osr != OsrMode::Off;
+    let call_sites = config.inlining.devirtualizes();
     CounterPlan {
         entry_budget: ENTRY_BUDGET,
         loop_budget: LOOP_BUDGET,
         tripped: builtins::COUNTER_TRIPPED,
+        osr_tripped: osr.then_some(builtins::OSR_TRIPPED),
         call_sites: call_sites.then_some(CallSitePlan {
             array: CALL_SITES,
             record: builtins::RECORD_TARGET,
@@ -224,7 +228,7 @@ impl Planter {
         let mut cursor = FuncCursor::new(body).at_bottom(cold);
         cursor.set_srcloc(position);
         let cell = cursor.ins().symbol_value(types::I64, self.cell);
-        let parent = header.parent.unwrap_or(builtins::NO_PARENT);
+        let parent = header.parent.unwrap_or(osr::NO_PARENT);
         let tier = self.counting.tier as u32;
         let numbers = [mark.loop_index, parent, tier, values.len() as u32];
         let [index, parent, tier, len] =

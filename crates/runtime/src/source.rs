@@ -2,6 +2,7 @@
 
 use cranelift_codegen::ir;
 use upshift_base::FuncId;
+use upshift_codegen::osr::FrameValue;
 use upshift_codegen::{BaselineRequest, BodyRequest, CompileError, CompiledCode};
 
 /// The bodies of a group of functions, produced on demand.
@@ -32,6 +33,22 @@ pub trait FunctionSource: Send + Sync {
         request: &BaselineRequest<'_>,
     ) -> Result<CompiledCode, CompileError> {
         let _ = (index, first, request);
+        Err(CompileError::Bailout("no baseline form".to_owned()))
+    }
+
+    /// Where the values that travel from the header of loop `loop_index` are in the frame of the code that
+    /// [`FunctionSource::baseline`] makes for `request`, in the order in which [`FunctionSource::osr_body`] loads them.
+    ///
+    /// # Errors
+    /// [`CompileError::Bailout`] if there is no such code, or it never gets there.
+    fn baseline_frame(
+        &self,
+        index: u32,
+        first: FuncId,
+        request: &BaselineRequest<'_>,
+        loop_index: u32,
+    ) -> Result<Vec<FrameValue>, CompileError> {
+        let _ = (index, first, request, loop_index);
         Err(CompileError::Bailout("no baseline form".to_owned()))
     }
 

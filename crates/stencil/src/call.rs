@@ -184,14 +184,7 @@ impl Assembler {
         for reg in CALLEE_SAVED {
             self.used |= reg.bit();
         }
-        self.leave();
-        if self.incoming_bytes > 0 {
-            // The callee pops nothing, so our own arguments go now.
-            let up = self.incoming_bytes;
-            self.code.load(Ty::I64, SCRATCH, Mem::new(STACK, 0));
-            self.code.adjust_stack(up);
-            self.code.store(Ty::I64, SCRATCH, Mem::new(STACK, 0));
-        }
+        self.leave_for_good();
         match callee {
             Callee::Function(function) => {
                 self.code.jump_cell();

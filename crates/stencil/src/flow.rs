@@ -9,7 +9,7 @@ use crate::arch::x64::{Condition, FRAME, Mem, REGISTERS, Reg, SCRATCH};
 use crate::assembler::{Assembler, Loc, NO_LOCAL, members};
 use crate::code::Label;
 use crate::moves::Move;
-use crate::plan::SAVED_BYTES;
+use crate::plan::{Loop, SAVED_BYTES};
 use crate::value::Ty;
 
 /// The locals that registers hold, all of them saved.
@@ -57,7 +57,7 @@ impl Assembler {
 
     /// The header of a loop, here, whose parameters are the `params` operands on top. `wanted` are locals that the loop
     /// begins with.
-    pub fn loop_header(&mut self, params: usize, wanted: &[u32]) -> Destination {
+    pub fn loop_header(&mut self, which: Loop, params: usize, wanted: &[u32]) -> Destination {
         self.flush();
         for index in self.locals..self.vals.len() {
             if let Loc::Reg(reg) = self.vals[index].loc {
@@ -87,7 +87,7 @@ impl Assembler {
         header.is_loop = true;
         header.cache = Some(self.cache());
         self.code.bind(header.label);
-        self.count(false);
+        self.count(Some(which));
         header
     }
 

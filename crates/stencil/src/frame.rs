@@ -13,15 +13,16 @@
 
 use crate::abi::{Assignment, Place};
 use crate::arch::x64::{
-    CALLEE_SAVED, CONTEXT, Condition, FRAME, GENERAL_ARGUMENTS, MEMORY_BASE, Mem, R10, SCRATCH,
-    STACK,
+    CALLEE_SAVED, CONTEXT, Condition, FRAME, GENERAL_ARGUMENTS, MEMORY_BASE, Mem, R10, RAX,
+    SCRATCH, STACK,
 };
 use crate::assembler::{Assembler, Loc, Val, members};
-use crate::code::Code;
+use crate::code::{Code, Label};
 use crate::moves::Move;
-use crate::plan::{ColdCall, Plan, SAVED_BYTES, TrapStub};
+use crate::plan::{ColdCall, Loop, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
-use upshift_base::TrapKind;
+use upshift_base::{Tier, TrapKind};
+use upshift_codegen::osr::{self, FrameValue};
 use upshift_codegen::{CompileError, CompiledCode, RelocKind, SourcePosition, Target};
 
 /// Frames larger than this are left to other compilers.
@@ -128,19 +129,23 @@ impl Assembler {
             }
         }
         self.saved_below = self.locals;
-        self.count(true);
+        self.count(None);
     }
 
-    /// Counts a call or an iteration.
-    pub(crate) fn count(&mut self, entry: bool) {
+    /// Counts an iteration of a loop, or a call.
+    pub(crate) fn count(&mut self, iteration: Option<Loop>) {
         let Some(counters) = self.plan.counters else {
             return;
         };
-        let budget = if entry {
-            counters.entry_budget
-        } else {
-            counters.loop_budget
+        let budget = match iteration {
+            Some(_) => counters.loop_budget,
+            None => counters.entry_budget,
         };
+        let at = iteration.filter(|_| counters.osr_tripped.is_some());
+        if at.is_some() {
+            // What the activation moves to wants it.
+            self.context();
+        }
         let (label, back) = (self.code.label(), self.code.label());
         self.code.decrement_relative();
         let cell = Target::ProfileCell(self.plan.function);
@@ -162,13 +167,14 @@ impl Assembler {
             label,
             back,
             position: self.position,
+            at,
             saved,
             loaded,
         });
     }
 
     /// A label of code that traps.
-    pub(crate) fn trap_label(&mut self, kind: TrapKind) -> crate::code::Label {
+    pub(crate) fn trap_label(&mut self, kind: TrapKind) -> Label {
         let label = self.code.label();
         self.trap_stubs.push(TrapStub {
             label,
@@ -191,8 +197,15 @@ impl Assembler {
         self.code.bind(epilogue);
         self.leave();
         self.code.ret(self.incoming_bytes as u16);
-        for call in std::mem::take(&mut self.cold_calls) {
-            self.cold_call(call);
+        let way_out = self.code.label();
+        let calls = std::mem::take(&mut self.cold_calls);
+        let moves = calls.iter().any(|call| call.at.is_some());
+        for call in calls {
+            self.cold_call(call, way_out);
+        }
+        self.code.bind(way_out);
+        if moves {
+            self.move_out();
         }
         for other in std::mem::take(&mut self.other_targets) {
             self.other_target(&other);
@@ -215,7 +228,8 @@ impl Assembler {
         self.code.trap();
     }
 
-    fn cold_call(&mut self, call: ColdCall) {
+    /// Asks the runtime, which answers at loops with a transfer record if the activation is to move.
+    fn cold_call(&mut self, call: ColdCall, way_out: Label) {
         let Some(counters) = self.plan.counters else {
             return;
         };
@@ -227,13 +241,66 @@ impl Assembler {
         self.code.address_relative(GENERAL_ARGUMENTS[0]);
         let cell = Target::ProfileCell(self.plan.function);
         self.code.relocate(RelocKind::PcRel4, cell, 0);
+        let osr = call.at.zip(counters.osr_tripped);
+        if let Some((at, _)) = osr {
+            let parent = at.parent.unwrap_or(osr::NO_PARENT);
+            let numbers = [
+                at.index,
+                parent,
+                Tier::Baseline as u32,
+                osr::VALUES_IN_FRAME,
+            ];
+            for (to, number) in GENERAL_ARGUMENTS[1..].iter().zip(numbers) {
+                self.code.move_constant(*to, u64::from(number));
+            }
+        }
         self.code.call_cell();
-        let tripped = Target::Builtin(counters.tripped);
+        let tripped = osr.map_or(counters.tripped, |(_, tripped)| tripped);
+        let tripped = Target::Builtin(tripped);
         self.code.relocate(RelocKind::GotPcRel4, tripped, 0);
+        if osr.is_some() {
+            self.code.compare_constant(true, RAX, 0);
+            self.code.jump_if(Condition::NOT_EQUAL, way_out);
+        }
         for (reg, ty, home) in call.loaded {
             self.code.load(ty, reg, home);
         }
         self.code.jump(call.back);
+    }
+
+    /// Leaves for the code that the transfer record names, which the runtime has returned.
+    fn move_out(&mut self) {
+        let context = self.context();
+        self.code
+            .move_register(Ty::I64, GENERAL_ARGUMENTS[0], context);
+        self.code.move_register(Ty::I64, GENERAL_ARGUMENTS[1], RAX);
+        let code = Mem::new(RAX, osr::TRANSFER_CODE);
+        self.code.load(Ty::I64, RAX, code);
+        self.leave_for_good();
+        self.code.jump_register(RAX);
+    }
+
+    /// The values that travel from the header of a loop, which has just been made: these locals, and all operands.
+    pub fn frame_values(&self, locals: &[u32]) -> Vec<FrameValue> {
+        let locals = locals.iter().map(|local| &self.vals[*local as usize]);
+        let values = locals.chain(&self.vals[self.locals..]);
+        let place = |val: &Val| FrameValue {
+            offset: val.home,
+            bytes: val.ty.slot_bytes() as u8,
+        };
+        values.map(place).collect()
+    }
+
+    /// Leaves as for a tail call of something that takes no arguments on the stack.
+    pub(crate) fn leave_for_good(&mut self) {
+        self.leave();
+        if self.incoming_bytes > 0 {
+            // The callee pops nothing, so our own arguments go now.
+            let up = self.incoming_bytes;
+            self.code.load(Ty::I64, SCRATCH, Mem::new(STACK, 0));
+            self.code.adjust_stack(up);
+            self.code.store(Ty::I64, SCRATCH, Mem::new(STACK, 0));
+        }
     }
 
     /// Restores the caller's registers and stack. Leaves all registers that pass arguments and results alone.

@@ -41,6 +41,6 @@ pub use code::Label;
 pub use flow::{Destination, JumpTable};
 pub use frame::Workspace;
 pub use operate::{Memory, TableLayout};
-pub use plan::Plan;
+pub use plan::{Loop, Plan};
 pub use stencil::{ShapeError, Stencil};
 pub use value::{FloatOp, FloatTest, IntOp, IntTest, LoadKind, ShiftOp, StoreKind, Ty};

@@ -41,12 +41,23 @@ pub(crate) struct OtherTarget {
     pub(crate) record: u32,
 }
 
-/// Code away from the others that tells the runtime of a spent budget and goes back.
+/// A loop, by its index in its function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Loop {
+    /// Its index.
+    pub index: u32,
+    /// The innermost loop around it.
+    pub parent: Option<u32>,
+}
+
+/// Code away from the others that tells the runtime of a spent budget and goes back, or moves to better code.
 #[derive(Debug)]
 pub(crate) struct ColdCall {
     pub(crate) label: Label,
     pub(crate) back: Label,
     pub(crate) position: u32,
+    /// Where, if it is a loop at which activations may move.
+    pub(crate) at: Option<Loop>,
     /// What is to be saved before.
     pub(crate) saved: Vec<(Reg, Ty, Mem)>,
     /// What is to be loaded again.

@@ -263,6 +263,20 @@ pub const FAULTS: &[Fault] = &[
         tests: TIERING,
     },
     Fault {
+        name: "values in a baseline frame are looked for one slot further down",
+        file: "crates/stencil/src/frame.rs",
+        find: "offset: val.home,",
+        replace: "offset: val.home - 8,",
+        tests: TIERING,
+    },
+    Fault {
+        name: "loops that cannot be reached are not counted in baseline code",
+        file: "crates/wasm/src/baseline/control.rs",
+        find: "if let Operator::Loop { .. } = operator {\n        d.loops += 1;",
+        replace: "if let Operator::Loop { .. } = operator {\n        d.loops += 0;",
+        tests: TIERING,
+    },
+    Fault {
         name: "the last value of a transfer is not made room for",
         file: "crates/runtime/src/osr.rs",
         find: "record.resize(1 + values, 0);",

@@ -158,10 +158,11 @@ pub(crate) unsafe extern "C" fn counter_entry() {
     )
 }
 
-/// What [`osr_entry`] goes on to: an `extern "C" fn` with five integer parameters. Set once, as [`COUNTER_TRIPPED`].
+/// What [`osr_entry`] goes on to: an `extern "C" fn` with six integer parameters. Set once, as [`COUNTER_TRIPPED`].
 pub(crate) static OSR_TRIPPED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// The same as [`counter_entry`] for a counter at an OSR point, which passes more arguments.
+/// The same as [`counter_entry`] for a counter at an OSR point, which passes five arguments; the sixth is the frame
+/// pointer.
 ///
 /// # Safety
 /// Never called from Rust: only planted code calls it.
@@ -175,6 +176,7 @@ pub(crate) unsafe extern "C" fn osr_entry() {
         "cmp byte ptr [r10], 0",
         "cmp r10, r11",
         "ja 2b",
+        "mov r9, rbp",
         "jmp qword ptr [rip + {tripped}]",
         ".skip 16, 0xcc",
         bytes = const PROBED_BYTES,

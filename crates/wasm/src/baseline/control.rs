@@ -5,7 +5,7 @@ use crate::info::ModuleInfo;
 use crate::types::ValType;
 use std::collections::HashMap;
 use upshift::embed::CompileError;
-use upshift::embed::stencil::{Condition, Destination, Label};
+use upshift::embed::stencil::{Condition, Destination, Label, Loop};
 use wasmparser::{BlockType, BrTable, Operator, OperatorsReader};
 
 /// Operators at the start of a loop that are looked at for the locals that it uses.
@@ -15,6 +15,9 @@ const LOOP_LOCALS_MAX: usize = 6;
 
 /// The operators that are looked at where the code cannot be reached.
 pub(super) fn unreachable_operator(d: &mut Driver<'_, '_>, operator: &Operator<'_>) {
+    if let Operator::Loop { .. } = operator {
+        d.loops += 1;
+    }
     match operator {
         Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => d.skipped += 1,
         Operator::Else if d.skipped == 0 => else_(d),
@@ -53,9 +56,16 @@ pub(super) fn loop_(d: &mut Driver<'_, '_>, ty: BlockType) -> Result<(), Compile
     let (params, results) = block_type(d.info, ty)?;
     let end = d.asm.destination(params.len(), results.len());
     let wanted = Wanted::of(d);
-    let header = d.asm.loop_header(params.len(), wanted.locals());
+    let index = d.loops;
+    d.loops += 1;
+    let parent = d.control.iter().rev().find_map(|frame| match frame.kind {
+        Kind::Loop(_, index) => Some(index),
+        _ => None,
+    });
+    let which = Loop { index, parent };
+    let header = d.asm.loop_header(which, params.len(), wanted.locals());
     d.control.push(Frame {
-        kind: Kind::Loop(header),
+        kind: Kind::Loop(header, index),
         params,
         results,
         end,
@@ -175,7 +185,7 @@ fn target<'a>(control: &'a mut [Frame<'_>], depth: u32) -> Option<&'a mut Destin
     }
     let frame = &mut control[index];
     Some(match &mut frame.kind {
-        Kind::Loop(header) => header,
+        Kind::Loop(header, _) => header,
         _ => &mut frame.end,
     })
 }

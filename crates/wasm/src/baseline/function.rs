@@ -11,6 +11,7 @@ use crate::info::ModuleInfo;
 use crate::types::ValType;
 use crate::vmctx::offset;
 use std::cell::Cell;
+use upshift::embed::osr::FrameValue;
 use upshift::embed::stencil::{Assembler, Condition, IS_SUPPORTED, Plan, Workspace, results_fit};
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, TrapKind};
 use wasmparser::{FunctionBody, Operator, OperatorsReader};
@@ -33,6 +34,45 @@ pub fn function(
     first: FuncId,
     request: &BaselineRequest<'_>,
 ) -> Result<CompiledCode, CompileError> {
+    let mut workspace = WORKSPACE.take();
+    let mut driver = begin(&mut workspace, info, own, first, request)?;
+    run(&mut driver, u32::MAX)?;
+    let reachable = driver.reachable;
+    let code = workspace.finish(driver.asm, reachable);
+    WORKSPACE.set(workspace);
+    code
+}
+
+/// Where the values that travel from the header of loop `loop_index` are in the frame of that code: the locals `live`,
+/// then all operands.
+///
+/// # Errors
+/// As [`function`], and if the loop cannot be reached.
+pub fn frame(
+    info: &ModuleInfo,
+    own: u32,
+    first: FuncId,
+    request: &BaselineRequest<'_>,
+    loop_index: u32,
+    live: &[u32],
+) -> Result<Vec<FrameValue>, CompileError> {
+    let mut workspace = Workspace::default();
+    let mut driver = begin(&mut workspace, info, own, first, request)?;
+    run(&mut driver, loop_index)?;
+    if driver.loops <= loop_index || !driver.reachable {
+        return Err(bailout("a loop that cannot be reached"));
+    }
+    Ok(driver.asm.frame_values(live))
+}
+
+/// Begins a function, up to its first operator.
+fn begin<'m, 'r>(
+    workspace: &mut Workspace,
+    info: &'m ModuleInfo,
+    own: u32,
+    first: FuncId,
+    request: &'r BaselineRequest<'r>,
+) -> Result<Driver<'m, 'r>, CompileError> {
     if !IS_SUPPORTED {
         return Err(bailout("another architecture"));
     }
@@ -52,7 +92,6 @@ pub fn function(
             false => info.layout.memory(0) + offset::MEMORY_ENTRY_BASE,
         },
     };
-    let mut workspace = WORKSPACE.take();
     let mut asm = workspace.begin(
         plan,
         types(ty.params()),
@@ -71,6 +110,7 @@ pub fn function(
         control: Vec::with_capacity(8),
         reachable: true,
         skipped: 0,
+        loops: 0,
     };
     driver.control.push(Frame {
         kind: Kind::Function,
@@ -81,15 +121,7 @@ pub fn function(
     if info.options.interruptible {
         driver.check_interrupt();
     }
-    while !driver.control.is_empty() {
-        let at = driver.position();
-        let operator = driver.read()?;
-        step(&mut driver, &operator, at)?;
-    }
-    let reachable = driver.reachable;
-    let code = workspace.finish(driver.asm, reachable);
-    WORKSPACE.set(workspace);
-    code
+    Ok(driver)
 }
 
 /// Declares the locals, and returns what is behind them.
@@ -111,6 +143,16 @@ fn declare_locals<'m>(
     }
     asm.declare_locals(declared.into_iter());
     Ok(OperatorsReader::new(locals.get_binary_reader()))
+}
+
+/// Reads operators, to the last one or just past the header of loop number `until`.
+fn run(d: &mut Driver<'_, '_>, until: u32) -> Result<(), CompileError> {
+    while !d.control.is_empty() && d.loops <= until {
+        let at = d.position();
+        let operator = d.read()?;
+        step(d, &operator, at)?;
+    }
+    Ok(())
 }
 
 /// One operator.

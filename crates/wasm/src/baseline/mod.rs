@@ -13,4 +13,4 @@ mod simple;
 mod state;
 mod stencils;
 
-pub use function::function;
+pub use function::{frame, function};

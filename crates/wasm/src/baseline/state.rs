@@ -20,6 +20,8 @@ pub(super) struct Driver<'m, 'r> {
     pub(super) reachable: bool,
     /// The blocks that were opened where the code cannot be reached; they are not in `control`.
     pub(super) skipped: u32,
+    /// Loops that began so far, those in code that cannot be reached counted.
+    pub(super) loops: u32,
 }
 
 /// An open block.
@@ -37,8 +39,8 @@ pub(super) enum Kind {
     Function,
     /// `block`.
     Block,
-    /// `loop`, with its header.
-    Loop(Destination),
+    /// `loop`, with its header and its index.
+    Loop(Destination, u32),
     /// `if`, with where to go if the condition is false.
     If(Destination),
     /// `else`.

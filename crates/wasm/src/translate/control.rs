@@ -62,9 +62,7 @@ pub(super) fn loop_(t: &mut Translator<'_, '_>, ty: BlockType) -> Result<(), Com
     // Not sealed: the branches back are still to come.
     t.b.switch_to_block(header);
     let height = t.stack.len() - params.len();
-    t.stack.truncate(height);
-    t.osr.reload_slots(&mut t.b, &mut t.stack);
-    t.stack.extend_from_slice(t.b.block_params(header));
+    t.begin_stack(header, height);
     osr::mark_loop(t, index);
     if t.env.info().options.interruptible {
         check_interrupt(&mut t.b, &t.env);

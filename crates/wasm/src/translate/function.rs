@@ -56,7 +56,11 @@ pub fn function_version<'m>(
     if version.entered_in.is_some() {
         signature = upshift::embed::osr::signature(&signature);
     }
-    let mut osr = Osr::new(version, live_locals(&body, ty.params(), version)?);
+    let liveness = match version == Version::default() {
+        true => Liveness::default(),
+        false => live_locals(&body, ty.params().len())?,
+    };
+    let mut osr = Osr::new(version, liveness);
     let mut function = Function::with_name_signature(name, signature);
     function.stack_limit = Some(stack_limit(&mut function));
 
@@ -103,17 +107,17 @@ pub fn function_version<'m>(
     }
 }
 
-/// The live locals at each loop, if they matter.
-fn live_locals(
+/// The live locals at each loop of a function with that many parameters: what moves along in on-stack replacement,
+/// whatever tier the activation comes from.
+///
+/// # Errors
+/// If the body cannot be read.
+pub(super) fn live_locals(
     body: &FunctionBody<'_>,
-    params: &[ValType],
-    version: Version,
+    params: usize,
 ) -> Result<Liveness, CompileError> {
-    if version == Version::default() {
-        return Ok(Liveness::default());
-    }
     let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
-    let mut locals = params.len() as u32;
+    let mut locals = params as u32;
     for declared in body.get_locals_reader().map_err(failed)? {
         locals += declared.map_err(failed)?.0;
     }

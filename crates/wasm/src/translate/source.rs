@@ -1,10 +1,11 @@
 //! What the runtime asks for the bodies of a module's functions.
 
-use super::function::function_version;
+use super::function::{function_version, live_locals};
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
+use upshift::embed::osr::FrameValue;
 use upshift::embed::{
     BaselineRequest, BodyRequest, CompileError, CompiledCode, FuncId, FunctionSource,
 };
@@ -34,6 +35,21 @@ impl FunctionSource for ModuleSource {
         request: &BaselineRequest<'_>,
     ) -> Result<CompiledCode, CompileError> {
         baseline::function(&self.info, index, first, request)
+    }
+
+    fn baseline_frame(
+        &self,
+        index: u32,
+        first: FuncId,
+        request: &BaselineRequest<'_>,
+        loop_index: u32,
+    ) -> Result<Vec<FrameValue>, CompileError> {
+        let no_function = || CompileError::Failed(format!("there is no function {index}"));
+        let body = self.info.body(index).ok_or_else(no_function)?;
+        let ty = self.info.func_type(self.info.imported_functions + index);
+        let liveness = live_locals(&body, ty.params().len())?;
+        let live = liveness.at_loop(loop_index);
+        baseline::frame(&self.info, index, first, request, loop_index, live)
     }
 
     /// The name that the module gives the function, or one that it is exported by, or its index.

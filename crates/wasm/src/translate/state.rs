@@ -97,10 +97,17 @@ impl Translator<'_, '_> {
     pub(super) fn continue_in(&mut self, block: Block, height: usize) {
         self.b.switch_to_block(block);
         self.b.seal_block(block);
+        self.begin_stack(block, height);
+        self.reachable = true;
+    }
+
+    /// Makes the operand stack that of the start of `block`: its parameters above `height`.
+    pub(super) fn begin_stack(&mut self, block: Block, height: usize) {
+        // What is below may take parameters of its own, of the SSA builder's making.
+        let params = self.b.block_params(block).to_vec();
         self.stack.truncate(height);
         self.osr.reload_slots(&mut self.b, &mut self.stack);
-        self.stack.extend_from_slice(self.b.block_params(block));
-        self.reachable = true;
+        self.stack.extend(params);
     }
 }
 
