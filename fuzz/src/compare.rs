@@ -7,13 +7,31 @@ use crate::verdict::{Counts, Verdict};
 use crate::{oracle, subject};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs a case.
+/// What an engine makes of a case, or what it says against the module.
+type Run = fn(&WasmCase) -> Result<Record, String>;
+
+/// Runs a case in Upshift and in wasmi, and in wasmtime if that is built in.
 pub fn run(case: &WasmCase, counts: &mut Counts) -> Verdict {
-    if let Some(reason) = oracle::unfit(&case.module) {
-        return Verdict::Skipped(reason.to_owned());
+    let verdict = match oracle::unfit(&case.module) {
+        Some(reason) => Verdict::Skipped(reason.to_owned()),
+        None => against(case, counts, oracle::newer::run, Some(oracle::older::run)),
+    };
+    #[cfg(feature = "wasmtime")]
+    if !matches!(verdict, Verdict::Mismatch(_)) {
+        let other = against(case, counts, oracle::wasmtime::run, None);
+        return match (verdict, other) {
+            (Verdict::Skipped(_), other) => other,
+            (agreed, Verdict::Skipped(_)) => agreed,
+            (_, other) => other,
+        };
     }
+    verdict
+}
+
+/// Runs a case in Upshift and in another engine, with a second opinion where they differ.
+fn against(case: &WasmCase, counts: &mut Counts, other: Run, second: Option<Run>) -> Verdict {
     // A panic of the other engine is no fault of ours.
-    let expected = match catch_unwind(AssertUnwindSafe(|| oracle::newer::run(case))) {
+    let expected = match catch_unwind(AssertUnwindSafe(|| other(case))) {
         Ok(expected) => expected,
         Err(_) => return Verdict::Skipped("the other engine panicked".to_owned()),
     };
@@ -47,7 +65,7 @@ pub fn run(case: &WasmCase, counts: &mut Counts) -> Verdict {
         cut_at_overflow(&mut expected, &mut actual);
         let found = differences(&expected, &actual);
         if let Some(first) = found.first() {
-            if is_seconded(case, &mut actual, &found) {
+            if second.is_some_and(|second| is_seconded(case, second, &mut actual, &found)) {
                 let reason =
                     "the other engine's versions differ, and the older one says what Upshift does";
                 return Verdict::Skipped(reason.to_owned());
@@ -72,10 +90,10 @@ fn cut_at_overflow(expected: &mut Record, actual: &mut Record) {
     }
 }
 
-/// Whether the older version of the other engine does what Upshift did in all those places. It may differ in others: its
-/// NaNs are not canonical.
-fn is_seconded(case: &WasmCase, actual: &mut Record, found: &[Difference]) -> bool {
-    let second = catch_unwind(AssertUnwindSafe(|| oracle::older::run(case)));
+/// Whether the second engine does what Upshift did in all those places. It may differ in others: the NaNs of the one
+/// that is asked are not canonical.
+fn is_seconded(case: &WasmCase, second: Run, actual: &mut Record, found: &[Difference]) -> bool {
+    let second = catch_unwind(AssertUnwindSafe(|| second(case)));
     let Ok(Ok(mut second)) = second else {
         return false;
     };

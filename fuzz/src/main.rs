@@ -194,6 +194,9 @@ fn command(options: &Options) -> String {
     if let Some(body) = options.only {
         command.push_str(&format!(" --only {body}"));
     }
+    if cfg!(feature = "wasmtime") {
+        command.push_str(" --wasmtime");
+    }
     command
 }
 

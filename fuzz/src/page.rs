@@ -36,7 +36,13 @@ fn machine() -> String {
 
 fn what(body: Body) -> &'static str {
     match body {
+        Body::Smith if cfg!(feature = "wasmtime") => {
+            "modules from `wasm-smith`, against wasmi and against wasmtime"
+        }
         Body::Smith => "modules from `wasm-smith`, against wasmi",
+        Body::Own if cfg!(feature = "wasmtime") => {
+            "modules from the project's own generator, against wasmi and against wasmtime"
+        }
         Body::Own => "modules from the project's own generator, against wasmi",
         Body::Clif => "CLIF functions, against `cranelift-interpreter`",
         Body::Malformed => {
@@ -95,8 +101,13 @@ fn write_page(page: &mut String, run: &Run, cases: u64, failures: usize) -> std:
     writeln!(page, "- machine: {}", machine())?;
     writeln!(
         page,
-        "- versions: upshift {}, wasmi 2.0 (second opinion: 1.1), wasm-smith 0.263, cranelift-interpreter 0.135.8",
-        env!("CARGO_PKG_VERSION")
+        "- versions: upshift {}, wasmi 2.0 (second opinion: 1.1){}, wasm-smith 0.263, cranelift-interpreter 0.135.8",
+        env!("CARGO_PKG_VERSION"),
+        if cfg!(feature = "wasmtime") {
+            ", wasmtime 48.0.8"
+        } else {
+            ""
+        }
     )?;
     writeln!(page, "- date: {}", run.date)?;
     writeln!(page, "- command: `{}` (seed {})\n", run.command, run.seed)?;
@@ -159,7 +170,8 @@ same call, nothing more is compared.
 wasmi 2.0 is young. It aborts at some stores of narrow vector lanes, so modules with them are left out, and it takes a wrong
 branch at times. When it differs from Upshift, wasmi 1.1, which works in another way, is asked too: if that agrees with
 Upshift wherever the newer one did not, the case counts as having nothing to compare, and is in the list above. (Version 1.1
-cannot be the first to be asked, because its NaNs are not canonical.)
+cannot be the first to be asked, because its NaNs are not canonical.) With `cargo xtask fuzz --wasmtime`, every case is also
+compared with wasmtime, and those that wasmi cannot run with wasmtime alone.
 
 What fails is written to the folder `failures` in `fuzz/` and made smaller. `cargo xtask fuzz --replay FILE` runs it again;
 `cargo xtask fuzz --minimise FILE` makes it smaller still. What once showed a fault, ours or another engine's, is tested by

@@ -31,13 +31,20 @@ pub struct Options {
     /// Write docs/fuzzing.md from what was measured
     #[arg(long)]
     page: bool,
+    /// Compare with wasmtime, too; building it takes minutes
+    #[arg(long)]
+    wasmtime: bool,
 }
 
 /// Fuzzes; false if something differs.
 pub fn run(options: &Options) -> Result<bool> {
     shell::step("building the fuzzer");
     let mut command = shell::cargo(&shell::root());
-    command.args(["run", "--quiet", "-p", "upshift-fuzz", "--"]);
+    command.args(["run", "--quiet", "-p", "upshift-fuzz"]);
+    if options.wasmtime {
+        command.args(["--features", "wasmtime"]);
+    }
+    command.arg("--");
     let numbers = [
         ("--modules", options.modules),
         ("--seconds", options.seconds),

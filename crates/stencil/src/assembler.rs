@@ -10,7 +10,7 @@ use crate::arch::x64::{
 };
 use crate::code::{Code, Label};
 use crate::moves::{Move, Source};
-use crate::plan::{ColdCall, OtherTarget, Plan, SAVED_BYTES, TrapStub};
+use crate::plan::{ColdCall, Kept, OtherTarget, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
 
 /// Where a value is.
@@ -135,16 +135,18 @@ pub struct Assembler {
     pub(crate) trap_stubs: Vec<TrapStub>,
     pub(crate) cold_calls: Vec<ColdCall>,
     pub(crate) other_targets: Vec<OtherTarget>,
+    /// What the cold calls save and load again.
+    pub(crate) kept: Vec<Kept>,
+    /// What registers hold at destinations.
+    pub(crate) caches: Vec<(Reg, u32)>,
     /// Memory for moves, empty between operations.
     pub(crate) moves: Vec<Move>,
 }
 
 impl Assembler {
-    pub(crate) fn with_code(plan: Plan, mut code: Code, results: &[Ty]) -> Assembler {
-        code.clear();
-        let epilogue = code.label();
+    pub(crate) fn new(plan: Plan) -> Assembler {
         Assembler {
-            code,
+            code: Code::default(),
             plan,
             vals: Vec::new(),
             locals: 0,
@@ -162,17 +164,40 @@ impl Assembler {
             operand_bytes_max: 0,
             outgoing_bytes: 0,
             incoming_bytes: 0,
-            results: results.to_vec(),
+            results: Vec::new(),
             zeroed: None,
             position: 0,
             call_sites: 0,
             aligned: false,
-            epilogue,
+            epilogue: Label::default(),
             trap_stubs: Vec::new(),
             cold_calls: Vec::new(),
             other_targets: Vec::new(),
+            kept: Vec::new(),
+            caches: Vec::new(),
             moves: Vec::new(),
         }
+    }
+
+    /// Forgets everything but the memory taken.
+    pub(crate) fn reset(&mut self, plan: Plan) {
+        let old = std::mem::replace(self, Assembler::new(plan));
+        fn emptied<T>(mut vec: Vec<T>) -> Vec<T> {
+            vec.clear();
+            vec
+        }
+        self.code = old.code;
+        self.code.clear();
+        self.vals = emptied(old.vals);
+        self.constants = emptied(old.constants);
+        self.unsaved_constants = emptied(old.unsaved_constants);
+        self.results = emptied(old.results);
+        self.trap_stubs = emptied(old.trap_stubs);
+        self.cold_calls = emptied(old.cold_calls);
+        self.other_targets = emptied(old.other_targets);
+        self.kept = emptied(old.kept);
+        self.caches = emptied(old.caches);
+        self.moves = emptied(old.moves);
     }
 
     /// Begins an operation that comes from `position`.

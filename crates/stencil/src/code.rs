@@ -4,16 +4,93 @@ use upshift_base::TrapKind;
 use upshift_codegen::{RelocKind, Relocation, SourcePosition, Target, TrapSite};
 
 /// A place in the code that can be jumped to before it is known where it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Label(u32);
 
 /// Where a label is that is not bound yet.
 const UNBOUND: u32 = u32::MAX;
 
+/// Bytes that are written in pieces of a fixed size, of which only the first few count: that takes one store and no
+/// branch where a copy of the right length would take a call.
+#[derive(Debug, Default)]
+pub(crate) struct Bytes {
+    /// What lies behind the first `len` bytes is of no meaning.
+    memory: Vec<u8>,
+    len: usize,
+}
+
+impl Bytes {
+    /// How many there are.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.memory[..self.len]
+    }
+
+    fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// The next `N` bytes; [`Bytes::advance`] says how many of them count.
+    #[inline(always)]
+    pub(crate) fn window<const N: usize>(&mut self) -> &mut [u8] {
+        if self.len + N > self.memory.len() {
+            self.grow(N);
+        }
+        &mut self.memory[self.len..self.len + N]
+    }
+
+    /// Makes room for more than the `least` bytes that are wanted now.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, least: usize) {
+        let len = (self.memory.len() * 2).max(self.len + least).max(4096);
+        self.memory.resize(len, 0);
+    }
+
+    /// The first `count` bytes of what was last asked for count.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.len += count;
+    }
+
+    #[inline(always)]
+    pub(crate) fn push<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.window::<N>().copy_from_slice(&bytes);
+        self.len += N;
+    }
+
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        if self.len + bytes.len() > self.memory.len() {
+            self.grow(bytes.len());
+        }
+        self.memory[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Moves what is behind `from` to where it ends at `end`, and returns where it begins there.
+    pub(crate) fn move_last(&mut self, from: usize, end: usize) -> usize {
+        let start = end - (self.len - from);
+        self.memory.copy_within(from..self.len, start);
+        self.len = from;
+        start
+    }
+
+    /// Writes 4 bytes over those at `at`.
+    #[inline]
+    pub(crate) fn patch(&mut self, at: u32, value: u32) {
+        let at = at as usize;
+        self.memory[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
 /// Code under construction. Encoders of one architecture add their instructions.
 #[derive(Debug, Default)]
 pub struct Code {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     labels: Vec<u32>,
     /// Displacements of 4 bytes, relative to their own end.
     jumps: Vec<(u32, Label)>,
@@ -52,16 +129,16 @@ impl Code {
         self.labels[label.0 as usize] = self.bytes.len() as u32;
     }
 
-    /// A displacement to `label`, 4 bytes.
-    pub(crate) fn displacement(&mut self, label: Label) {
-        self.jumps.push((self.bytes.len() as u32, label));
-        self.bytes.extend_from_slice(&[0; 4]);
+    /// The last 4 bytes are to become the displacement to `label`.
+    #[inline]
+    pub(crate) fn displacement_before(&mut self, label: Label) {
+        self.jumps.push((self.bytes.len() as u32 - 4, label));
     }
 
     /// An entry of the jump table that starts at `table`.
     pub(crate) fn table_entry(&mut self, table: u32, label: Label) {
         self.entries.push((self.bytes.len() as u32, table, label));
-        self.bytes.extend_from_slice(&[0; 4]);
+        self.bytes.push([0; 4]);
     }
 
     /// The last 4 bytes are to become the distance to `target`, or to its address cell.
@@ -102,11 +179,11 @@ impl Code {
     pub(crate) fn resolve(&mut self) {
         for &(at, label) in &self.jumps {
             let distance = self.labels[label.0 as usize].wrapping_sub(at + 4);
-            self.bytes[at as usize..at as usize + 4].copy_from_slice(&distance.to_le_bytes());
+            self.bytes.patch(at, distance);
         }
         for &(at, table, label) in &self.entries {
             let distance = self.labels[label.0 as usize].wrapping_sub(table);
-            self.bytes[at as usize..at as usize + 4].copy_from_slice(&distance.to_le_bytes());
+            self.bytes.patch(at, distance);
         }
     }
 }

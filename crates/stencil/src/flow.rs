@@ -5,21 +5,29 @@
 //! header, those that held a local on entry do, and a jump back loads what is missing.
 
 use crate::abi::{Assignment, Place};
-use crate::arch::x64::{Condition, FRAME, Mem, REGISTERS, Reg, SCRATCH};
+use crate::arch::x64::{Condition, FRAME, Mem, Reg, SCRATCH};
 use crate::assembler::{Assembler, Loc, NO_LOCAL, members};
 use crate::code::Label;
 use crate::moves::Move;
 use crate::plan::{Loop, SAVED_BYTES};
 use crate::value::Ty;
+use std::ops::Range;
 
-/// The locals that registers hold, all of them saved.
-#[derive(Clone, Debug)]
+/// The locals that registers hold, all of them saved: a part of a list of the whole function's.
+#[derive(Clone, Copy, Debug)]
 struct Cache {
-    locals: [u32; REGISTERS],
+    first: usize,
+    len: usize,
+}
+
+impl Cache {
+    fn range(self) -> Range<usize> {
+        self.first..self.first + self.len
+    }
 }
 
 /// Where a jump goes, and what it takes along.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Destination {
     label: Label,
     /// Operands below those that it takes along, and their bytes.
@@ -91,12 +99,16 @@ impl Assembler {
         header
     }
 
-    fn cache(&self) -> Cache {
-        let mut locals = [NO_LOCAL; REGISTERS];
+    fn cache(&mut self) -> Cache {
+        let first = self.caches.len();
         for reg in members(self.busy) {
-            locals[reg.index()] = self.holders[reg.index()].local;
+            let local = self.holders[reg.index()].local;
+            if local != NO_LOCAL {
+                self.caches.push((reg, local));
+            }
         }
-        Cache { locals }
+        let len = self.caches.len() - first;
+        Cache { first, len }
     }
 
     fn forget_constants(&mut self) {
@@ -119,9 +131,14 @@ impl Assembler {
             to.cache = Some(self.cache());
             return;
         };
-        for (reg, local) in cache.locals.iter_mut().enumerate() {
-            if self.holders[reg].local != *local {
-                *local = NO_LOCAL;
+        let mut index = cache.first;
+        while index < cache.first + cache.len {
+            let (reg, local) = self.caches[index];
+            if self.holders[reg.index()].local == local {
+                index += 1;
+            } else {
+                cache.len -= 1;
+                self.caches[index] = self.caches[cache.first + cache.len];
             }
         }
     }
@@ -132,9 +149,11 @@ impl Assembler {
             return true;
         }
         match &to.cache {
-            Some(cache) if to.is_loop => (0..REGISTERS).any(|reg| {
-                cache.locals[reg] != NO_LOCAL && cache.locals[reg] != self.holders[reg].local
-            }),
+            Some(cache) if to.is_loop => {
+                let held = &self.caches[cache.range()];
+                held.iter()
+                    .any(|&(reg, local)| self.holders[reg.index()].local != local)
+            }
             _ => false,
         }
     }
@@ -150,11 +169,10 @@ impl Assembler {
             }
         }
         if let (Some(cache), true) = (&to.cache, to.is_loop) {
-            for (reg, &local) in cache.locals.iter().enumerate() {
-                if local != NO_LOCAL {
-                    let from = self.source(self.vals[local as usize]);
-                    self.moves.push(Move::new(Reg(reg as u8), from));
-                }
+            for index in cache.range() {
+                let (reg, local) = self.caches[index];
+                let from = self.source(self.vals[local as usize]);
+                self.moves.push(Move::new(reg, from));
             }
             self.make_moves();
         }
@@ -226,10 +244,13 @@ impl Assembler {
         }
         self.operand_bytes = at.bytes;
         if let Some(cache) = &at.cache {
-            for (reg, &local) in cache.locals.iter().enumerate() {
-                if local != NO_LOCAL {
-                    self.attach_local(local, Reg(reg as u8), true);
-                }
+            for index in cache.range() {
+                let (reg, local) = self.caches[index];
+                self.attach_local(local, reg, true);
+            }
+            if cache.range().end == self.caches.len() {
+                // Destinations are left in the opposite order, mostly, so that this keeps the list short.
+                self.caches.truncate(cache.first);
             }
         }
         for ty in types {
@@ -311,11 +332,7 @@ impl Assembler {
         self.code.jump_if(Condition::NOT_BELOW, default);
         let start = self.code.label();
         self.code.address_of(SCRATCH, start);
-        let entry = Mem {
-            base: SCRATCH,
-            index: Some((index, 2)),
-            displacement: 0,
-        };
+        let entry = Mem::scaled(SCRATCH, index, 2, 0);
         self.code.load_signed32(target, entry);
         self.code.add_three(true, target, target, SCRATCH);
         self.code.jump_register(target);

@@ -18,12 +18,12 @@ use crate::arch::x64::{
 };
 use crate::assembler::{Assembler, Loc, Val, members};
 use crate::code::{Code, Label};
-use crate::moves::Move;
-use crate::plan::{ColdCall, Loop, Plan, SAVED_BYTES, TrapStub};
+use crate::plan::{ColdCall, Kept, Loop, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
+use std::ops::Range;
 use upshift_base::{Tier, TrapKind};
 use upshift_codegen::osr::{self, FrameValue};
-use upshift_codegen::{CompileError, CompiledCode, RelocKind, SourcePosition, Target};
+use upshift_codegen::{CompileError, CompiledCode, RelocKind, Relocation, Target, TrapSite};
 
 /// Frames larger than this are left to other compilers.
 const FRAME_BYTES_MAX: i32 = 256 << 10;
@@ -32,12 +32,13 @@ const UNCOUNTED_FRAME_BYTES: i32 = 1 << 10;
 /// More locals than this are zeroed in a loop.
 const LOCALS_TRACKED_AS_ZERO_MAX: usize = 16;
 
+/// The prologue is put in front of the code that was made before it, into room of this many bytes, a multiple of 16.
+const PROLOGUE_BYTES_MAX: usize = 256;
+
 /// Makes one function after the other, with the same memory.
 #[derive(Debug, Default)]
 pub struct Workspace {
-    code: Code,
-    vals: Vec<Val>,
-    moves: Vec<Move>,
+    spare: Option<Box<Assembler>>,
 }
 
 impl Workspace {
@@ -46,13 +47,20 @@ impl Workspace {
         &mut self,
         plan: Plan,
         params: impl Iterator<Item = Ty>,
-        results: &[Ty],
+        results: impl Iterator<Item = Ty>,
         position: u32,
-    ) -> Assembler {
-        let mut assembler = Assembler::with_code(plan, std::mem::take(&mut self.code), results);
-        assembler.vals = std::mem::take(&mut self.vals);
-        assembler.vals.clear();
-        assembler.moves = std::mem::take(&mut self.moves);
+    ) -> Box<Assembler> {
+        let mut assembler = match self.spare.take() {
+            Some(mut spare) => {
+                spare.reset(plan);
+                spare
+            }
+            None => Box::new(Assembler::new(plan)),
+        };
+        assembler.results.extend(results);
+        assembler.epilogue = assembler.code.label();
+        assembler.code.bytes.window::<PROLOGUE_BYTES_MAX>();
+        assembler.code.bytes.advance(PROLOGUE_BYTES_MAX);
         assembler.begin(position);
         assembler.code.position(position);
         assembler.take_params(params);
@@ -65,16 +73,14 @@ impl Workspace {
     /// If the frame is too large.
     pub fn finish(
         &mut self,
-        mut assembler: Assembler,
+        mut assembler: Box<Assembler>,
         reachable: bool,
     ) -> Result<CompiledCode, CompileError> {
         if reachable {
             assembler.place_results();
         }
         let code = assembler.finish();
-        self.code = assembler.code;
-        self.vals = assembler.vals;
-        self.moves = assembler.moves;
+        self.spare = Some(assembler);
         code
     }
 }
@@ -107,19 +113,21 @@ impl Assembler {
         self.locals += 1;
     }
 
-    /// Declares the locals behind the parameters, all zero, and counts the call.
-    pub fn declare_locals(&mut self, locals: impl Iterator<Item = (u32, Ty)>) {
-        let (first, top) = (self.locals, self.local_bytes);
-        for (count, ty) in locals {
-            for _ in 0..count {
-                self.declare(ty, Loc::Home, true);
-            }
+    /// Declares locals behind the parameters, all zero.
+    pub fn declare_locals(&mut self, count: u32, ty: Ty) {
+        for _ in 0..count {
+            self.declare(ty, Loc::Home, true);
         }
-        let declared = self.locals - first;
+    }
+
+    /// Begins the code behind the declarations of `declared` locals that are no parameters; counts the call.
+    pub fn locals_declared(&mut self, declared: usize) {
         self.operand_bytes_max = 0;
+        let first = self.locals - declared;
         if declared > LOCALS_TRACKED_AS_ZERO_MAX {
+            let last = self.vals[first];
             let from = -(SAVED_BYTES + self.local_bytes);
-            self.zeroed = Some((from, -(SAVED_BYTES + top)));
+            self.zeroed = Some((from, last.home + last.ty.slot_bytes()));
         } else {
             for local in first..self.locals {
                 self.vals[local].loc = Loc::Const(0);
@@ -153,23 +161,22 @@ impl Assembler {
             .relocate(RelocKind::PcRel4, cell, i64::from(budget));
         self.code.jump_if(Condition::SIGN, label);
         self.code.bind(back);
-        let mut saved = Vec::new();
-        let mut loaded = Vec::new();
+        let first = self.kept.len();
         for reg in members(self.busy) {
             let val = self.vals[self.holders[reg.index()].local as usize];
-            let held = (reg, val.ty, val.home());
-            if self.dirty & reg.bit() != 0 {
-                saved.push(held);
-            }
-            loaded.push(held);
+            self.kept.push(Kept {
+                reg,
+                ty: val.ty,
+                home: val.home,
+                dirty: self.dirty & reg.bit() != 0,
+            });
         }
         self.cold_calls.push(ColdCall {
             label,
             back,
             position: self.position,
             at,
-            saved,
-            loaded,
+            kept: first..self.kept.len(),
         });
     }
 
@@ -198,28 +205,34 @@ impl Assembler {
         self.leave();
         self.code.ret(self.incoming_bytes as u16);
         let way_out = self.code.label();
-        let calls = std::mem::take(&mut self.cold_calls);
-        let moves = calls.iter().any(|call| call.at.is_some());
-        for call in calls {
+        let moves = self.cold_calls.iter().any(|call| call.at.is_some());
+        while let Some(call) = self.cold_calls.pop() {
             self.cold_call(call, way_out);
         }
         self.code.bind(way_out);
         if moves {
             self.move_out();
         }
-        for other in std::mem::take(&mut self.other_targets) {
+        while let Some(other) = self.other_targets.pop() {
             self.other_target(&other);
         }
-        for stub in std::mem::take(&mut self.trap_stubs) {
+        while let Some(stub) = self.trap_stubs.pop() {
             self.code.bind(stub.label);
             self.trap_at(stub.kind, stub.position);
         }
         let start = self.code.positions.first().and_then(|p| p.position);
         let overflow = self.code.offset();
         self.trap_at(TrapKind::StackOverflow, start.unwrap_or(0));
+        let body = PROLOGUE_BYTES_MAX..self.code.bytes.len();
+        let jump = self.prologue(frame_bytes);
         self.code.resolve();
-        let (prologue, jump) = self.prologue(frame_bytes);
-        Ok(self.assemble(prologue, jump, overflow, frame_bytes))
+        let start = self.code.bytes.move_last(body.end, body.start);
+        let from = start + (jump as usize - body.end) + 4;
+        let jump = (from - 4) as u32;
+        self.code
+            .bytes
+            .patch(jump, overflow.wrapping_sub(from as u32));
+        Ok(self.assemble(start..body.end, frame_bytes))
     }
 
     fn trap_at(&mut self, kind: TrapKind, position: u32) {
@@ -235,8 +248,9 @@ impl Assembler {
         };
         self.code.bind(call.label);
         self.code.position(call.position);
-        for (reg, ty, home) in call.saved {
-            self.code.store(ty, reg, home);
+        let kept = self.kept.get(call.kept).unwrap_or_default();
+        for kept in kept.iter().filter(|kept| kept.dirty) {
+            self.code.store(kept.ty, kept.reg, kept.home());
         }
         self.code.address_relative(GENERAL_ARGUMENTS[0]);
         let cell = Target::ProfileCell(self.plan.function);
@@ -262,8 +276,8 @@ impl Assembler {
             self.code.compare_constant(true, RAX, 0);
             self.code.jump_if(Condition::NOT_EQUAL, way_out);
         }
-        for (reg, ty, home) in call.loaded {
-            self.code.load(ty, reg, home);
+        for kept in kept {
+            self.code.load(kept.ty, kept.reg, kept.home());
         }
         self.code.jump(call.back);
     }
@@ -313,10 +327,12 @@ impl Assembler {
         self.code.leave_frame();
     }
 
-    /// The prologue, and the place in it of the displacement to the code that reports a stack overflow.
-    fn prologue(&self, frame_bytes: i32) -> (Code, u32) {
+    /// The prologue, behind everything else. Returns the place of the displacement to the code that reports a stack
+    /// overflow.
+    fn prologue(&mut self, frame_bytes: i32) -> u32 {
         let context = GENERAL_ARGUMENTS[0];
-        let mut code = Code::default();
+        let (used, code) = (self.used, &mut self.code);
+        let first = code.bytes.len();
         code.enter_frame();
         code.load(Ty::I64, R10, Mem::new(context, self.plan.stack_limit.0));
         let limit = Mem::new(R10, self.plan.stack_limit.1);
@@ -326,70 +342,56 @@ impl Assembler {
         } else {
             code.compare_memory(true, STACK, limit);
         }
-        let overflow = code.label();
-        code.jump_if(Condition::BELOW, overflow);
-        let jump = code.offset() - 4;
+        let jump = code.jump_if_elsewhere(Condition::BELOW);
         code.adjust_stack(-frame_bytes);
         for (index, &reg) in CALLEE_SAVED.iter().enumerate() {
-            if self.used & reg.bit() != 0 {
+            if used & reg.bit() != 0 {
                 code.store(Ty::I64, reg, saved_place(index));
             }
         }
-        if self.used & CONTEXT.bit() != 0 {
+        if used & CONTEXT.bit() != 0 {
             code.move_register(Ty::I64, CONTEXT, context);
         }
-        if self.used & MEMORY_BASE.bit() != 0 {
-            code.load(
-                Ty::I64,
-                MEMORY_BASE,
-                Mem::new(context, self.plan.memory_base),
-            );
+        if used & MEMORY_BASE.bit() != 0 {
+            let base = Mem::new(context, self.plan.memory_base);
+            code.load(Ty::I64, MEMORY_BASE, base);
         }
         if let Some((from, to)) = self.zeroed {
-            zero(&mut code, from, to);
+            zero(code, from, to);
         }
         if self.aligned {
             // What a stencil's constants are aligned to holds for the function as a whole.
-            code.pad((16 - code.bytes.len() % 16) % 16);
+            let bytes = code.bytes.len() - first;
+            code.pad((16 - bytes % 16) % 16);
         }
-        code.bind(overflow);
-        code.resolve();
-        (code, jump)
+        jump
     }
 
-    fn assemble(
-        &mut self,
-        prologue: Code,
-        jump: u32,
-        overflow: u32,
-        frame_bytes: i32,
-    ) -> CompiledCode {
-        let shift = prologue.offset();
-        let mut bytes = prologue.bytes;
-        bytes.reserve(self.code.bytes.len());
-        bytes.extend_from_slice(&self.code.bytes);
-        let distance = (shift + overflow).wrapping_sub(jump + 4);
-        bytes[jump as usize..jump as usize + 4].copy_from_slice(&distance.to_le_bytes());
-        let code = &mut self.code;
-        let mut relocations = code.relocations.clone();
-        relocations.iter_mut().for_each(|r| r.offset += shift);
-        let mut traps = code.traps.clone();
-        traps.iter_mut().for_each(|t| t.offset += shift);
-        let start = SourcePosition {
-            offset: 0,
-            position: code.positions.first().and_then(|first| first.position),
-            inlined: None,
-        };
-        let shifted = code.positions.iter().map(|p| SourcePosition {
-            offset: p.offset + shift,
-            ..*p
+    /// What was made, which is at `place` in the code.
+    fn assemble(&self, place: Range<usize>, frame_bytes: i32) -> CompiledCode {
+        let (code, start) = (&self.code, place.start as u32);
+        let relocations = code.relocations.iter().map(|r| Relocation {
+            offset: r.offset - start,
+            ..*r
         });
+        let traps = code.traps.iter().map(|t| TrapSite {
+            offset: t.offset - start,
+            ..*t
+        });
+        let mut positions = code.positions.to_vec();
+        for position in &mut positions {
+            position.offset -= start;
+        }
+        // The first one is that of the function's start.
+        if let Some(first) = positions.first_mut() {
+            first.offset = 0;
+        }
         CompiledCode {
-            positions: std::iter::once(start).chain(shifted).collect(),
-            bytes,
+            bytes: code.bytes.as_slice()[place].to_vec(),
             alignment: 16,
-            relocations,
-            traps,
+            relocations: relocations.collect(),
+            traps: traps.collect(),
+            positions,
             frame_bytes: frame_bytes as u32,
             inlined: Vec::new(),
             call_sites: self.call_sites,

@@ -396,11 +396,7 @@ impl Assembler {
         self.code.jump_if(Condition::NOT_BELOW, trap);
         self.code
             .load(Ty::I64, header, Mem::new(header, table.elements));
-        let element = Mem {
-            base: header,
-            index: Some((index, 3)),
-            displacement: 0,
-        };
+        let element = Mem::scaled(header, index, 3, 0);
         self.code.address(true, header, element);
         self.push_register(Ty::I64, header);
     }

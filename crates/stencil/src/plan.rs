@@ -1,8 +1,9 @@
 //! What a function is made by, and what is put off until its end.
 
-use crate::arch::x64::{CALLEE_SAVED, Mem, Reg};
+use crate::arch::x64::{CALLEE_SAVED, FRAME, Mem, Reg};
 use crate::code::Label;
 use crate::value::Ty;
+use std::ops::Range;
 use upshift_base::{FuncId, TrapKind};
 use upshift_codegen::CounterPlan;
 
@@ -58,8 +59,23 @@ pub(crate) struct ColdCall {
     pub(crate) position: u32,
     /// Where, if it is a loop at which activations may move.
     pub(crate) at: Option<Loop>,
-    /// What is to be saved before.
-    pub(crate) saved: Vec<(Reg, Ty, Mem)>,
-    /// What is to be loaded again.
-    pub(crate) loaded: Vec<(Reg, Ty, Mem)>,
+    /// What registers hold then, as a part of a list of the whole function's.
+    pub(crate) kept: Range<usize>,
+}
+
+/// A local in a register.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) reg: Reg,
+    pub(crate) ty: Ty,
+    /// The home's distance from the frame pointer.
+    pub(crate) home: i32,
+    /// Whether the home does not hold the value.
+    pub(crate) dirty: bool,
+}
+
+impl Kept {
+    pub(crate) fn home(&self) -> Mem {
+        Mem::new(FRAME, self.home)
+    }
 }

@@ -231,7 +231,7 @@ impl Assembler {
                 ..*trap
             });
         }
-        self.code.bytes.extend_from_slice(&stencil.bytes);
+        self.code.bytes.extend(&stencil.bytes);
         self.used |= stencil.clobbers | inputs | output;
         self.pinned = 0;
         if let Some((ty, reg)) = stencil.output {

@@ -23,10 +23,14 @@ fn vector() -> impl Iterator<Item = Reg> {
 fn one(encode: impl FnOnce(&mut Code)) -> Instruction {
     let mut code = Code::default();
     encode(&mut code);
-    let mut decoder = Decoder::new(64, &code.bytes, DecoderOptions::NONE);
+    let mut decoder = Decoder::new(64, code.bytes.as_slice(), DecoderOptions::NONE);
     let instruction = decoder.decode();
-    assert!(!instruction.is_invalid(), "{:x?}", code.bytes);
-    assert!(!decoder.can_decode(), "one instruction: {:x?}", code.bytes);
+    assert!(!instruction.is_invalid(), "{:x?}", code.bytes.as_slice());
+    assert!(
+        !decoder.can_decode(),
+        "one instruction: {:x?}",
+        code.bytes.as_slice()
+    );
     instruction
 }
 
@@ -63,11 +67,7 @@ fn places() -> Vec<Mem> {
             places.push(Mem::new(base, displacement));
             for index in general().filter(|&index| index != RSP) {
                 places.push(Mem::indexed(base, index, displacement));
-                places.push(Mem {
-                    base,
-                    index: Some((index, 3)),
-                    displacement,
-                });
+                places.push(Mem::scaled(base, index, 3, displacement));
             }
         }
     }
@@ -77,10 +77,10 @@ fn places() -> Vec<Mem> {
 fn assert_place(instruction: &Instruction, place: Mem) {
     assert_eq!(number(instruction.memory_base()), place.base.0);
     match place.index {
-        None => assert_eq!(instruction.memory_index(), Register::None),
-        Some((index, scale)) => {
+        RSP => assert_eq!(instruction.memory_index(), Register::None),
+        index => {
             assert_eq!(number(instruction.memory_index()), index.0);
-            assert_eq!(instruction.memory_index_scale(), 1 << scale);
+            assert_eq!(instruction.memory_index_scale(), 1 << place.scale);
         }
     }
     let displacement = i64::from(place.displacement).cast_unsigned();
@@ -237,7 +237,7 @@ fn constants_and_shifts() {
         }
         let mut code = Code::default();
         code.set_if(Condition::EQUAL, reg);
-        let mut decoder = Decoder::new(64, &code.bytes, DecoderOptions::NONE);
+        let mut decoder = Decoder::new(64, code.bytes.as_slice(), DecoderOptions::NONE);
         let (set, extend) = (decoder.decode(), decoder.decode());
         assert_eq!(set.mnemonic(), Mnemonic::Sete);
         assert_eq!(number(set.op0_register()), reg.0);
@@ -252,14 +252,14 @@ fn moves_happen_at_once() {
     for combination in 0..6u32.pow(6) {
         let from = |to: u8| Reg((combination / 6u32.pow(to.into()) % 6) as u8);
         let mut assembler = assembler(&mut Workspace::default());
-        assembler.code.bytes.clear();
+        assembler.code.clear();
         for to in 0..6 {
             let source = Source::Reg(Ty::I64, from(to));
             assembler.moves.push(Move::new(Reg(to), source));
         }
         assembler.make_moves();
         let mut machine: [u8; 16] = std::array::from_fn(|reg| reg as u8);
-        let mut decoder = Decoder::new(64, &assembler.code.bytes, DecoderOptions::NONE);
+        let mut decoder = Decoder::new(64, assembler.code.bytes.as_slice(), DecoderOptions::NONE);
         while decoder.can_decode() {
             let instruction = decoder.decode();
             assert_eq!(instruction.mnemonic(), Mnemonic::Mov);
@@ -272,14 +272,14 @@ fn moves_happen_at_once() {
     }
 }
 
-fn assembler(workspace: &mut Workspace) -> crate::Assembler {
+fn assembler(workspace: &mut Workspace) -> Box<crate::Assembler> {
     let plan = Plan {
         function: FuncId(0),
         counters: None,
         stack_limit: (0, 0),
         memory_base: 0,
     };
-    workspace.begin(plan, std::iter::empty(), &[], 0)
+    workspace.begin(plan, std::iter::empty(), std::iter::empty(), 0)
 }
 
 fn code(body: &[u8]) -> CompiledCode {

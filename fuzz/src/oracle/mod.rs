@@ -1,8 +1,11 @@
-//! The other engine: wasmi, an interpreter that shares no code with the compilers.
+//! The other engines: wasmi, an interpreter that shares no code with the compilers, and wasmtime if it is built in.
 //!
 //! Version 2 is what cases are compared with: it can be told to produce canonical NaNs. It is young and gets some
 //! programs wrong, so version 1, which works in quite another way, is asked for a second opinion when there is a
 //! difference.
+
+#[cfg(feature = "wasmtime")]
+pub mod wasmtime;
 
 use wasmparser::{Operator, Parser, Payload};
 

@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use wait4::{ResUse, ResourceUsage, Wait4 as _};
 
 use super::engines::Engine;
 use super::programs::Program;
@@ -49,6 +50,7 @@ const CURVE_WORK: [u32; 14] = [
 struct Ended {
     stdout: Vec<u8>,
     seconds: f64,
+    used: ResourceUsage,
     /// Of which tiers its code was, if that was asked for.
     tiers: Option<Tiers>,
 }
@@ -185,7 +187,7 @@ impl Bench<'_> {
             match self.check_in(&case, engine)? {
                 Ok(ended) => {
                     if ended.seconds > self.plan.slow.as_secs_f64() {
-                        case.outcomes[index].seconds.push(ended.seconds);
+                        note(&mut case.outcomes[index], &ended);
                     }
                     case.outcomes[index].tiers = ended.tiers;
                     outputs.push((index, ended.stdout));
@@ -249,7 +251,7 @@ impl Bench<'_> {
         let ended = self.run(&mut self.command(case, engine, None)?, case.program.exit)?;
         let outcome = &mut case.outcomes[index];
         match ended {
-            Ok(ended) if ended.stdout == case.expected => outcome.seconds.push(ended.seconds),
+            Ok(ended) if ended.stdout == case.expected => note(outcome, &ended),
             Ok(_) => outcome.failure = Some(Failure::Differs),
             Err(failure) => outcome.failure = Some(failure),
         }
@@ -303,9 +305,9 @@ impl Bench<'_> {
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
-        let status = wait(&mut child, start, self.plan.limit)?;
+        let ended = wait(&mut child, start, self.plan.limit)?;
         let seconds = start.elapsed().as_secs_f64();
-        let Some(status) = status else {
+        let Some(ResUse { status, rusage }) = ended else {
             return Ok(Err(Failure::Stopped));
         };
         if status.code() != Some(exit) {
@@ -319,17 +321,26 @@ impl Bench<'_> {
         Ok(Ok(Ended {
             stdout: std::fs::read(&stdout_path)?,
             seconds,
+            used: rusage,
             tiers: None,
         }))
     }
 }
 
+/// Notes what a run took.
+fn note(outcome: &mut Outcome, ended: &Ended) {
+    outcome.seconds.push(ended.seconds);
+    let cpu = ended.used.utime + ended.used.stime;
+    outcome.cpu_seconds.push(cpu.as_secs_f64());
+    outcome.peak_bytes.push(ended.used.maxrss);
+}
+
 /// Waits for a process to end, and stops it at the limit. To ask often costs a part of a processor and to ask seldom
 /// costs precision, so it is asked again after a small part of the time that it has taken already.
-fn wait(child: &mut Child, start: Instant, limit: Duration) -> Result<Option<ExitStatus>> {
+fn wait(child: &mut Child, start: Instant, limit: Duration) -> Result<Option<ResUse>> {
     loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+        if let Some(ended) = child.try_wait4()? {
+            return Ok(Some(ended));
         }
         let elapsed = start.elapsed();
         if elapsed > limit {
@@ -394,15 +405,14 @@ mod tests {
     #[test]
     fn a_process_is_stopped_at_the_limit() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        assert_eq!(
-            wait(&mut child, Instant::now(), Duration::from_millis(30)).unwrap(),
-            None
-        );
+        let ended = wait(&mut child, Instant::now(), Duration::from_millis(30)).unwrap();
+        assert!(ended.is_none());
         let mut child = Command::new("true").spawn().unwrap();
         assert!(
             wait(&mut child, Instant::now(), Duration::from_secs(60))
                 .unwrap()
                 .unwrap()
+                .status
                 .success()
         );
     }

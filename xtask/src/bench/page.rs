@@ -63,6 +63,20 @@ pub fn write(report: &Report) -> String {
     for part in &PARTS {
         self::part(&mut page, report, part);
     }
+    used(
+        &mut page,
+        report,
+        "Memory",
+        "The most memory in use at once, in MiB",
+        |outcome| Some(outcome.median_peak()? / f64::from(1 << 20)),
+    );
+    used(
+        &mut page,
+        report,
+        "Processor time",
+        "Processor time on all cores together, in milliseconds",
+        |outcome| Some(outcome.median_cpu()? * 1e3),
+    );
     for measured in &report.curves {
         curve_part(&mut page, report, measured);
     }
@@ -371,6 +385,52 @@ fn digits(value: f64) -> String {
     format!("{value:.after_point$}")
 }
 
+/// What the long runs used of something, and the short one of a program that has no other.
+fn used(
+    page: &mut String,
+    report: &Report,
+    heading: &str,
+    about: &str,
+    of: impl Fn(&Outcome) -> Option<f64>,
+) {
+    let _ = writeln!(
+        page,
+        "## {heading}\n\n{about}, of the long run where there is one; medians. The least of a row is bold.\n"
+    );
+    page.push_str("| |");
+    for engine in &report.engines {
+        let _ = write!(page, " {} |", engine.label);
+    }
+    page.push_str("\n|---|");
+    page.push_str(&"---:|".repeat(report.engines.len()));
+    page.push('\n');
+    for program in &report.programs {
+        let Some(case) = program.long.as_ref().or(program.short.as_ref()) else {
+            continue;
+        };
+        let values: Vec<Option<f64>> = case.outcomes.iter().map(&of).collect();
+        row(page, &program.name, &values);
+    }
+    page.push('\n');
+}
+
+/// A row of figures, the least of them bold.
+fn row(page: &mut String, name: &str, values: &[Option<f64>]) {
+    let least = values
+        .iter()
+        .flatten()
+        .copied()
+        .fold(f64::INFINITY, f64::min);
+    let _ = write!(page, "| {name} |");
+    for value in values {
+        let _ = match value {
+            Some(value) => write!(page, " {} |", emphasized(&digits(*value), *value <= least)),
+            None => write!(page, " – |"),
+        };
+    }
+    page.push('\n');
+}
+
 /// The picture's file in `docs/`.
 pub fn curve_picture(curve: &Curve) -> String {
     format!("performance-curve-{}.svg", curve.program)
@@ -398,24 +458,9 @@ fn curve_part(page: &mut String, report: &Report, curve: &Curve) {
     page.push_str(&"---:|".repeat(report.engines.len()));
     page.push('\n');
     for point in &curve.points {
-        let medians: Vec<Option<f64>> = point.case.outcomes.iter().map(Outcome::median).collect();
-        let best = medians
-            .iter()
-            .flatten()
-            .copied()
-            .fold(f64::INFINITY, f64::min);
-        let _ = write!(page, "| {} |", point.work);
-        for median in medians {
-            let _ = match median {
-                Some(median) => write!(
-                    page,
-                    " {} |",
-                    emphasized(&milliseconds(median), median <= best)
-                ),
-                None => write!(page, " – |"),
-            };
-        }
-        page.push('\n');
+        let median = |outcome: &Outcome| Some(outcome.median()? * 1e3);
+        let values: Vec<Option<f64>> = point.case.outcomes.iter().map(median).collect();
+        row(page, &point.work.to_string(), &values);
     }
     page.push('\n');
 }

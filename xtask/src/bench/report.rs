@@ -98,6 +98,12 @@ pub struct CurvePoint {
 pub struct Outcome {
     /// How long each run took, in seconds.
     pub seconds: Vec<f64>,
+    /// How much processor time it used, on all processors together.
+    #[serde(default)]
+    pub cpu_seconds: Vec<f64>,
+    /// The most memory that was in use at once, in bytes.
+    #[serde(default)]
+    pub peak_bytes: Vec<u64>,
     /// Why there is no figure.
     pub failure: Option<Failure>,
     /// For our own: what the events of the run that was not timed say.
@@ -108,6 +114,17 @@ impl Outcome {
     /// The time, if it counts.
     pub fn median(&self) -> Option<f64> {
         stats::median(&self.seconds).filter(|_| self.failure.is_none())
+    }
+
+    /// The processor time, if it counts.
+    pub fn median_cpu(&self) -> Option<f64> {
+        stats::median(&self.cpu_seconds).filter(|_| self.failure.is_none())
+    }
+
+    /// The most memory in use, if it counts, in bytes.
+    pub fn median_peak(&self) -> Option<f64> {
+        let peaks: Vec<f64> = self.peak_bytes.iter().map(|&bytes| bytes as f64).collect();
+        stats::median(&peaks).filter(|_| self.failure.is_none())
     }
 }
 

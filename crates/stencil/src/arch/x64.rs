@@ -142,27 +142,34 @@ impl Condition {
 pub struct Mem {
     /// The base.
     pub base: Reg,
-    /// The index and the binary logarithm of its scale.
-    pub index: Option<(Reg, u8)>,
+    /// The index; the stack pointer, which cannot be one, stands for none.
+    pub index: Reg,
+    /// The binary logarithm of the index's scale.
+    pub scale: u8,
     /// The displacement.
     pub displacement: i32,
 }
 
 impl Mem {
     /// `base + displacement`.
+    #[inline]
     pub const fn new(base: Reg, displacement: i32) -> Mem {
-        Mem {
-            base,
-            index: None,
-            displacement,
-        }
+        Mem::scaled(base, RSP, 0, displacement)
     }
 
     /// `base + index + displacement`.
+    #[inline]
     pub const fn indexed(base: Reg, index: Reg, displacement: i32) -> Mem {
+        Mem::scaled(base, index, 0, displacement)
+    }
+
+    /// `base + (index << scale) + displacement`.
+    #[inline]
+    pub const fn scaled(base: Reg, index: Reg, scale: u8, displacement: i32) -> Mem {
         Mem {
             base,
-            index: Some((index, 0)),
+            index,
+            scale,
             displacement,
         }
     }
@@ -177,104 +184,107 @@ enum Rm {
     Rip,
 }
 
-/// An opcode: mandatory prefix or 0, how many bytes of escape (`0f`, `0f 38`), and the opcode's byte.
+/// An opcode: mandatory prefix or 0, and its bytes, the first one lowest.
 #[derive(Clone, Copy)]
 struct Op {
     prefix: u8,
-    escape: Escape,
-    byte: u8,
+    len: u8,
+    bytes: u16,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Escape {
-    None,
-    Of,
-}
-
+/// An opcode of one byte.
 const fn one(byte: u8) -> Op {
     Op {
         prefix: 0,
-        escape: Escape::None,
-        byte,
+        len: 1,
+        bytes: byte as u16,
     }
 }
 
+/// An opcode behind the escape byte `0f`.
 const fn two(prefix: u8, byte: u8) -> Op {
     Op {
         prefix,
-        escape: Escape::Of,
-        byte,
+        len: 2,
+        bytes: 0x0f | ((byte as u16) << 8),
     }
 }
 
-/// The longest instruction, with room to spare.
+/// What follows the operands of an instruction: the low bytes of a number.
+#[derive(Clone, Copy)]
+struct Imm {
+    value: i32,
+    bytes: usize,
+}
+
+const NO_IMM: Imm = Imm { value: 0, bytes: 0 };
+
+/// An immediate of one byte.
+const fn imm1(value: u8) -> Imm {
+    Imm {
+        value: value as i32,
+        bytes: 1,
+    }
+}
+
+/// An immediate of four bytes.
+const fn imm4(value: i32) -> Imm {
+    Imm { value, bytes: 4 }
+}
+
+/// ModRM, SIB and displacement: the bytes, the first one lowest, and how many count.
+#[derive(Clone, Copy)]
+struct Operands {
+    modrm_sib: u64,
+    modrm_sib_bytes: u32,
+    displacement: i32,
+    displacement_bytes: usize,
+    /// What they add to the REX prefix.
+    rex: u8,
+}
+
+/// The bytes of a window for the longest instruction, with room to spare.
 const INSTRUCTION_BYTES: usize = 24;
-
-struct Instruction {
-    bytes: [u8; INSTRUCTION_BYTES],
-    len: usize,
-}
-
-impl Instruction {
-    #[inline]
-    fn push(&mut self, byte: u8) {
-        self.bytes[self.len] = byte;
-        self.len += 1;
-    }
-
-    #[inline]
-    fn push4(&mut self, value: i32) {
-        for byte in value.to_le_bytes() {
-            self.push(byte);
-        }
-    }
-}
 
 impl Code {
     /// One instruction. `reg` is a register's number or an extension of the opcode; `byte` says that a register operand
     /// is one byte wide, which needs a prefix to mean `sil` and the like.
-    #[inline]
-    fn instruction(&mut self, op: Op, wide: bool, reg: u8, rm: Rm, byte: bool, imm: &[u8]) {
-        let mut i = Instruction {
-            bytes: [0; INSTRUCTION_BYTES],
-            len: 0,
-        };
-        if op.prefix != 0 {
-            i.push(op.prefix);
+    ///
+    /// Which parts an instruction has is not branched on where it depends on the operands: the next instruction is
+    /// another one, and a wrong guess costs more than all of this.
+    #[inline(always)]
+    fn instruction(&mut self, op: Op, wide: bool, reg: u8, rm: Rm, byte: bool, imm: Imm) {
+        let operands = operands((reg & 7) << 3, rm);
+        let rex = (u8::from(wide) << 3) | (((reg >> 3) & 1) << 2) | operands.rex;
+        let has_rex = u32::from(rex != 0 || byte);
+        let has_prefix = u32::from(op.prefix != 0);
+        let mut bits = u64::from(op.bytes) << (8 * has_rex);
+        bits |= u64::from(0x40 | rex) & (has_rex as u64).wrapping_neg();
+        bits = (bits << (8 * has_prefix)) | u64::from(op.prefix);
+        let mut len = u32::from(op.len) + has_rex + has_prefix;
+        bits |= operands.modrm_sib << (8 * len);
+        len += operands.modrm_sib_bytes;
+        let window = self.bytes.window::<INSTRUCTION_BYTES>();
+        window[..8].copy_from_slice(&bits.to_le_bytes());
+        let mut at = (len & 7) as usize;
+        if !matches!(rm, Rm::Reg(_)) {
+            window[at..at + 4].copy_from_slice(&operands.displacement.to_le_bytes());
+            at += operands.displacement_bytes & 7;
         }
-        let mut rex = (u8::from(wide) << 3) | (((reg >> 3) & 1) << 2);
-        match rm {
-            Rm::Reg(r) => rex |= r.high(),
-            Rm::Mem(m) => {
-                rex |= m.base.high();
-                if let Some((index, _)) = m.index {
-                    rex |= index.high() << 1;
-                }
-            }
-            Rm::Rip => {}
+        if imm.bytes != 0 {
+            window[at..at + 4].copy_from_slice(&imm.value.to_le_bytes());
         }
-        if rex != 0 || byte {
-            i.push(0x40 | rex);
-        }
-        if op.escape == Escape::Of {
-            i.push(0x0f);
-        }
-        i.push(op.byte);
-        operands(&mut i, reg & 7, rm);
-        for &byte in imm {
-            i.push(byte);
-        }
-        self.bytes.extend_from_slice(&i.bytes[..i.len]);
+        self.bytes.advance(at + imm.bytes);
     }
 
     #[inline]
     fn rr(&mut self, op: Op, wide: bool, reg: Reg, rm: Reg) {
-        self.instruction(op, wide, reg.0 & 15, Rm::Reg(rm), false, &[]);
+        self.instruction(op, wide, reg.0 & 15, Rm::Reg(rm), false, NO_IMM);
     }
 
     #[inline]
     fn rm(&mut self, op: Op, wide: bool, reg: Reg, mem: Mem) {
-        self.instruction(op, wide, reg.0 & 15, Rm::Mem(mem), false, &[]);
+        self.instruction(op, wide, reg.0 & 15, Rm::Mem(mem), false, NO_IMM);
     }
 
     /// Copies a register to another of the same kind. A narrow copy clears the upper half of a general register.
@@ -295,17 +305,15 @@ impl Code {
     pub fn move_constant(&mut self, to: Reg, value: u64) {
         if let Ok(value) = u32::try_from(value) {
             if to.high() != 0 {
-                self.bytes.push(0x41);
+                self.bytes.push([0x41]);
             }
-            self.bytes.push(0xb8 | to.low());
-            self.bytes.extend_from_slice(&value.to_le_bytes());
+            self.bytes.push([0xb8 | to.low()]);
+            self.bytes.push(value.to_le_bytes());
         } else if let Ok(value) = i32::try_from(value.cast_signed()) {
-            let imm = value.to_le_bytes();
-            self.instruction(one(0xc7), true, 0, Rm::Reg(to), false, &imm);
+            self.instruction(one(0xc7), true, 0, Rm::Reg(to), false, imm4(value));
         } else {
-            self.bytes.push(0x48 | to.high());
-            self.bytes.push(0xb8 | to.low());
-            self.bytes.extend_from_slice(&value.to_le_bytes());
+            self.bytes.push([0x48 | to.high(), 0xb8 | to.low()]);
+            self.bytes.push(value.to_le_bytes());
         }
     }
 
@@ -326,63 +334,52 @@ impl Code {
 
     /// Loads a value of its full width.
     pub fn load(&mut self, ty: Ty, to: Reg, mem: Mem) {
-        match ty {
-            Ty::I32 => self.rm(one(0x8b), false, to, mem),
-            Ty::I64 => self.rm(one(0x8b), true, to, mem),
-            Ty::F32 => self.rm(two(0xf3, 0x10), false, to, mem),
-            Ty::F64 => self.rm(two(0xf2, 0x10), false, to, mem),
-            Ty::V128 => self.rm(two(0, 0x10), false, to, mem),
-        }
+        let (op, wide) = full(ty, 0);
+        self.rm(op, wide, to, mem);
     }
 
     /// Stores a value of its full width.
     pub fn store(&mut self, ty: Ty, from: Reg, mem: Mem) {
-        match ty {
-            Ty::I32 => self.rm(one(0x89), false, from, mem),
-            Ty::I64 => self.rm(one(0x89), true, from, mem),
-            Ty::F32 => self.rm(two(0xf3, 0x11), false, from, mem),
-            Ty::F64 => self.rm(two(0xf2, 0x11), false, from, mem),
-            Ty::V128 => self.rm(two(0, 0x11), false, from, mem),
-        }
+        let (op, wide) = full(ty, 1);
+        self.rm(op, wide, from, mem);
     }
 
     /// Stores a constant of 4 bytes, or of 8 bytes that are the sign extension of 4.
     pub fn store_constant(&mut self, wide: bool, value: i32, mem: Mem) {
-        let imm = value.to_le_bytes();
-        self.instruction(one(0xc7), wide, 0, Rm::Mem(mem), false, &imm);
+        self.instruction(one(0xc7), wide, 0, Rm::Mem(mem), false, imm4(value));
     }
 
     /// A load that extends.
     pub fn load_kind(&mut self, kind: LoadKind, to: Reg, mem: Mem) {
-        match kind {
-            LoadKind::Full(ty) => self.load(ty, to, mem),
-            LoadKind::Unsigned8 => self.rm(two(0, 0xb6), false, to, mem),
-            LoadKind::Unsigned16 => self.rm(two(0, 0xb7), false, to, mem),
-            LoadKind::Unsigned32 => self.rm(one(0x8b), false, to, mem),
-            LoadKind::Signed8 { wide } => self.rm(two(0, 0xbe), wide, to, mem),
-            LoadKind::Signed16 { wide } => self.rm(two(0, 0xbf), wide, to, mem),
-            LoadKind::Signed32 => self.rm(one(0x63), true, to, mem),
-        }
+        let (op, wide) = match kind {
+            LoadKind::Full(ty) => full(ty, 0),
+            LoadKind::Unsigned8 => (two(0, 0xb6), false),
+            LoadKind::Unsigned16 => (two(0, 0xb7), false),
+            LoadKind::Unsigned32 => (one(0x8b), false),
+            LoadKind::Signed8 { wide } => (two(0, 0xbe), wide),
+            LoadKind::Signed16 { wide } => (two(0, 0xbf), wide),
+            LoadKind::Signed32 => (one(0x63), true),
+        };
+        self.rm(op, wide, to, mem);
     }
 
     /// A store of all or the low bytes.
     pub fn store_kind(&mut self, kind: StoreKind, from: Reg, mem: Mem) {
-        match kind {
-            StoreKind::Full(ty) => self.store(ty, from, mem),
+        let low16 = Op {
+            prefix: 0x66,
+            ..one(0x89)
+        };
+        let (op, wide) = match kind {
+            StoreKind::Full(ty) => full(ty, 1),
             StoreKind::Low8 => {
-                self.instruction(one(0x88), false, from.0 & 15, Rm::Mem(mem), true, &[]);
+                let rm = Rm::Mem(mem);
+                self.instruction(one(0x88), false, from.0 & 15, rm, true, NO_IMM);
+                return;
             }
-            StoreKind::Low16 => self.rm(
-                Op {
-                    prefix: 0x66,
-                    ..one(0x89)
-                },
-                false,
-                from,
-                mem,
-            ),
-            StoreKind::Low32 => self.rm(one(0x89), false, from, mem),
-        }
+            StoreKind::Low16 => (low16, false),
+            StoreKind::Low32 => (one(0x89), false),
+        };
+        self.rm(op, wide, from, mem);
     }
 
     /// `to = to op from`.
@@ -399,12 +396,17 @@ impl Code {
         if op == IntOp::Mul {
             match short {
                 Ok(value) => {
-                    let imm = [value.cast_unsigned()];
-                    self.instruction(one(0x6b), wide, to.0, Rm::Reg(to), false, &imm);
+                    self.instruction(
+                        one(0x6b),
+                        wide,
+                        to.0,
+                        Rm::Reg(to),
+                        false,
+                        imm1(value.cast_unsigned()),
+                    );
                 }
                 Err(_) => {
-                    let imm = value.to_le_bytes();
-                    self.instruction(one(0x69), wide, to.0, Rm::Reg(to), false, &imm);
+                    self.instruction(one(0x69), wide, to.0, Rm::Reg(to), false, imm4(value));
                 }
             }
             return;
@@ -415,12 +417,17 @@ impl Code {
     fn arithmetic_constant(&mut self, extension: u8, wide: bool, rm: Rm, value: i32) {
         match i8::try_from(value) {
             Ok(value) => {
-                let imm = [value.cast_unsigned()];
-                self.instruction(one(0x83), wide, extension, rm, false, &imm);
+                self.instruction(
+                    one(0x83),
+                    wide,
+                    extension,
+                    rm,
+                    false,
+                    imm1(value.cast_unsigned()),
+                );
             }
             Err(_) => {
-                let imm = value.to_le_bytes();
-                self.instruction(one(0x81), wide, extension, rm, false, &imm);
+                self.instruction(one(0x81), wide, extension, rm, false, imm4(value));
             }
         }
     }
@@ -437,13 +444,19 @@ impl Code {
 
     /// Shifts or rotates by the low bits of `rcx`.
     pub fn shift(&mut self, op: ShiftOp, wide: bool, reg: Reg) {
-        self.instruction(one(0xd3), wide, shift(op), Rm::Reg(reg), false, &[]);
+        self.instruction(one(0xd3), wide, shift(op), Rm::Reg(reg), false, NO_IMM);
     }
 
     /// Shifts or rotates by a constant below the width.
     pub fn shift_constant(&mut self, op: ShiftOp, wide: bool, reg: Reg, amount: u8) {
-        let imm = [amount];
-        self.instruction(one(0xc1), wide, shift(op), Rm::Reg(reg), false, &imm);
+        self.instruction(
+            one(0xc1),
+            wide,
+            shift(op),
+            Rm::Reg(reg),
+            false,
+            imm1(amount),
+        );
     }
 
     /// Compares two registers.
@@ -492,7 +505,7 @@ impl Code {
     /// The low 8, 16 or 32 bits of `from`, sign-extended.
     pub fn sign_extend(&mut self, bits: u8, wide: bool, to: Reg, from: Reg) {
         match bits {
-            8 => self.instruction(two(0, 0xbe), wide, to.0, Rm::Reg(from), true, &[]),
+            8 => self.instruction(two(0, 0xbe), wide, to.0, Rm::Reg(from), true, NO_IMM),
             16 => self.rr(two(0, 0xbf), wide, to, from),
             _ => self.rr(one(0x63), true, to, from),
         }
@@ -501,7 +514,7 @@ impl Code {
     /// Makes `to` 1 if the condition holds, else 0. For [`Condition::FloatEqual`] and its opposite, uses the scratch.
     pub fn set_if(&mut self, condition: Condition, to: Reg) {
         let set = |code: &mut Code, cc: u8, to: Reg| {
-            code.instruction(two(0, 0x90 | cc), false, 0, Rm::Reg(to), true, &[]);
+            code.instruction(two(0, 0x90 | cc), false, 0, Rm::Reg(to), true, NO_IMM);
         };
         match condition {
             Condition::Code(cc) => set(self, cc, to),
@@ -516,7 +529,7 @@ impl Code {
                 self.rr(one(0x0b), false, to, SCRATCH);
             }
         }
-        self.instruction(two(0, 0xb6), false, to.0, Rm::Reg(to), true, &[]);
+        self.instruction(two(0, 0xb6), false, to.0, Rm::Reg(to), true, NO_IMM);
     }
 
     /// Copies `from` to `to` if the condition with code `cc` holds.
@@ -526,8 +539,8 @@ impl Code {
 
     /// Jumps to `label`.
     pub fn jump(&mut self, label: Label) {
-        self.bytes.push(0xe9);
-        self.displacement(label);
+        self.bytes.push([0xe9, 0, 0, 0, 0]);
+        self.displacement_before(label);
     }
 
     /// Jumps to `label` if the condition holds.
@@ -536,7 +549,7 @@ impl Code {
             Condition::Code(cc) => self.jump_code(cc, label),
             Condition::FloatEqual => {
                 // Over the second jump, which takes six bytes, if a NaN is there.
-                self.bytes.extend_from_slice(&[0x7a, 6]);
+                self.bytes.push([0x7a, 6]);
                 self.jump_code(0x4, label);
             }
             Condition::FloatNotEqual => {
@@ -547,16 +560,22 @@ impl Code {
     }
 
     fn jump_code(&mut self, cc: u8, label: Label) {
-        self.bytes.extend_from_slice(&[0x0f, 0x80 | cc]);
-        self.displacement(label);
+        self.bytes.push([0x0f, 0x80 | cc, 0, 0, 0, 0]);
+        self.displacement_before(label);
+    }
+
+    /// Jumps if the condition, which is not one of floats, holds. Returns where its displacement of 4 bytes is.
+    pub fn jump_if_elsewhere(&mut self, condition: Condition) -> u32 {
+        if let Condition::Code(cc) = condition {
+            self.bytes.push([0x0f, 0x80 | cc, 0, 0, 0, 0]);
+        }
+        self.offset() - 4
     }
 
     /// Puts the address of `label` into `to`.
     pub fn address_of(&mut self, to: Reg, label: Label) {
-        self.instruction(one(0x8d), true, to.0, Rm::Rip, false, &[]);
-        let at = self.bytes.len() - 4;
-        self.bytes.truncate(at);
-        self.displacement(label);
+        self.address_relative(to);
+        self.displacement_before(label);
     }
 
     /// `to = sign-extended 4 bytes at mem`.
@@ -566,47 +585,47 @@ impl Code {
 
     /// Jumps to the address in a register.
     pub fn jump_register(&mut self, to: Reg) {
-        self.instruction(one(0xff), false, 4, Rm::Reg(to), false, &[]);
+        self.instruction(one(0xff), false, 4, Rm::Reg(to), false, NO_IMM);
     }
 
     /// Calls the address in memory.
     pub fn call_memory(&mut self, mem: Mem) {
-        self.instruction(one(0xff), false, 2, Rm::Mem(mem), false, &[]);
+        self.instruction(one(0xff), false, 2, Rm::Mem(mem), false, NO_IMM);
     }
 
     /// Jumps to the address in memory.
     pub fn jump_memory(&mut self, mem: Mem) {
-        self.instruction(one(0xff), false, 4, Rm::Mem(mem), false, &[]);
+        self.instruction(one(0xff), false, 4, Rm::Mem(mem), false, NO_IMM);
     }
 
     /// Calls the address in a cell whose displacement, the last 4 bytes, is to be relocated.
     pub fn call_cell(&mut self) {
-        self.instruction(one(0xff), false, 2, Rm::Rip, false, &[]);
+        self.instruction(one(0xff), false, 2, Rm::Rip, false, NO_IMM);
     }
 
     /// Jumps to the address in such a cell.
     pub fn jump_cell(&mut self) {
-        self.instruction(one(0xff), false, 4, Rm::Rip, false, &[]);
+        self.instruction(one(0xff), false, 4, Rm::Rip, false, NO_IMM);
     }
 
     /// Decrements 4 bytes whose displacement, the last 4 bytes, is to be relocated.
     pub fn decrement_relative(&mut self) {
-        self.instruction(one(0xff), false, 1, Rm::Rip, false, &[]);
+        self.instruction(one(0xff), false, 1, Rm::Rip, false, NO_IMM);
     }
 
     /// Loads 8 bytes whose displacement, the last 4 bytes, is to be relocated.
     pub fn load_relative(&mut self, to: Reg) {
-        self.instruction(one(0x8b), true, to.0, Rm::Rip, false, &[]);
+        self.instruction(one(0x8b), true, to.0, Rm::Rip, false, NO_IMM);
     }
 
     /// Increments 4 bytes.
     pub fn increment_memory(&mut self, mem: Mem) {
-        self.instruction(one(0xff), false, 0, Rm::Mem(mem), false, &[]);
+        self.instruction(one(0xff), false, 0, Rm::Mem(mem), false, NO_IMM);
     }
 
     /// Puts an address into `to` whose displacement, the last 4 bytes, is to be relocated.
     pub fn address_relative(&mut self, to: Reg) {
-        self.instruction(one(0x8d), true, to.0, Rm::Rip, false, &[]);
+        self.instruction(one(0x8d), true, to.0, Rm::Rip, false, NO_IMM);
     }
 
     /// Adds to the stack pointer.
@@ -616,71 +635,93 @@ impl Code {
 
     /// The undefined instruction.
     pub fn trap(&mut self) {
-        self.bytes.extend_from_slice(&[0x0f, 0x0b]);
+        self.bytes.push([0x0f, 0x0b]);
     }
 
     /// `push rbp; mov rbp, rsp`.
     pub fn enter_frame(&mut self) {
-        self.bytes.extend_from_slice(&STENCIL_PROLOGUE);
+        self.bytes.push(STENCIL_PROLOGUE);
     }
 
     /// `mov rsp, rbp; pop rbp`.
     pub fn leave_frame(&mut self) {
-        self.bytes.push(0xc9);
+        self.bytes.push([0xc9]);
     }
 
     /// `ret`, popping `bytes` of arguments.
     pub fn ret(&mut self, bytes: u16) {
         if bytes == 0 {
-            self.bytes.push(0xc3);
+            self.bytes.push([0xc3]);
         } else {
-            self.bytes.push(0xc2);
-            self.bytes.extend_from_slice(&bytes.to_le_bytes());
+            self.bytes.push([0xc2]);
+            self.bytes.push(bytes.to_le_bytes());
         }
     }
 
     /// Instructions that do nothing, `bytes` of them.
     pub fn pad(&mut self, bytes: usize) {
-        self.bytes.extend(std::iter::repeat_n(0x90, bytes));
+        for _ in 0..bytes {
+            self.bytes.push([0x90]);
+        }
     }
 }
 
-/// ModRM, SIB and displacement.
-#[inline]
-fn operands(i: &mut Instruction, reg: u8, rm: Rm) {
+/// `reg` is the register's part of ModRM.
+#[inline(always)]
+fn operands(reg: u8, rm: Rm) -> Operands {
+    let none = Operands {
+        modrm_sib: 0,
+        modrm_sib_bytes: 1,
+        displacement: 0,
+        displacement_bytes: 0,
+        rex: 0,
+    };
     let mem = match rm {
         Rm::Reg(r) => {
-            i.push(0xc0 | (reg << 3) | r.low());
-            return;
+            return Operands {
+                modrm_sib: u64::from(0xc0 | reg | r.low()),
+                rex: r.high(),
+                ..none
+            };
         }
         Rm::Rip => {
-            i.push((reg << 3) | 5);
-            i.push4(0);
-            return;
+            return Operands {
+                modrm_sib: u64::from(reg | 5),
+                displacement_bytes: 4,
+                ..none
+            };
         }
         Rm::Mem(mem) => mem,
     };
-    let mode = match mem.displacement {
-        // Without a displacement, `rbp` and `r13` would mean something else.
-        0 if mem.base.low() != 5 => 0x00,
-        -128..=127 => 0x40,
-        _ => 0x80,
-    };
-    match mem.index {
-        Some((index, scale)) => {
-            i.push(mode | (reg << 3) | 4);
-            i.push((scale << 6) | (index.low() << 3) | mem.base.low());
-        }
-        None if mem.base.low() == 4 => {
-            i.push(mode | (reg << 3) | 4);
-            i.push(0x24);
-        }
-        None => i.push(mode | (reg << 3) | mem.base.low()),
+    let displacement = mem.displacement;
+    // Without a displacement, `rbp` and `r13` would mean something else.
+    let some = displacement != 0 || mem.base.low() == 5;
+    let far = displacement != i32::from(displacement as i8);
+    let mode = (u8::from(some) + u8::from(far)) << 6;
+    // The number that stands for none as an index stands for an index as a base.
+    let has_sib = mem.index != RSP || mem.base.low() == RSP.0;
+    let modrm = mode | reg | if has_sib { RSP.0 } else { mem.base.low() };
+    let sib = (mem.scale << 6) | (mem.index.low() << 3) | mem.base.low();
+    Operands {
+        modrm_sib: u64::from(modrm) | ((u64::from(sib) << 8) * u64::from(has_sib)),
+        modrm_sib_bytes: 1 + u32::from(has_sib),
+        displacement,
+        displacement_bytes: usize::from(some) + 3 * usize::from(far),
+        rex: mem.base.high() | (mem.index.high() << 1),
     }
-    match mode {
-        0x40 => i.push(mem.displacement as u8),
-        0x80 => i.push4(mem.displacement),
-        _ => {}
+}
+
+/// The load, or 1 for the store, of a value of its full width.
+#[inline(always)]
+fn full(ty: Ty, store: u8) -> (Op, bool) {
+    // The store of general registers is the lower one.
+    let general = 0x8b - 2 * store;
+    match ty {
+        Ty::I32 => (one(general), false),
+        Ty::I64 => (one(general), true),
+        Ty::F32 => (two(0xf3, 0x10 | store), false),
+        Ty::F64 => (two(0xf2, 0x10 | store), false),
+        Ty::V128 => (two(0, 0x10 | store), false),
     }
 }
 

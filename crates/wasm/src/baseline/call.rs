@@ -7,43 +7,38 @@ use crate::types::FuncType;
 use crate::vmctx::offset;
 use upshift::embed::stencil::{Callee, LoadKind, Ty, results_fit};
 use upshift::embed::{CompileError, FuncId, TrapKind};
-use wasmparser::Operator;
 
-/// A call of any kind.
-pub(super) fn call<'m>(
-    d: &mut Driver<'m, '_>,
-    operator: &Operator<'m>,
+/// A call of a function by its index, in the place of this one if it is a `tail` call.
+pub(super) fn call(d: &mut Driver<'_, '_>, tail: bool) -> Result<(), CompileError> {
+    let index = d.reader.u32();
+    let callee = named(d, index);
+    call_of_type(d, callee, d.info.func_type(index), tail)
+}
+
+/// The same through a table.
+pub(super) fn call_indirect(d: &mut Driver<'_, '_>, tail: bool) -> Result<(), CompileError> {
+    let (ty, table) = (d.reader.u32(), d.reader.u32());
+    table_element(d, table, ty);
+    let callee = Callee::Record(offset::FUNCREF_SLOT, offset::FUNCREF_VMCTX);
+    call_of_type(d, callee, &d.info.types[ty as usize], tail)
+}
+
+#[inline]
+fn call_of_type(
+    d: &mut Driver<'_, '_>,
+    callee: Callee,
+    ty: &FuncType,
+    tail: bool,
 ) -> Result<(), CompileError> {
-    let info = d.info;
-    let (callee, ty): (Callee, &FuncType) = match *operator {
-        Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
-            (named(d, function_index), info.func_type(function_index))
-        }
-        Operator::CallIndirect {
-            type_index,
-            table_index,
-        }
-        | Operator::ReturnCallIndirect {
-            type_index,
-            table_index,
-        } => {
-            table_element(d, table_index, type_index);
-            let callee = Callee::Record(offset::FUNCREF_SLOT, offset::FUNCREF_VMCTX);
-            (callee, &info.types[type_index as usize])
-        }
-        _ => return Err(bailout("a kind of call")),
-    };
-    if !results_fit(types(ty.results())) {
+    let (params, results) = (ty.params().len(), ty.results());
+    if results.len() > 1 && !results_fit(types(results)) {
         return Err(bailout("a call with more results than registers"));
     }
-    if matches!(
-        operator,
-        Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. }
-    ) {
-        d.asm.tail_call(callee, ty.params().len())?;
+    if tail {
+        d.asm.tail_call(callee, params)?;
         end_of_unreachable(d);
     } else {
-        d.asm.call(callee, ty.params().len(), types(ty.results()));
+        d.asm.call(callee, params, types(results));
     }
     Ok(())
 }

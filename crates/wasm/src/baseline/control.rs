@@ -1,33 +1,40 @@
 //! Blocks and branches.
 
-use super::state::{Driver, Frame, Kind, bailout, failed, types};
-use crate::info::ModuleInfo;
+use super::opcode::Op;
+use super::reader::{BlockType, Reader};
+use super::state::{Driver, Frame, Kind, types};
 use crate::types::ValType;
-use std::collections::HashMap;
-use upshift::embed::CompileError;
 use upshift::embed::stencil::{Condition, Destination, Label, Loop};
-use wasmparser::{BlockType, BrTable, Operator, OperatorsReader};
+use upshift::embed::{CompileError, TrapKind};
 
 /// Operators at the start of a loop that are looked at for the locals that it uses.
 const LOOP_LOOK_AHEAD: usize = 24;
 /// Locals that are kept in registers from one iteration to the next.
 const LOOP_LOCALS_MAX: usize = 6;
 
-/// The operators that are looked at where the code cannot be reached.
-pub(super) fn unreachable_operator(d: &mut Driver<'_, '_>, operator: &Operator<'_>) {
-    if let Operator::Loop { .. } = operator {
-        d.loops += 1;
+/// The operator at `at`, where the code cannot be reached: only the nesting is looked at.
+pub(super) fn unreachable_operator(
+    d: &mut Driver<'_, '_>,
+    op: Op,
+    at: usize,
+) -> Result<(), CompileError> {
+    d.loops += u32::from(matches!(op, Op::Loop));
+    if matches!(op, Op::CallIndirect | Op::ReturnCallIndirect) {
+        d.asm.skip_call_site();
     }
-    match operator {
-        Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => d.skipped += 1,
-        Operator::Else if d.skipped == 0 => else_(d),
-        Operator::End if d.skipped == 0 => end(d),
-        Operator::End => d.skipped -= 1,
-        Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
-            d.asm.skip_call_site();
+    match op {
+        Op::Else if d.skipped == 0 => else_(d),
+        Op::End if d.skipped == 0 => end(d),
+        Op::End => d.skipped -= 1,
+        Op::Block | Op::Loop | Op::If => {
+            d.reader.block_type()?;
+            d.skipped += 1;
         }
-        _ => {}
+        // Only what surrounds it says whether there may be one.
+        Op::Else => {}
+        _ => drop(d.read_operator(at)?),
     }
+    Ok(())
 }
 
 /// Forgets the operands of the innermost block, behind an instruction that never goes on.
@@ -39,8 +46,8 @@ pub(super) fn end_of_unreachable(d: &mut Driver<'_, '_>) {
 }
 
 /// `block`.
-pub(super) fn block<'m>(d: &mut Driver<'m, '_>, ty: BlockType) -> Result<(), CompileError> {
-    let (params, results) = block_type(d.info, ty)?;
+pub(super) fn block(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
+    let (params, results) = block_type(d)?;
     let end = d.asm.destination(params.len(), results.len());
     d.control.push(Frame {
         kind: Kind::Block,
@@ -52,8 +59,8 @@ pub(super) fn block<'m>(d: &mut Driver<'m, '_>, ty: BlockType) -> Result<(), Com
 }
 
 /// `loop`.
-pub(super) fn loop_(d: &mut Driver<'_, '_>, ty: BlockType) -> Result<(), CompileError> {
-    let (params, results) = block_type(d.info, ty)?;
+pub(super) fn loop_(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
+    let (params, results) = block_type(d)?;
     let end = d.asm.destination(params.len(), results.len());
     let wanted = Wanted::of(d);
     let index = d.loops;
@@ -88,18 +95,18 @@ struct Wanted {
 impl Wanted {
     fn of(d: &Driver<'_, '_>) -> Wanted {
         let mut wanted = Wanted::default();
-        let mut operators = OperatorsReader::new(d.operators.get_binary_reader());
+        let mut reader = d.reader;
         for _ in 0..LOOP_LOOK_AHEAD {
-            let Ok(operator) = operators.read() else {
-                break;
-            };
-            match operator {
-                Operator::LocalGet { local_index } => wanted.read(local_index),
-                Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
-                    wanted.written |= written_bit(local_index);
+            let op = Op::of(reader.byte());
+            match op {
+                Op::LocalGet => wanted.read(reader.u32()),
+                Op::LocalSet | Op::LocalTee => wanted.written |= written_bit(reader.u32()),
+                Op::Loop | Op::End => break,
+                _ => {
+                    if !skip_immediates(&mut reader, op) {
+                        break;
+                    }
                 }
-                Operator::Loop { .. } | Operator::End => break,
-                _ => {}
             }
         }
         wanted
@@ -118,18 +125,51 @@ impl Wanted {
     }
 }
 
+/// Goes behind an operator that is no loop or end and does not name a local. Returns false if it takes more to do so.
+fn skip_immediates(reader: &mut Reader<'_>, op: Op) -> bool {
+    match op {
+        Op::Br | Op::BrIf | Op::Call | Op::ReturnCall | Op::GlobalGet | Op::GlobalSet => {
+            reader.u32();
+        }
+        Op::CallIndirect | Op::ReturnCallIndirect => {
+            reader.u32();
+            reader.u32();
+        }
+        Op::Load(..) | Op::Store(..) => {
+            reader.access();
+        }
+        Op::I32Const | Op::I64Const => {
+            reader.i64();
+        }
+        Op::F32Const => drop(reader.bits32()),
+        Op::F64Const => drop(reader.bits64()),
+        Op::Block | Op::If => return reader.block_type().is_ok(),
+        Op::Other | Op::BrTable | Op::TypedSelect => return false,
+        _ => {}
+    }
+    true
+}
+
 /// Locals beyond the first count as never written.
 fn written_bit(local: u32) -> u64 {
     1u64.checked_shl(local).unwrap_or(0)
 }
 
+/// `unreachable`.
+pub(super) fn unreachable(d: &mut Driver<'_, '_>) {
+    d.asm.trap(TrapKind::Unreachable);
+    end_of_unreachable(d);
+}
+
+/// `if`, on the number on top.
+pub(super) fn if_true(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
+    let condition = d.asm.int_test(false, true);
+    if_(d, condition)
+}
+
 /// `if`, on a condition that was just tested with the frame canonical.
-pub(super) fn if_(
-    d: &mut Driver<'_, '_>,
-    ty: BlockType,
-    condition: Condition,
-) -> Result<(), CompileError> {
-    let (params, results) = block_type(d.info, ty)?;
+pub(super) fn if_(d: &mut Driver<'_, '_>, condition: Condition) -> Result<(), CompileError> {
+    let (params, results) = block_type(d)?;
     let end = d.asm.destination(params.len(), results.len());
     let mut other = d.asm.destination(params.len(), params.len());
     d.asm.jump_if(condition.inverted(), &mut other);
@@ -191,7 +231,8 @@ fn target<'a>(control: &'a mut [Frame<'_>], depth: u32) -> Option<&'a mut Destin
 }
 
 /// `br`.
-pub(super) fn br(d: &mut Driver<'_, '_>, depth: u32) {
+pub(super) fn br(d: &mut Driver<'_, '_>) {
+    let depth = d.reader.u32();
     match target(&mut d.control, depth) {
         Some(target) => d.asm.jump(target),
         None => d.asm.return_(),
@@ -205,8 +246,15 @@ pub(super) fn return_(d: &mut Driver<'_, '_>) {
     end_of_unreachable(d);
 }
 
+/// `br_if`, on the number on top.
+pub(super) fn br_if_true(d: &mut Driver<'_, '_>) {
+    let condition = d.asm.int_test(false, true);
+    br_if(d, condition);
+}
+
 /// `br_if`, on a condition that was just tested with the frame canonical.
-pub(super) fn br_if(d: &mut Driver<'_, '_>, depth: u32, condition: Condition) {
+pub(super) fn br_if(d: &mut Driver<'_, '_>, condition: Condition) {
+    let depth = d.reader.u32();
     match target(&mut d.control, depth) {
         Some(target) => d.asm.jump_if(condition, target),
         None => d.asm.return_if(condition),
@@ -214,26 +262,25 @@ pub(super) fn br_if(d: &mut Driver<'_, '_>, depth: u32, condition: Condition) {
 }
 
 /// `br_table`.
-pub(super) fn br_table(d: &mut Driver<'_, '_>, table: &BrTable<'_>) -> Result<(), CompileError> {
-    let depths = table.targets().collect::<Result<Vec<u32>, _>>();
-    let mut depths = depths.map_err(failed)?;
-    depths.push(table.default());
+pub(super) fn br_table(d: &mut Driver<'_, '_>) {
     let registers = d.asm.begin_jump_table();
-    let mut labels: HashMap<u32, Label> = HashMap::with_capacity(depths.len().min(16));
+    // By depth.
+    let mut labels: Vec<Option<Label>> = vec![None; d.control.len()];
     let mut relays: Vec<(Label, u32)> = Vec::new();
-    let mut choices = Vec::with_capacity(depths.len());
-    for &depth in &depths {
-        if let Some(&label) = labels.get(&depth) {
-            choices.push(label);
-            continue;
-        }
-        let direct = target(&mut d.control, depth).and_then(|target| d.asm.direct_label(target));
-        let label = direct.unwrap_or_else(|| {
-            let label = d.asm.new_label();
-            relays.push((label, depth));
-            label
+    let mut choices = Vec::new();
+    // The last one is the default.
+    for _ in 0..=d.reader.u32() {
+        let depth = d.reader.u32();
+        let label = labels[depth as usize].unwrap_or_else(|| {
+            let to = target(&mut d.control, depth);
+            let direct = to.and_then(|target| d.asm.direct_label(target));
+            direct.unwrap_or_else(|| {
+                let label = d.asm.new_label();
+                relays.push((label, depth));
+                label
+            })
         });
-        labels.insert(depth, label);
+        labels[depth as usize] = Some(label);
         choices.push(label);
     }
     d.asm.jump_table(registers, &choices);
@@ -245,19 +292,15 @@ pub(super) fn br_table(d: &mut Driver<'_, '_>, table: &BrTable<'_>) -> Result<()
         }
     }
     end_of_unreachable(d);
-    Ok(())
 }
 
 /// The types of the parameters and results of a block.
-fn block_type(info: &ModuleInfo, ty: BlockType) -> Result<(&[ValType], &[ValType]), CompileError> {
-    Ok(match ty {
+fn block_type<'m>(d: &mut Driver<'m, '_>) -> Result<(&'m [ValType], &'m [ValType]), CompileError> {
+    Ok(match d.reader.block_type()? {
         BlockType::Empty => (&[], &[]),
-        BlockType::Type(ty) => {
-            let ty = ValType::from_wasmparser(ty).ok_or_else(|| bailout("a type of block"))?;
-            (&[], ty.as_slice())
-        }
-        BlockType::FuncType(index) => {
-            let ty = &info.types[index as usize];
+        BlockType::Value(ty) => (&[], ty.as_slice()),
+        BlockType::Function(index) => {
+            let ty = &d.info.types[index as usize];
             (ty.params(), ty.results())
         }
     })

@@ -1,20 +1,21 @@
 //! One function, from its first byte to its last.
 
-use super::call::call;
-use super::control::{block, end_of_unreachable, loop_, unreachable_operator};
-use super::resource::resource;
-use super::simple::{Simple, simple};
-use super::state::{Driver, Frame, Kind, bailout, failed, types};
+use super::call::{call, call_indirect};
+use super::control::{self, block, loop_};
+use super::opcode::Op;
+use super::reader::Reader;
+use super::resource::{global_get, global_set, resource};
+use super::state::{Driver, Frame, Kind, bailout, memory, ty, types};
 use super::stencils;
-use super::{control, state};
 use crate::info::ModuleInfo;
-use crate::types::ValType;
 use crate::vmctx::offset;
 use std::cell::Cell;
 use upshift::embed::osr::FrameValue;
-use upshift::embed::stencil::{Assembler, Condition, IS_SUPPORTED, Plan, Workspace, results_fit};
-use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, TrapKind};
-use wasmparser::{FunctionBody, Operator, OperatorsReader};
+use upshift::embed::stencil::{
+    Assembler, Condition, IS_SUPPORTED, LoadKind, Plan, StoreKind, Ty, Workspace, results_fit,
+};
+use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId};
+use wasmparser::{MemArg, Operator, OperatorsReaderAllocations};
 
 thread_local! {
     /// Memory for the thread's next function.
@@ -76,37 +77,32 @@ fn begin<'m, 'r>(
     if !IS_SUPPORTED {
         return Err(bailout("another architecture"));
     }
-    let body = info.body(own);
+    let body = info.bodies.get(own as usize);
     let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
     let ty = info.func_type(info.imported_functions + own);
-    let results: Vec<_> = types(ty.results()).collect();
     if !results_fit(types(ty.results())) {
         return Err(bailout("more results than registers"));
     }
+    let first_memory = memory(info, 0);
     let plan = Plan {
         function: request.function,
         counters: request.counters,
         stack_limit: (offset::VMCONTEXT_LIMITS, offset::LIMITS_STACK_LIMIT),
-        memory_base: match info.memories.is_empty() {
-            true => 0,
-            false => info.layout.memory(0) + offset::MEMORY_ENTRY_BASE,
-        },
+        memory_base: first_memory.base,
     };
-    let mut asm = workspace.begin(
-        plan,
-        types(ty.params()),
-        &results,
-        body.range().start as u32,
-    );
-
-    let operators = declare_locals(&mut asm, &body)?;
-    let end = asm.destination(0, results.len());
+    let (params, results) = (types(ty.params()), types(ty.results()));
+    let mut asm = workspace.begin(plan, params, results, body.start);
+    let mut reader = Reader::new(&info.bytes[..body.end as usize], body.start);
+    declare_locals(&mut asm, &mut reader)?;
+    let end = asm.destination(0, ty.results().len());
     let mut driver = Driver {
         info,
         first,
         request,
         asm,
-        operators,
+        reader,
+        allocations: OperatorsReaderAllocations::default(),
+        first_memory,
         control: Vec::with_capacity(8),
         reachable: true,
         skipped: 0,
@@ -124,167 +120,183 @@ fn begin<'m, 'r>(
     Ok(driver)
 }
 
-/// Declares the locals, and returns what is behind them.
-fn declare_locals<'m>(
-    asm: &mut Assembler,
-    body: &FunctionBody<'m>,
-) -> Result<OperatorsReader<'m>, CompileError> {
-    let mut locals = body.get_locals_reader().map_err(failed)?;
-    let mut declared = Vec::new();
-    let mut count = 0u32;
-    for _ in 0..locals.get_count() {
-        let (n, ty) = locals.read().map_err(failed)?;
-        let ty = ValType::from_wasmparser(ty).ok_or_else(|| bailout("a type of local"))?;
-        count = count.saturating_add(n);
-        declared.push((n, state::ty(ty)));
+/// Reads and declares the locals.
+fn declare_locals(asm: &mut Assembler, reader: &mut Reader<'_>) -> Result<(), CompileError> {
+    let mut declared = 0u32;
+    for _ in 0..reader.u32() {
+        let (count, declared_ty) = (reader.u32(), reader.value_type()?);
+        declared = declared.saturating_add(count);
+        if declared > LOCALS_MAX {
+            return Err(bailout("too many locals"));
+        }
+        asm.declare_locals(count, ty(declared_ty));
     }
-    if count > LOCALS_MAX {
-        return Err(bailout("too many locals"));
-    }
-    asm.declare_locals(declared.into_iter());
-    Ok(OperatorsReader::new(locals.get_binary_reader()))
+    asm.locals_declared(declared as usize);
+    Ok(())
 }
 
 /// Reads operators, to the last one or just past the header of loop number `until`.
 fn run(d: &mut Driver<'_, '_>, until: u32) -> Result<(), CompileError> {
     while !d.control.is_empty() && d.loops <= until {
-        let at = d.position();
-        let operator = d.read()?;
-        step(d, &operator, at)?;
+        if d.reader.is_at_end() {
+            return Err(CompileError::Failed("the function has no end".to_owned()));
+        }
+        step(d)?;
     }
     Ok(())
 }
 
-/// One operator.
-fn step<'m>(d: &mut Driver<'m, '_>, operator: &Operator<'m>, at: u32) -> Result<(), CompileError> {
+/// One operator. There is one jump to what it is, which is hard enough to foresee for the processor.
+#[inline(always)]
+fn step(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
+    let at = d.reader.position();
+    let op = Op::of(d.reader.byte());
     if !d.reachable {
-        unreachable_operator(d, operator);
-        return Ok(());
+        return control::unreachable_operator(d, op, at);
     }
-    d.asm.begin(at);
-    match *operator {
-        Operator::LocalGet { local_index } => d.asm.local_get(local_index),
-        Operator::LocalSet { local_index } => d.asm.local_set(local_index),
-        Operator::LocalTee { local_index } => d.asm.local_tee(local_index),
-        Operator::Drop => drop(d.asm.pop()),
-        Operator::Nop => {}
-        Operator::Unreachable => {
-            d.asm.trap(TrapKind::Unreachable);
-            d.reachable = false;
-            end_of_unreachable(d);
-        }
-        Operator::Block { blockty } => block(d, blockty)?,
-        Operator::Loop { blockty } => loop_(d, blockty)?,
-        Operator::If { blockty } => {
-            let condition = d.asm.int_test(false, true);
-            control::if_(d, blockty, condition)?;
-        }
-        Operator::Else => control::else_(d),
-        Operator::End => control::end(d),
-        Operator::Br { relative_depth } => control::br(d, relative_depth),
-        Operator::BrIf { relative_depth } => {
-            let condition = d.asm.int_test(false, true);
-            control::br_if(d, relative_depth, condition);
-        }
-        Operator::BrTable { ref targets } => control::br_table(d, targets)?,
-        Operator::Return => control::return_(d),
-        Operator::Select | Operator::TypedSelect { .. } => {
-            let condition = d.asm.int_test(false, false);
-            d.asm.select(condition);
-        }
-        Operator::Call { .. }
-        | Operator::CallIndirect { .. }
-        | Operator::ReturnCall { .. }
-        | Operator::ReturnCallIndirect { .. } => call(d, operator)?,
-        _ => operation(d, operator)?,
+    d.asm.begin(at as u32);
+    match op {
+        Op::LocalGet => d.asm.local_get(d.reader.u32()),
+        Op::LocalSet => d.asm.local_set(d.reader.u32()),
+        Op::LocalTee => d.asm.local_tee(d.reader.u32()),
+        Op::GlobalGet => global_get(d),
+        Op::GlobalSet => global_set(d),
+        Op::I32Const => i32_const(d),
+        Op::I64Const => i64_const(d),
+        Op::F32Const => d.asm.push_constant(Ty::F32, d.reader.bits32().into()),
+        Op::F64Const => d.asm.push_constant(Ty::F64, d.reader.bits64()),
+        Op::Load(kind, ty, bytes) => load(d, kind, ty, bytes),
+        Op::Store(kind, bytes) => store(d, kind, bytes),
+        Op::Int(op, wide) => d.asm.int_binary(op, wide),
+        Op::Shift(op, wide) => d.asm.shift(op, wide),
+        Op::Float(..) | Op::FloatSqrt(_) if d.request.canonical_nans => return other(d, at),
+        Op::Float(op, double) => d.asm.float_binary(op, double),
+        Op::FloatSqrt(double) => d.asm.float_sqrt(double),
+        Op::Wrap => d.asm.wrap(),
+        Op::ZeroExtend => d.asm.zero_extend(),
+        Op::SignExtend(bits, wide) => d.asm.sign_extend(bits, wide),
+        Op::Reinterpret(ty) => d.asm.reinterpret(ty),
+        Op::IntTest(..) | Op::IsZero(_) | Op::FloatTest(..) => return test(d, op),
+        Op::Select | Op::TypedSelect => return select(d, op),
+        Op::Drop => drop(d.asm.pop()),
+        Op::Nop => {}
+        Op::Block => return block(d),
+        Op::Loop => return loop_(d),
+        Op::If => return control::if_true(d),
+        Op::Else => control::else_(d),
+        Op::End => control::end(d),
+        Op::Br => control::br(d),
+        Op::BrIf => control::br_if_true(d),
+        Op::BrTable => control::br_table(d),
+        Op::Return => control::return_(d),
+        Op::Call => return call(d, false),
+        Op::ReturnCall => return call(d, true),
+        Op::CallIndirect => return call_indirect(d, false),
+        Op::ReturnCallIndirect => return call_indirect(d, true),
+        Op::Unreachable => control::unreachable(d),
+        Op::Other => return other(d, at),
     }
     Ok(())
 }
 
-/// An operation that is neither control flow nor a call nor on a local.
-fn operation(d: &mut Driver<'_, '_>, operator: &Operator<'_>) -> Result<(), CompileError> {
-    let Some(simple) = simple(operator, d.request.canonical_nans) else {
-        if !resource(d, operator)? {
-            stencils::operation(d, operator)?;
-        }
-        return Ok(());
+fn i32_const(d: &mut Driver<'_, '_>) {
+    let value = d.reader.i32().cast_unsigned();
+    d.asm.push_constant(Ty::I32, value.into());
+}
+
+fn i64_const(d: &mut Driver<'_, '_>) {
+    let value = d.reader.i64().cast_unsigned();
+    d.asm.push_constant(Ty::I64, value);
+}
+
+fn load(d: &mut Driver<'_, '_>, kind: LoadKind, ty: Ty, bytes: u8) {
+    let access = d.reader.access();
+    let memory = d.memory(access.memory);
+    d.asm.load(kind, ty, bytes.into(), memory, access.offset);
+}
+
+fn store(d: &mut Driver<'_, '_>, kind: StoreKind, bytes: u8) {
+    let access = d.reader.access();
+    let memory = d.memory(access.memory);
+    d.asm.store(kind, bytes.into(), memory, access.offset);
+}
+
+/// A comparison.
+fn test(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
+    let flush = matches!(Op::of(d.reader.peek()), Op::If | Op::BrIf);
+    let condition = match op {
+        Op::IntTest(test, wide) => d.asm.int_compare(test, wide, flush),
+        Op::FloatTest(test, double) => d.asm.float_compare(test, double, flush),
+        _ => d.asm.int_test(op == Op::IsZero(true), flush).inverted(),
     };
-    match simple {
-        Simple::Constant(ty, value) => d.asm.push_constant(ty, value),
-        Simple::Vector(value) => d.asm.push_vector(value),
-        Simple::Int(op, wide) => d.asm.int_binary(op, wide),
-        Simple::Shift(op, wide) => d.asm.shift(op, wide),
-        Simple::FloatSqrt(double) => d.asm.float_sqrt(double),
-        Simple::Float(op, double) => d.asm.float_binary(op, double),
-        Simple::Wrap => d.asm.wrap(),
-        Simple::ZeroExtend => d.asm.zero_extend(),
-        Simple::SignExtend(bits, wide) => d.asm.sign_extend(bits, wide),
-        Simple::Reinterpret(ty) => d.asm.reinterpret(ty),
-        Simple::Load(kind, ty, bytes, memarg) => {
-            let memory = d.memory_of(&memarg)?;
-            d.asm.load(kind, ty, bytes, memory, memarg.offset);
+    use_condition(d, condition)
+}
+
+fn select(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
+    skip_select_type(d, op)?;
+    let condition = d.asm.int_test(false, false);
+    d.asm.select(condition);
+    Ok(())
+}
+
+/// An operator that takes more to be read than its first byte, or has no encoder of its own.
+fn other(d: &mut Driver<'_, '_>, at: usize) -> Result<(), CompileError> {
+    let operator = d.read_operator(at)?;
+    match operator {
+        Operator::V128Const { value } => {
+            d.asm.push_vector(u128::from_le_bytes(*value.bytes()));
         }
-        Simple::Store(kind, bytes, memarg) => {
-            let memory = d.memory_of(&memarg)?;
-            d.asm.store(kind, bytes, memory, memarg.offset);
+        Operator::V128Load { memarg } => {
+            let (memory, MemArg { offset, .. }) = (d.memory_of(&memarg)?, memarg);
+            let (kind, ty) = (LoadKind::Full(Ty::V128), Ty::V128);
+            d.asm.load(kind, ty, 16, memory, offset);
         }
-        Simple::IntTest(test, wide) => {
-            let flush = branches(d);
-            let condition = d.asm.int_compare(test, wide, flush);
-            use_condition(d, condition)?;
+        Operator::V128Store { memarg } => {
+            let (memory, MemArg { offset, .. }) = (d.memory_of(&memarg)?, memarg);
+            d.asm.store(StoreKind::Full(Ty::V128), 16, memory, offset);
         }
-        Simple::IsZero(wide) => {
-            let flush = branches(d);
-            let condition = d.asm.int_test(wide, flush).inverted();
-            use_condition(d, condition)?;
-        }
-        Simple::FloatTest(test, double) => {
-            let flush = branches(d);
-            let condition = d.asm.float_compare(test, double, flush);
-            use_condition(d, condition)?;
-        }
+        _ if resource(d, &operator)? => {}
+        _ => stencils::operation(d, &operator)?,
     }
     Ok(())
 }
 
-/// The first bytes of operators that look at a condition, as the binary format has them.
-mod opcode {
-    pub(super) const IF: u8 = 0x04;
-    pub(super) const BR_IF: u8 = 0x0d;
-    pub(super) const SELECT: u8 = 0x1b;
-    pub(super) const TYPED_SELECT: u8 = 0x1c;
-    pub(super) const I32_EQZ: u8 = 0x45;
-}
-
-/// Whether the next operator branches on what the current one computes.
-fn branches(d: &Driver<'_, '_>) -> bool {
-    matches!(d.next_opcode(), opcode::IF | opcode::BR_IF)
+/// The types that a `select` names say nothing that is not known.
+fn skip_select_type(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
+    if op == Op::TypedSelect {
+        for _ in 0..d.reader.u32() {
+            d.reader.value_type()?;
+        }
+    }
+    Ok(())
 }
 
 /// What becomes of a condition: the next operator looks at the flags, if it can, else it is made a number.
+#[inline]
 fn use_condition(d: &mut Driver<'_, '_>, mut condition: Condition) -> Result<(), CompileError> {
-    while d.next_opcode() == opcode::I32_EQZ {
-        d.read()?;
+    let mut next = Op::of(d.reader.peek());
+    while next == Op::IsZero(false) {
+        d.reader.byte();
         condition = condition.inverted();
+        next = Op::of(d.reader.peek());
     }
-    let looks = matches!(
-        d.next_opcode(),
-        opcode::IF | opcode::BR_IF | opcode::SELECT | opcode::TYPED_SELECT
-    );
-    if !looks {
-        d.asm.push_condition(condition);
-        return Ok(());
-    }
-    match d.read()? {
-        Operator::BrIf { relative_depth } => {
+    match next {
+        Op::BrIf => {
+            d.reader.byte();
             d.asm.flush();
-            control::br_if(d, relative_depth, condition);
+            control::br_if(d, condition);
         }
-        Operator::If { blockty } => {
+        Op::If => {
+            d.reader.byte();
             d.asm.flush();
-            control::if_(d, blockty, condition)?;
+            control::if_(d, condition)?;
         }
-        _ => d.asm.select(condition),
+        Op::Select | Op::TypedSelect => {
+            d.reader.byte();
+            skip_select_type(d, next)?;
+            d.asm.select(condition);
+        }
+        _ => d.asm.push_condition(condition),
     }
     Ok(())
 }

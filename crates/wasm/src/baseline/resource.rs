@@ -15,8 +15,6 @@ pub(super) fn resource(
     operator: &Operator<'_>,
 ) -> Result<bool, CompileError> {
     match *operator {
-        Operator::GlobalGet { global_index } => global_get(d, global_index),
-        Operator::GlobalSet { global_index } => global_set(d, global_index),
         Operator::TableGet { table } => {
             let layout = table_layout(d, table);
             d.asm.table_element(layout);
@@ -61,7 +59,9 @@ pub(super) fn resource(
     Ok(true)
 }
 
-fn global_get(d: &mut Driver<'_, '_>, index: u32) {
+/// `global.get`.
+pub(super) fn global_get(d: &mut Driver<'_, '_>) {
+    let index = d.reader.u32();
     let content = d.info.globals[index as usize].content;
     let ty = ty(content);
     if let (Some(bits), false) = (d.info.constant_global(index), content == ValType::V128) {
@@ -83,7 +83,9 @@ fn global_get(d: &mut Driver<'_, '_>, index: u32) {
     }
 }
 
-fn global_set(d: &mut Driver<'_, '_>, index: u32) {
+/// `global.set`.
+pub(super) fn global_set(d: &mut Driver<'_, '_>) {
+    let index = d.reader.u32();
     match d.info.layout.global(index) {
         GlobalPlace::Inline(offset) => d.asm.pop_context_field(offset),
         GlobalPlace::Pointer(offset) => {

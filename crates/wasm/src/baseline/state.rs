@@ -1,19 +1,26 @@
 //! The state of a function that is being compiled in one pass.
 
-use crate::info::ModuleInfo;
+use super::reader::Reader;
+use crate::info::{FEATURES, ModuleInfo};
 use crate::types::ValType;
 use crate::vmctx::{MEMORY_GUARD_BYTES, offset};
 use upshift::embed::stencil::{Assembler, Destination, Memory, Ty};
 use upshift::embed::{BaselineRequest, CompileError, FuncId, TrapKind};
-use wasmparser::{BinaryReaderError, MemArg, MemArgTarget, Operator, OperatorsReader};
+use wasmparser::{
+    BinaryReader, MemArg, MemArgTarget, Operator, OperatorsReader, OperatorsReaderAllocations,
+};
 
 /// A function that is being compiled.
 pub(super) struct Driver<'m, 'r> {
     pub(super) info: &'m ModuleInfo,
     pub(super) first: FuncId,
     pub(super) request: &'r BaselineRequest<'r>,
-    pub(super) asm: Assembler,
-    pub(super) operators: OperatorsReader<'m>,
+    pub(super) asm: Box<Assembler>,
+    pub(super) reader: Reader<'m>,
+    /// Memory for reading operators as values.
+    pub(super) allocations: OperatorsReaderAllocations,
+    /// Memory 0.
+    pub(super) first_memory: Memory,
     /// The blocks that are open, the function's own first.
     pub(super) control: Vec<Frame<'m>>,
     /// Whether the code at this point can be reached. If not, only the nesting is looked at.
@@ -48,20 +55,26 @@ pub(super) enum Kind {
 }
 
 impl<'m> Driver<'m, '_> {
-    /// Where the next operator is in the module.
-    pub(super) fn position(&self) -> u32 {
-        self.operators.original_position() as u32
+    /// Reads the operator that begins at `at` as a value.
+    pub(super) fn read_operator(&mut self, at: usize) -> Result<Operator<'m>, CompileError> {
+        let bytes = self.reader.bytes_from(at);
+        let reader = BinaryReader::new_features(bytes, at as u64, FEATURES);
+        let allocations = std::mem::take(&mut self.allocations);
+        let mut operators = OperatorsReader::new_with_allocs(reader, allocations);
+        let operator = operators.read();
+        self.reader
+            .set_position(operators.original_position() as usize);
+        self.allocations = operators.into_allocations();
+        operator.map_err(|error| CompileError::Failed(error.to_string()))
     }
 
-    /// The first byte of the next operator, which says what it is. Cheaper than to read it and keep it.
-    pub(super) fn next_opcode(&self) -> u8 {
-        let at = self.position() as usize;
-        self.info.bytes.get(at).copied().unwrap_or(0)
-    }
-
-    /// Reads the next operator.
-    pub(super) fn read(&mut self) -> Result<Operator<'m>, CompileError> {
-        self.operators.read().map_err(failed)
+    /// The memory of that index.
+    #[inline]
+    pub(super) fn memory(&self, index: u32) -> Memory {
+        if index == 0 {
+            return self.first_memory;
+        }
+        memory(self.info, index)
     }
 
     /// Where the memory of an access is.
@@ -69,11 +82,7 @@ impl<'m> Driver<'m, '_> {
         let MemArgTarget::Memory(index) = access.target else {
             return Err(bailout("an access to something other than a memory"));
         };
-        Ok(Memory {
-            base: self.info.layout.memory(index) + offset::MEMORY_ENTRY_BASE,
-            is_first: index == 0,
-            guard_bytes: MEMORY_GUARD_BYTES,
-        })
+        Ok(self.memory(index))
     }
 
     /// Traps if the program is to stop.
@@ -86,9 +95,17 @@ impl<'m> Driver<'m, '_> {
     }
 }
 
-/// An error that validation leaves no room for.
-pub(super) fn failed(error: BinaryReaderError) -> CompileError {
-    CompileError::Failed(error.to_string())
+/// The memory of that index; some place if there is none, which nothing accesses then.
+pub(super) fn memory(info: &ModuleInfo, index: u32) -> Memory {
+    let entry = match info.memories.is_empty() {
+        true => 0,
+        false => info.layout.memory(index),
+    };
+    Memory {
+        base: entry + offset::MEMORY_ENTRY_BASE,
+        is_first: index == 0,
+        guard_bytes: MEMORY_GUARD_BYTES,
+    }
 }
 
 /// How values of a type are kept.
