@@ -11,9 +11,6 @@
 //! [`crate::symbol::import_call_site`] declares, with the target's entry slot as the argument. The runtime turns the mark
 //! into the count.
 
-use crate::symbol;
-use cranelift_codegen::ir::Signature;
-use cranelift_codegen::isa::CallConv;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use upshift_base::FuncId;
@@ -90,13 +87,6 @@ impl CallTargets {
     pub fn of(&self, site: u32) -> &[FuncId] {
         self.0.get(&site).map_or(&[], Vec::as_slice)
     }
-}
-
-/// The signature of a mark.
-pub fn signature() -> Signature {
-    let mut signature = Signature::new(CallConv::SystemV);
-    signature.params.push(symbol::pointer_param());
-    signature
 }
 
 #[cfg(test)]

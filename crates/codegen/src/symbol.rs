@@ -5,10 +5,10 @@
 //! *entry slot* as that cell. So every direct call in CLIF is a call through the slot, a new version is published by
 //! one atomic store to the slot, and transformations (inlining, devirtualization) still see a direct call.
 
-use crate::{Target, call_site};
+use crate::Target;
 use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, FuncRef, Function, GlobalValue, GlobalValueData, SigRef,
-    UserExternalName,
+    Signature, UserExternalName,
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use target_lexicon::PointerWidth;
@@ -54,7 +54,9 @@ pub fn import_osr_point(body: &mut Function, loop_index: u32, signature: SigRef)
 
 /// Declares in `body` the mark of call site number `site`.
 pub fn import_call_site(body: &mut Function, site: u32) -> FuncRef {
-    let signature = body.import_signature(call_site::signature());
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params.push(pointer_param());
+    let signature = body.import_signature(signature);
     import(body, CALL_SITE, site, signature)
 }
 

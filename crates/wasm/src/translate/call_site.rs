@@ -10,33 +10,7 @@ use super::state::Translator;
 use super::table::table_get;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
-use upshift::embed::BodyRequest;
-use upshift::embed::call_site::CallTargets;
 use upshift::embed::symbol;
-
-/// A function's call sites.
-pub(super) struct CallSites<'m> {
-    marked: bool,
-    targets: &'m CallTargets,
-    /// Sites so far, those in code that cannot be reached counted.
-    count: u32,
-}
-
-impl<'m> CallSites<'m> {
-    pub(super) fn new(request: &BodyRequest<'m>) -> CallSites<'m> {
-        CallSites {
-            marked: request.call_sites,
-            targets: request.targets,
-            count: 0,
-        }
-    }
-
-    /// The number of the next site.
-    pub(super) fn next(&mut self) -> u32 {
-        self.count += 1;
-        self.count - 1
-    }
-}
 
 /// What becomes of the calls of one site.
 struct Site {

@@ -1,12 +1,12 @@
 //! The translation of one function, from its first instruction to its last.
 
-use super::call_site::CallSites;
 use super::env::Env;
 use super::liveness::{Liveness, liveness};
 use super::memory::check_interrupt;
 use super::operator::operator;
 use super::osr;
 use super::state::{Frame, FrameKind, Translator, not_supported};
+use super::targets::CallSites;
 use super::version::{Osr, Version};
 use crate::info::ModuleInfo;
 use crate::types::ValType;

@@ -26,6 +26,7 @@ mod operator;
 mod osr;
 mod source;
 mod state;
+mod targets;
 mod version;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The state of a translation: where it is in the code, on the operand stack and in the nest of blocks.
 
-use super::call_site::CallSites;
 use super::env::Env;
+use super::targets::CallSites;
 use super::version::Osr;
 use crate::types::ValType;
 use cranelift_codegen::ir::{Block, BlockArg, Type, Value};
