@@ -240,3 +240,18 @@ fn stressed(
     state.grant_iterations(1);
     entry
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_room_for_the_code_and_all_values() {
+        // Of growing and of shrinking size, as one thread's functions have it.
+        for values in [0, 1, 7, 256, 3] {
+            let record = transfer_record(4096, values);
+            let room = TRANSFER.with(|record| record.borrow().len());
+            assert!(!record.is_null() && room > values, "{values}");
+        }
+    }
+}

@@ -294,31 +294,55 @@ fn dropping_modules_in_the_middle_of_compilation_leaks_nothing() {
     assert!(usage.executable_resident_bytes <= 256 * 1024, "{usage:?}");
 }
 
-#[test]
-fn faults_of_the_host_are_not_ours() {
-    // A child process that faults in host code must die of it, as it would without us.
-    if std::env::var_os("UPSHIFT_TEST_FAULT").is_some() {
-        let engine = Engine::new(Config::default()).unwrap();
-        let sums = module(&engine, &["sum"], SUM);
-        // SAFETY: it touches no memory.
-        unsafe { sums.typed::<i64, i64>("sum") }
-            .unwrap()
-            .call(3)
-            .unwrap();
-        // SAFETY: none; that is the point.
-        unsafe {
-            std::ptr::null_mut::<u8>()
-                .wrapping_add(64)
-                .write_volatile(1)
-        };
-        return;
-    }
+/// Loads what its argument points to, and says that this may be a trap.
+const LOAD: &str = "
+function u0:0(i64) -> i64 tail {
+block0(v0: i64):
+    v1 = load.i64 heap_oob v0
+    return v1
+}";
+
+/// Runs this test again in a process of its own, told to fault, which must die of it as it would without us.
+fn dies_of_a_fault(test: &str) {
     let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["faults_of_the_host_are_not_ours", "--exact"])
+        .args([test, "--exact"])
         .env("UPSHIFT_TEST_FAULT", "1")
         .output()
         .unwrap()
         .status;
     use std::os::unix::process::ExitStatusExt;
     assert_eq!(status.signal(), Some(11), "{status}");
+}
+
+#[test]
+fn faults_outside_guests_memories_are_no_traps() {
+    if std::env::var_os("UPSHIFT_TEST_FAULT").is_none() {
+        return dies_of_a_fault("faults_outside_guests_memories_are_no_traps");
+    }
+    let engine = Engine::new(Config::default()).unwrap();
+    let loads = module(&engine, &["load"], LOAD);
+    // SAFETY: none; that is the point.
+    let load = unsafe { loads.typed::<i64, i64>("load") }.unwrap();
+    // It must not get here: not in our code's name, because the address is nobody's.
+    println!("{:?}", load.call(64));
+}
+
+#[test]
+fn faults_of_the_host_are_not_ours() {
+    if std::env::var_os("UPSHIFT_TEST_FAULT").is_none() {
+        return dies_of_a_fault("faults_of_the_host_are_not_ours");
+    }
+    let engine = Engine::new(Config::default()).unwrap();
+    let sums = module(&engine, &["sum"], SUM);
+    // SAFETY: it touches no memory.
+    unsafe { sums.typed::<i64, i64>("sum") }
+        .unwrap()
+        .call(3)
+        .unwrap();
+    // SAFETY: none; that is the point.
+    unsafe {
+        std::ptr::null_mut::<u8>()
+            .wrapping_add(64)
+            .write_volatile(1)
+    };
 }

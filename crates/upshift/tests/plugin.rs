@@ -76,6 +76,42 @@ fn everything_is_dropped_while_a_worker_compiles() {
     );
 }
 
+/// Code for tier 1 is ready after code for tier 2 was published: it is thrown away, and the better code stays.
+#[test]
+fn code_that_comes_too_late_is_discarded() {
+    let gate = Arc::new(Gated {
+        entered: Barrier::new(2),
+        leave: Barrier::new(2),
+        inner: cranelift(),
+    });
+    let recorder = Arc::new(Recorder::default());
+    let config = Config::development()
+        .thresholds(1, 1000)
+        .backend(Tier::Optimizing, Backend::Custom(gate.clone()))
+        .backend(Tier::Top, Backend::CraneliftSpeed)
+        .subscriber(recorder.clone());
+    let engine = Engine::new(config).unwrap();
+    let sums = module(&engine, &["sum"], SUM);
+    // SAFETY: it touches no memory.
+    let sum = unsafe { sums.typed::<i64, i64>("sum") }.unwrap();
+    assert_eq!(sum.call(4).unwrap(), 6);
+    gate.entered.wait();
+    engine.optimize(sum.function(), Tier::Top).unwrap();
+    gate.leave.wait();
+    engine.shutdown();
+    assert_eq!(engine.tier_of(sum.function()), Some(Tier::Top));
+    let discarded = |e: &upshift::Event| {
+        matches!(
+            e.kind,
+            EventKind::Discarded {
+                tier: Tier::Optimizing
+            }
+        )
+    };
+    assert_eq!(recorder.events().iter().filter(|e| discarded(e)).count(), 1);
+    assert_eq!(sum.call(5).unwrap(), 10);
+}
+
 /// Fails in the way that it is told to.
 #[derive(Debug)]
 struct Broken {

@@ -352,7 +352,7 @@ pub const FAULTS: &[Fault] = &[
         find: "for reg in CALLEE_SAVED {\n            self.used |= reg.bit();\n        }",
         replace: "",
         tests: &[
-            "-p upshift-wasm --test baseline",
+            "-p upshift-wasm --test baseline --test host_tail_calls",
             "-p upshift-filetests --test spec --test regress",
         ],
     },
