@@ -1,6 +1,9 @@
 //! The ways in which every script is run.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use upshift::llvm::find_server;
 use upshift::{Backend, Config, Engine, Error, InliningMode, Tier};
 
 /// Which tiers run the code.
@@ -22,11 +25,15 @@ pub enum Setup {
     StressInlineMixed,
     /// The same at each, with tier 0's code by Cranelift.
     StressOsrClif,
+    /// Everything in tier 2, compiled by LLVM where it does not decline.
+    Llvm,
+    /// Tier 0 first, and each activation goes on in LLVM's code at the first loop header that it arrives at.
+    LlvmStressOsr,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 8] = [
+    pub const ALL: [Setup; 10] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
@@ -35,13 +42,22 @@ impl Setup {
         Setup::StressInline,
         Setup::StressInlineMixed,
         Setup::StressOsrClif,
+        Setup::Llvm,
+        Setup::LlvmStressOsr,
     ];
+
+    /// Whether it can be run: some need the LLVM server, which is built by `cargo xtask llvm`.
+    pub fn is_possible(self) -> bool {
+        !matches!(self, Setup::Llvm | Setup::LlvmStressOsr) || llvm_server().is_some()
+    }
 
     /// Whether code is compiled for that tier at all.
     pub fn uses(self, tier: Tier) -> bool {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
             Setup::Tier1 | Setup::StressInline => tier == Tier::Optimizing,
+            Setup::Llvm => tier == Tier::Top,
+            Setup::LlvmStressOsr => tier != Tier::Optimizing,
             _ => tier != Tier::Top,
         }
     }
@@ -51,7 +67,10 @@ impl Setup {
     /// # Errors
     /// If the engine cannot be started.
     pub fn engine(self) -> Result<Engine, Error> {
-        let config = Config::default().verify(true);
+        let mut config = Config::default().verify(true);
+        if let Some(server) = llvm_server() {
+            config = config.llvm_server(server);
+        }
         Engine::new(match self {
             Setup::Tier0 => config.only_tier(Tier::Baseline),
             Setup::Tier1 => config.only_tier(Tier::Optimizing),
@@ -68,6 +87,13 @@ impl Setup {
             Setup::StressOsrClif => config
                 .stress_osr(1)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
+            Setup::Llvm => config
+                .backend(Tier::Top, Backend::Llvm)
+                .only_tier(Tier::Top),
+            Setup::LlvmStressOsr => config
+                .backend(Tier::Optimizing, Backend::Off)
+                .backend(Tier::Top, Backend::Llvm)
+                .stress_osr(1),
         })
     }
 }
@@ -83,6 +109,19 @@ impl fmt::Display for Setup {
             Setup::StressInline => "inline",
             Setup::StressInlineMixed => "inline-mixed",
             Setup::StressOsrClif => "osr-clif",
+            Setup::Llvm => "llvm",
+            Setup::LlvmStressOsr => "llvm-osr",
         })
     }
+}
+
+/// The LLVM server: the one that is found, or the one that `cargo xtask llvm` built.
+fn llvm_server() -> Option<PathBuf> {
+    static SERVER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let built = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../crates/llvm/server/target/release/upshift-llvm"
+    );
+    let built = || Some(PathBuf::from(built)).filter(|file| file.is_file());
+    SERVER.get_or_init(|| find_server().or_else(built)).clone()
 }

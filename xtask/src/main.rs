@@ -8,6 +8,7 @@
 mod bench;
 mod corpus;
 mod fuzz;
+mod llvm;
 mod mutate;
 mod shell;
 mod spec;
@@ -33,6 +34,8 @@ enum Command {
     Tidy(tidy::Options),
     /// Fetch or build real programs into corpus/, and run them in each tier
     Corpus(corpus::Options),
+    /// Build the LLVM compile server, and install what it takes
+    Llvm(llvm::Options),
     /// Run the WebAssembly specification's test suite
     Spec(spec::Options),
     /// Measure Upshift and other engines on the corpus, and write the page about it
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Tidy(options) => tidy::run(&options, &command_names()),
         Command::Corpus(options) => corpus::run(&options),
+        Command::Llvm(options) => llvm::run(&options),
         Command::Spec(options) => spec::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),

@@ -117,9 +117,10 @@ pub struct EngineArgs {
     /// Compile hot functions on the program's own thread, the moment they become hot, so that every run does the same
     #[arg(long, conflicts_with = "workers")]
     pub sync: bool,
-    /// Set what optimization does, several with commas between: `inlining=n` leaves calls calls, `devirtualization=n`
-    /// indirect ones indirect as well
-    #[arg(short = 'O', value_name = "KEY=y|n", value_delimiter = ',')]
+    /// How code is optimized, several with commas between. What compiles for tier 2: `cranelift`, or `llvm`, in a process
+    /// of its own if its server `upshift-llvm` is found; without this there is no tier 2 beside tier 1. `inlining=n` leaves
+    /// calls calls, `devirtualization=n` indirect ones indirect
+    #[arg(short = 'O', value_name = "OPTION", value_delimiter = ',')]
     pub optimize: Vec<OptimizeOption>,
     /// Test the engine: `osr` moves to better code at every loop header, `osr=N` at every N-th; `inline` inlines all
     /// calls that can be; the program's results must be the same
@@ -235,6 +236,10 @@ pub enum Preset {
 /// A value of `-O`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OptimizeOption {
+    /// Cranelift compiles for tier 2.
+    Cranelift,
+    /// LLVM compiles for tier 2.
+    Llvm,
     /// Whether calls are replaced by their callees' bodies.
     Inlining(bool),
     /// Whether indirect calls become direct ones.
@@ -250,10 +255,12 @@ impl FromStr for OptimizeOption {
             None => (text, true),
         };
         match key {
+            "cranelift" if text == key => Ok(OptimizeOption::Cranelift),
+            "llvm" if text == key => Ok(OptimizeOption::Llvm),
             "inlining" => Ok(OptimizeOption::Inlining(value)),
             "devirtualization" => Ok(OptimizeOption::Devirtualization(value)),
             _ => Err(format!(
-                "there is no option `{key}`; there are inlining, devirtualization"
+                "there is no option `{text}`; there are cranelift, llvm, inlining=y|n, devirtualization=y|n"
             )),
         }
     }
@@ -511,6 +518,8 @@ mod tests {
         assert_eq!("inlining=n".parse(), Ok(OptimizeOption::Inlining(false)));
         let key = "devirtualization".parse();
         assert_eq!(key, Ok(OptimizeOption::Devirtualization(true)));
+        assert_eq!("llvm".parse(), Ok(OptimizeOption::Llvm));
+        assert!("llvm=y".parse::<OptimizeOption>().is_err());
         assert!("inlining=2".parse::<OptimizeOption>().is_err());
         assert!("unrolling=y".parse::<OptimizeOption>().is_err());
         assert!("osr=0".parse::<Stress>().is_err() && "flip".parse::<Stress>().is_err());

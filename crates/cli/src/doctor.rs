@@ -54,6 +54,7 @@ struct Finding {
 pub fn doctor() -> Result<i32> {
     let mut findings = vec![processor(), features(), cores(), memory(), code_memory()];
     findings.extend(tiers());
+    findings.push(llvm());
     findings.extend([
         guest_memories(),
         traps(),
@@ -202,13 +203,11 @@ fn tiers() -> Vec<Finding> {
             Err(error) => finding(what, Mark::Fail, format!("{meaning}; {error}")),
         }
     };
-    let llvm = "not part of this build";
-    let top = "off in --tier auto until it is better than tier 1; --tier 2 compiles like tier 1";
+    let top = "off in --tier auto unless -O says what compiles for it";
     vec![
         tier(Tier::Baseline, "tier 0", "at the first call"),
         tier(Tier::Optimizing, "tier 1", "for hot functions"),
         finding("tier 2", Mark::Note, top),
-        finding("LLVM", Mark::Note, llvm),
     ]
 }
 
@@ -303,6 +302,24 @@ fn traps() -> Finding {
             "a bad memory access, a division by zero and deep recursion all trap as they should",
         ),
         Err(error) => finding("signals", Mark::Fail, error.to_string()),
+    }
+}
+
+/// The compile server of `-O llvm`.
+fn llvm() -> Finding {
+    let what = "LLVM server";
+    let Some(file) = upshift::llvm::find_server() else {
+        let text = "upshift-llvm is neither beside this program nor in the search path; `-O llvm` uses Cranelift";
+        return finding(what, Mark::Note, text);
+    };
+    let place = file.display();
+    match upshift::llvm::server_version(&file) {
+        Some(version) => finding(what, Mark::Ok, format!("{version}, {place}")),
+        None => finding(
+            what,
+            Mark::Warn,
+            format!("{place} does not run; `-O llvm` would stay in tier 1"),
+        ),
     }
 }
 

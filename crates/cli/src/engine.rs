@@ -1,7 +1,7 @@
 //! From flags to an engine's configuration.
 
 use crate::args::{EngineArgs, OptimizeOption, Preset, Stress, TierChoice};
-use upshift::{Config, InliningMode, Tier};
+use upshift::{Backend, Config, InliningMode, Tier};
 
 /// The configuration that the flags ask for.
 pub fn config(args: &EngineArgs) -> Config {
@@ -10,6 +10,13 @@ pub fn config(args: &EngineArgs) -> Config {
         Preset::Development => Config::development(),
         Preset::Production => Config::production(),
     };
+    for option in &args.optimize {
+        config = match option {
+            OptimizeOption::Cranelift => config.backend(Tier::Top, Backend::CraneliftSpeed),
+            OptimizeOption::Llvm => config.backend(Tier::Top, Backend::Llvm),
+            OptimizeOption::Inlining(_) | OptimizeOption::Devirtualization(_) => config,
+        };
+    }
     config = match args.tier {
         TierChoice::Auto => config,
         TierChoice::Zero => config.only_tier(Tier::Baseline),
@@ -36,6 +43,7 @@ fn inlining(args: &EngineArgs) -> InliningMode {
         match *option {
             OptimizeOption::Inlining(yes) => inlining = yes,
             OptimizeOption::Devirtualization(yes) => devirtualization = yes,
+            OptimizeOption::Cranelift | OptimizeOption::Llvm => {}
         }
     }
     match (inlining, devirtualization) {

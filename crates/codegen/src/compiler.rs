@@ -31,6 +31,8 @@ pub struct BodyRequest<'a> {
     pub osr_points: bool,
     /// Whether indirect calls are to be marked as call sites; see [`crate::call_site`].
     pub call_sites: bool,
+    /// Whether the bounds of each access to memory are to be checked before it, so that no access can fault.
+    pub checked_accesses: bool,
     /// The functions to expect at indirect calls.
     pub targets: &'a CallTargets,
 }
@@ -44,6 +46,7 @@ impl BodyRequest<'static> {
             osr_entry: None,
             osr_points: false,
             call_sites: false,
+            checked_accesses: false,
             targets: CallTargets::NONE,
         }
     }
@@ -77,6 +80,12 @@ pub trait Compiler: Send + Sync + fmt::Debug {
     /// [`CompileError::Bailout`] if this compiler declines the body, which is not a fault: the function keeps running
     /// in the tier below. [`CompileError::Failed`] if the body is wrong or the compiler broke.
     fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError>;
+
+    /// Whether bodies should check the bounds of each access before it, instead of having accesses that may fault: for
+    /// compilers that cannot promise to keep every fault in its place.
+    fn wants_checked_accesses(&self) -> bool {
+        false
+    }
 }
 
 /// Where the counters are that code is to count down, as offsets in its function's profile cell, and what to call when

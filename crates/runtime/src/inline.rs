@@ -186,18 +186,20 @@ fn position(body: &Function, inst: Inst) -> Option<u32> {
     (!location.is_default()).then(|| location.bits())
 }
 
-/// Inlines calls in `body`, a body of `state`'s function for an optimizing tier.
+/// Inlines calls in `body`, the body of `state`'s function that `request` asked for.
 ///
 /// # Errors
 /// If Cranelift's limits are exceeded, or a callee has no body after all. Then `body` is of no use any more.
 pub(crate) fn inline_calls(
     group: &Group,
     state: &FunctionState,
+    request: &BodyRequest<'_>,
     body: &mut Function,
 ) -> Result<Inlining, CompileError> {
     let mut inliner = Inliner {
         group,
         state,
+        checked_accesses: request.checked_accesses,
         limits: Limits::of(group.shared.config.inlining),
         callees: HashMap::new(),
         inlining: Inlining::default(),
@@ -262,6 +264,8 @@ struct Candidate {
 struct Inliner<'g> {
     group: &'g Group,
     state: &'g FunctionState,
+    /// Whether accesses to memory are checked in the function's body, and have to be in its callees'.
+    checked_accesses: bool,
     limits: Limits,
     /// Bodies made so far.
     callees: HashMap<u32, Function>,
@@ -302,6 +306,7 @@ impl Inliner<'_> {
             None => Default::default(),
         };
         let request = BodyRequest {
+            checked_accesses: self.checked_accesses,
             targets: &targets,
             ..BodyRequest::plain(index, self.group.first())
         };

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use upshift_base::{Owner, Tier, World};
 use upshift_codegen::call_site::CallTargets;
 use upshift_codegen::{
-    BaselineRequest, BodyRequest, CompileError, CompileKind, CompileRequest, CompiledCode,
+    BaselineRequest, BodyRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
 };
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
@@ -165,7 +165,7 @@ fn compile(
             compiler: Baseline::NAME.to_owned(),
             devirtualized: 0,
         },
-        None => from_clif(group, state, tier, kind)?,
+        None => run_compilers(group, state, tier, kind)?,
     };
     let Made { code, compiler, .. } = made;
     call_profile::allocate(state, code.call_sites);
@@ -276,18 +276,27 @@ struct Made {
     devirtualized: usize,
 }
 
-/// source → body → calls inlined → counters planted → compiled.
-fn from_clif(
+/// source → body → calls inlined → counters planted → compiled, in the form that `compiler` wants.
+fn compile_by(
     group: &Group,
     state: &FunctionState,
-    tier: Tier,
-    kind: CompileKind,
+    (tier, kind): (Tier, CompileKind),
+    compiler: &dyn Compiler,
 ) -> Result<Made, CompileError> {
     let targets = match optimizes(group, tier) {
         true => call_profile::expected_targets(group, state),
         false => CallTargets::default(),
     };
-    let (mut body, inlining) = body(group, state, (tier, kind), &targets)?;
+    let request = BodyRequest {
+        osr_entry: match kind {
+            CompileKind::Osr(loop_index) => Some(loop_index),
+            _ => None,
+        },
+        checked_accesses: compiler.wants_checked_accesses(),
+        targets: &targets,
+        ..BodyRequest::plain(state.index, group.first())
+    };
+    let (mut body, inlining) = body(group, state, tier, request)?;
     let mut call_sites = 0;
     if wants_counters(group, state, tier) {
         let counting = Counting {
@@ -305,12 +314,12 @@ fn from_clif(
         owner: Owner::BUILT_IN,
         body,
     };
-    let (mut code, compiler) = run_compilers(group, &request)?;
+    let mut code = survive(|| compiler.compile(&request))?;
     code.call_sites = call_sites;
     inlining.resolve(&mut code);
     Ok(Made {
         code,
-        compiler,
+        compiler: compiler.name().to_owned(),
         devirtualized: targets.sites(),
     })
 }
@@ -320,29 +329,24 @@ fn optimizes(group: &Group, tier: Tier) -> bool {
     tier > Tier::Baseline && group.kind == CompileKind::Entry
 }
 
-/// Asks the source for the body, and inlines calls in it if that is how `tier` works.
+/// Asks the source for the body, with the marks that code of `tier` needs, and inlines calls in it if that is how the
+/// tier works.
 fn body(
     group: &Group,
     state: &FunctionState,
-    (tier, kind): (Tier, CompileKind),
-    targets: &CallTargets,
+    tier: Tier,
+    request: BodyRequest<'_>,
 ) -> Result<(ir::Function, Inlining), CompileError> {
     let config = &group.shared.config;
     let counted = wants_counters(group, state, tier);
     let request = BodyRequest {
-        index: state.index,
-        first: group.first(),
-        osr_entry: match kind {
-            CompileKind::Osr(loop_index) => Some(loop_index),
-            _ => None,
-        },
         osr_points: counted && config.osr != OsrMode::Off,
         call_sites: counted && config.inlining.devirtualizes(),
-        targets,
+        ..request
     };
     let mut body = survive(|| group.source.body(&request))?;
     if optimizes(group, tier) && config.inlining.inlines() {
-        match survive(|| inline::inline_calls(group, state, &mut body)) {
+        match survive(|| inline::inline_calls(group, state, &request, &mut body)) {
             Ok(inlining) => return Ok((body, inlining)),
             // Nothing is lost but the gain.
             Err(_) => body = survive(|| group.source.body(&request))?,
@@ -354,14 +358,15 @@ fn body(
 /// The first of the tier's compilers that does not decline.
 fn run_compilers(
     group: &Group,
-    request: &CompileRequest,
-) -> Result<(CompiledCode, String), CompileError> {
-    let mut declined = CompileError::Bailout(format!("tier {} has no compiler", request.tier));
-    for compiler in &group.shared.config.compilers[request.tier.index()] {
-        match survive(|| compiler.compile(request)) {
-            Ok(code) => return Ok((code, compiler.name().to_owned())),
+    state: &FunctionState,
+    tier: Tier,
+    kind: CompileKind,
+) -> Result<Made, CompileError> {
+    let mut declined = CompileError::Bailout(format!("tier {tier} has no compiler"));
+    for compiler in &group.shared.config.compilers[tier.index()] {
+        match compile_by(group, state, (tier, kind), &**compiler) {
             Err(CompileError::Bailout(reason)) => declined = CompileError::Bailout(reason),
-            Err(failed) => return Err(failed),
+            made => return made,
         }
     }
     Err(declined)

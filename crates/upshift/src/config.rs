@@ -2,12 +2,14 @@
 
 use crate::sink::{Fanout, Log, Verbosity};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use upshift_base::Tier;
 use upshift_codegen::{CompileError, Compiler};
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 use upshift_event::Subscriber;
+use upshift_llvm::LlvmCompiler;
 use upshift_runtime::{Baseline, CompileMode, InliningMode, OsrMode, RuntimeConfig, Thresholds};
 
 /// What compiles the functions of a tier.
@@ -22,6 +24,10 @@ pub enum Backend {
     CraneliftNone,
     /// Cranelift with all its optimizations.
     CraneliftSpeed,
+    /// LLVM at full optimization, in a process of its own that is started when there is something to compile: the
+    /// server `upshift-llvm`, which is looked for beside the program and in the search path. The same as
+    /// [`Backend::CraneliftSpeed`] if there is none.
+    Llvm,
     /// A compiler of the embedder's own. Code that calls other functions must follow [`crate::embed::symbol`].
     Custom(Arc<dyn Compiler>),
 }
@@ -33,6 +39,7 @@ impl fmt::Debug for Backend {
             Backend::CopyAndPatch => f.write_str("CopyAndPatch"),
             Backend::CraneliftNone => f.write_str("CraneliftNone"),
             Backend::CraneliftSpeed => f.write_str("CraneliftSpeed"),
+            Backend::Llvm => f.write_str("Llvm"),
             Backend::Custom(compiler) => write!(f, "Custom({})", compiler.name()),
         }
     }
@@ -53,6 +60,7 @@ pub struct Config {
     check_interval: Duration,
     verbosity: Verbosity,
     backends: [Backend; 3],
+    llvm_server: Option<PathBuf>,
     canonical_nans: bool,
     verify: bool,
     code_memory_bytes: usize,
@@ -86,6 +94,7 @@ impl Default for Config {
             check_interval: Duration::from_millis(100),
             verbosity: Verbosity::default(),
             backends: [Backend::CopyAndPatch, Backend::CraneliftSpeed, Backend::Off],
+            llvm_server: None,
             canonical_nans: false,
             verify: false,
             code_memory_bytes: 1 << 30,
@@ -159,6 +168,12 @@ impl Config {
         self
     }
 
+    /// The file of the compile server of [`Backend::Llvm`], instead of looking for one.
+    pub fn llvm_server(mut self, file: impl Into<PathBuf>) -> Config {
+        self.llvm_server = Some(file.into());
+        self
+    }
+
     /// Whether operations that produce a NaN produce the canonical one, so that results are the same bit for bit on
     /// every machine and in every tier.
     pub fn canonical_nans(mut self, canonical: bool) -> Config {
@@ -215,6 +230,19 @@ impl Config {
         self
     }
 
+    /// The client of the LLVM server, if there is a server.
+    fn llvm(&self) -> Option<Arc<dyn Compiler>> {
+        let server = self
+            .llvm_server
+            .clone()
+            .or_else(upshift_llvm::find_server)?;
+        Some(Arc::new(LlvmCompiler::new(upshift_llvm::Options {
+            canonical_nans: self.canonical_nans,
+            verify: self.verify,
+            ..upshift_llvm::Options::new(server)
+        })))
+    }
+
     /// Makes the compilers.
     pub(crate) fn into_runtime(self) -> Result<RuntimeConfig, CompileError> {
         let compiler = |effort| -> Result<Vec<Arc<dyn Compiler>>, CompileError> {
@@ -226,11 +254,18 @@ impl Config {
             Ok(vec![Arc::new(CraneliftCompiler::new(options)?)])
         };
         let mut compilers: [Vec<Arc<dyn Compiler>>; 3] = Default::default();
-        for (tier, backend) in compilers.iter_mut().zip(&self.backends) {
-            *tier = match backend {
+        for (index, backend) in self.backends.iter().enumerate() {
+            let lowest = compilers[..index].iter().all(Vec::is_empty);
+            compilers[index] = match backend {
                 Backend::Off => Vec::new(),
                 Backend::CopyAndPatch | Backend::CraneliftNone => compiler(Effort::None)?,
                 Backend::CraneliftSpeed => compiler(Effort::Speed)?,
+                Backend::Llvm => match self.llvm() {
+                    None => compiler(Effort::Speed)?,
+                    // What it declines stays in the tier below, if there is one.
+                    Some(llvm) if lowest => [vec![llvm], compiler(Effort::Speed)?].concat(),
+                    Some(llvm) => vec![llvm],
+                },
                 Backend::Custom(custom) => vec![Arc::clone(custom)],
             };
         }

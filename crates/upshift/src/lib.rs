@@ -46,6 +46,7 @@
 //! Front ends that bring a language of their own, rather than finished CLIF, use the seam in [`embed`].
 
 pub mod embed;
+pub mod llvm;
 pub mod sink;
 
 mod config;

@@ -34,7 +34,7 @@ fn help_explains_every_flag() {
         "--stats",
         "--print-compilation",
         "--trace <TOPIC[=FILE]>",
-        "-O <KEY=y|n>",
+        "-O <OPTION>",
         "--stress <TEST>",
     ];
     for flag in flags {

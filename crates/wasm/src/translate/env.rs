@@ -24,6 +24,8 @@ pub(super) enum Region {
     Elements = 3,
     /// The globals that several modules may see.
     Globals = 4,
+    /// The sizes of linear memories.
+    MemorySizes = 5,
     /// The first of the globals that only their own module sees; the others follow.
     PrivateGlobals = 16,
 }
@@ -41,6 +43,7 @@ pub struct Env<'m> {
     builtins: HashMap<i32, SigRef>,
     /// The base of a memory that is known in a block.
     memory_base: Option<(Block, u32, Value)>,
+    checked_accesses: bool,
 }
 
 impl<'m> Env<'m> {
@@ -54,7 +57,21 @@ impl<'m> Env<'m> {
             functions: HashMap::new(),
             builtins: HashMap::new(),
             memory_base: None,
+            checked_accesses: false,
         }
+    }
+
+    /// The same for a function that checks the bounds of each access to a linear memory before it, or does not.
+    pub fn with_checked_accesses(self, checked_accesses: bool) -> Env<'m> {
+        Env {
+            checked_accesses,
+            ..self
+        }
+    }
+
+    /// Whether the bounds of each access to a linear memory are checked before it.
+    pub(super) fn checks_accesses(&self) -> bool {
+        self.checked_accesses
     }
 
     /// The module.
@@ -164,6 +181,14 @@ pub(super) fn linear_memory(b: &mut FunctionBuilder<'_>) -> MemFlagsData {
         .with_alias_region(Some(region))
 }
 
+/// Flags of an access to a linear memory whose bounds have been checked, which is aligned to nothing.
+pub(super) fn checked_linear_memory(b: &mut FunctionBuilder<'_>) -> MemFlagsData {
+    let region = alias_region(b, Region::Memories as u32);
+    MemFlagsData::new()
+        .with_notrap()
+        .with_alias_region(Some(region))
+}
+
 fn alias_region(b: &mut FunctionBuilder<'_>, user_id: u32) -> AliasRegion {
     let regions = &mut b.func.dfg.alias_regions;
     if let Some(region) = regions.get(user_id) {
@@ -174,6 +199,7 @@ fn alias_region(b: &mut FunctionBuilder<'_>, user_id: u32) -> AliasRegion {
         2 => "tables".into(),
         3 => "table elements".into(),
         4 => "globals".into(),
+        5 => "sizes of memories".into(),
         other => format!("private global {}", other - Region::PrivateGlobals as u32).into(),
     };
     regions.insert(AliasRegionData {

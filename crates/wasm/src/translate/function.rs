@@ -47,6 +47,7 @@ pub fn function_version<'m>(
     let version = Version {
         entered_in: request.osr_entry,
         points: request.osr_points,
+        checked: request.checked_accesses,
     };
     let body = info.body(own);
     let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
@@ -56,9 +57,9 @@ pub fn function_version<'m>(
     if version.entered_in.is_some() {
         signature = upshift::embed::osr::signature(&signature);
     }
-    let liveness = match version == Version::default() {
-        true => Liveness::default(),
-        false => live_locals(&body, ty.params().len())?,
+    let liveness = match version.points || version.entered_in.is_some() {
+        true => live_locals(&body, ty.params().len())?,
+        false => Liveness::default(),
     };
     let mut osr = Osr::new(version, liveness);
     let mut function = Function::with_name_signature(name, signature);
@@ -83,7 +84,7 @@ pub fn function_version<'m>(
     };
     let mut t = Translator {
         b,
-        env: Env::new(info, first, vmctx),
+        env: Env::new(info, first, vmctx).with_checked_accesses(version.checked),
         stack: Vec::with_capacity(16),
         control: vec![function_frame],
         reachable: true,

@@ -4,8 +4,10 @@
 //! check: outside the memory it faults. Only an access whose constant offset could take it across the whole guard
 //! computes its index first, in 64 bits, and compares. On the machines we compile for, a store that is partly in bounds
 //! faults before it writes anything.
+//!
+//! A function may be asked for with every access checked instead, for a compiler that would move or drop what faults.
 
-use super::env::{Env, linear_memory, trap_code};
+use super::env::{Env, Region, checked_linear_memory, linear_memory, trap_code, trusted};
 use crate::lower::Location;
 use crate::types::PAGE_SHIFT;
 use crate::vmctx::{Builtin, MEMORY_GUARD_BYTES, offset};
@@ -25,6 +27,9 @@ pub fn location(
     offset: u64,
     bytes: u32,
 ) -> Location {
+    if env.checks_accesses() {
+        return checked_location(b, env, memory, (index, offset, bytes));
+    }
     let base = memory_base(b, env, memory);
     let flags = linear_memory(b);
     let index = b.ins().uextend(I64, index);
@@ -51,6 +56,35 @@ pub fn location(
     }
 }
 
+/// Where an access goes that is known to be in bounds: traps if it is not.
+fn checked_location(
+    b: &mut FunctionBuilder<'_>,
+    env: &mut Env<'_>,
+    memory: u32,
+    (index, offset, bytes): (Value, u64, u32),
+) -> Location {
+    let base = memory_base(b, env, memory);
+    let size = memory_bytes(b, env, memory);
+    let index = b.ins().uextend(I64, index);
+    // Neither is larger than 33 bits, so the sum is exact.
+    let reach = offset.cast_signed() + i64::from(bytes);
+    let reach = b.ins().iconst(I64, reach);
+    let end = b.ins().iadd(index, reach);
+    let beyond = b.ins().icmp(IntCC::UnsignedGreaterThan, end, size);
+    b.ins().trapnz(beyond, TrapCode::HEAP_OUT_OF_BOUNDS);
+    let mut base = b.ins().iadd(base, index);
+    let constant = i32::try_from(offset).unwrap_or_else(|_| {
+        let offset = b.ins().iconst(I64, offset.cast_signed());
+        base = b.ins().iadd(base, offset);
+        0
+    });
+    Location {
+        base,
+        offset: constant,
+        flags: checked_linear_memory(b),
+    }
+}
+
 /// The address of the first byte of memory `index`.
 pub fn memory_base(b: &mut FunctionBuilder<'_>, env: &mut Env<'_>, index: u32) -> Value {
     if let Some(base) = env.known_memory_base(b, index) {
@@ -64,14 +98,17 @@ pub fn memory_base(b: &mut FunctionBuilder<'_>, env: &mut Env<'_>, index: u32) -
 
 /// `memory.size`: the size of memory `index` in pages, an `i32`.
 pub fn memory_size(b: &mut FunctionBuilder<'_>, env: &Env<'_>, index: u32) -> Value {
-    let entry = env.info().layout.memory(index);
-    let memory = env.load_fixed(b, I64, env.vmctx(), entry + offset::MEMORY_ENTRY_MEMORY);
-    // No region: what else is in none is never written by compiled code.
-    let bytes = b
-        .ins()
-        .load(I64, MemFlagsData::trusted(), memory, offset::MEMORY_BYTES);
+    let bytes = memory_bytes(b, env, index);
     let pages = b.ins().ushr_imm_u(bytes, i64::from(PAGE_SHIFT));
     b.ins().ireduce(I32, pages)
+}
+
+/// The size of memory `index` in bytes.
+fn memory_bytes(b: &mut FunctionBuilder<'_>, env: &Env<'_>, index: u32) -> Value {
+    let entry = env.info().layout.memory(index);
+    let memory = env.load_fixed(b, I64, env.vmctx(), entry + offset::MEMORY_ENTRY_MEMORY);
+    let flags = trusted(b, Region::MemorySizes);
+    b.ins().load(I64, flags, memory, offset::MEMORY_BYTES)
 }
 
 /// `memory.grow`: grows memory `index` by `delta` pages; the size before in pages, or -1.

@@ -17,6 +17,8 @@ pub(super) struct Version {
     pub(super) entered_in: Option<u32>,
     /// Whether its loops have marks.
     pub(super) points: bool,
+    /// Whether the bounds of each access to a linear memory are checked before it, instead of by the fault it would cause.
+    pub(super) checked: bool,
 }
 
 /// What a translation has to do for on-stack replacement.

@@ -1,0 +1,192 @@
+//! What a client relies on, beside right code: that is what the suites that run programs are about.
+
+use crate::{backend, serve};
+use std::sync::Once;
+use upshift_base::{FuncId, TrapKind};
+use upshift_codegen::{CompileError, CompiledCode, RelocKind, Target};
+use upshift_llvm::protocol::{Greeting, Job, Reply, read_frame, write_frame};
+
+fn job(number: u64, clif: &str) -> Job {
+    static LLVM: Once = Once::new();
+    LLVM.call_once(backend::initialize);
+    Job {
+        number,
+        canonical_nans: false,
+        verify: true,
+        features: vec![
+            "sse4.1".to_owned(),
+            "avx".to_owned(),
+            "no-such-thing".to_owned(),
+        ],
+        clif: clif.to_owned(),
+    }
+}
+
+fn compile(clif: &str) -> Result<CompiledCode, CompileError> {
+    backend::compile(&job(0, clif))
+}
+
+const DIVISION: &str = "function u0:0(i32, i32) -> i32 tail {
+block0(v0: i32, v1: i32):
+@0010    v2 = sdiv v0, v1
+    return v2
+}";
+
+const CALLER: &str = "function u0:0(i64) -> i64, i64 tail {
+    sig0 = (i64) -> i64 tail
+    fn0 = u0:7 sig0
+block0(v0: i64):
+@0020    v1 = call fn0(v0)
+    return v0, v1
+}";
+
+#[test]
+fn traps_have_their_kind_and_position() {
+    let code = compile(DIVISION).unwrap();
+    let kinds: Vec<TrapKind> = code.traps.iter().map(|trap| trap.kind).collect();
+    assert!(
+        kinds.contains(&TrapKind::IntegerDivisionByZero),
+        "{kinds:?}"
+    );
+    assert!(kinds.contains(&TrapKind::IntegerOverflow), "{kinds:?}");
+    for trap in &code.traps {
+        assert_eq!(code.bytes[trap.offset as usize..][..2], [0x0f, 0x0b], "ud2");
+        let position = code.positions.iter().rfind(|p| p.offset <= trap.offset);
+        assert_eq!(position.unwrap().position, Some(0x10), "{code:?}");
+    }
+}
+
+#[test]
+fn a_call_goes_through_the_callees_cell() {
+    let code = compile(CALLER).unwrap();
+    assert_eq!(code.relocations.len(), 1, "{code:?}");
+    assert_eq!(code.relocations[0].kind, RelocKind::GotPcRel4);
+    assert_eq!(code.relocations[0].target, Target::Function(FuncId(7)));
+    assert!(code.positions.iter().any(|p| p.position == Some(0x20)));
+}
+
+#[test]
+fn constants_come_with_the_code() {
+    let code = compile(
+        "function u0:0(f64) -> f64 tail {
+block0(v0: f64):
+    v1 = f64const 0x1.8p1
+    v2 = fadd v0, v1
+    return v2
+}",
+    );
+    let code = code.unwrap();
+    assert!(code.relocations.is_empty());
+    assert!(
+        code.bytes
+            .windows(8)
+            .any(|bytes| bytes == 3f64.to_le_bytes())
+    );
+}
+
+#[test]
+fn what_cannot_be_done_exactly_is_declined() {
+    let faulting = "function u0:0(i64) -> i64 tail {
+block0(v0: i64):
+    v1 = load.i64 v0
+    return v1
+}";
+    let many = "function u0:0(i64, i64, i64, i64, i64, i64, i64) -> i64 tail {
+block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64):
+    return v6
+}";
+    for clif in [faulting, many] {
+        let error = compile(clif).unwrap_err();
+        assert!(matches!(error, CompileError::Bailout(_)), "{error}");
+    }
+}
+
+#[test]
+fn what_is_no_function_is_an_error() {
+    for clif in [
+        "",
+        "function",
+        "{}",
+        "\0\0\0",
+        "function u0:0() tail {\nblock0:\n    jump block9\n}",
+    ] {
+        assert!(
+            matches!(compile(clif), Err(CompileError::Failed(_))),
+            "{clif}"
+        );
+    }
+    let twice = format!("{DIVISION}\n{DIVISION}");
+    assert!(matches!(compile(&twice), Err(CompileError::Failed(_))));
+}
+
+/// What the server answers to these bytes.
+fn talk(input: &[u8]) -> (Vec<Vec<u8>>, bool) {
+    let mut output = Vec::new();
+    let understood = serve::serve(input, &mut output, 2).is_ok();
+    let mut rest = &output[..];
+    let mut frames = Vec::new();
+    while let Some(frame) = read_frame(&mut rest).unwrap() {
+        frames.push(frame);
+    }
+    (frames, understood)
+}
+
+fn conversation(jobs: &[Job]) -> Vec<u8> {
+    let mut input = Vec::new();
+    write_frame(&mut input, &Greeting::new("test".to_owned()).encode()).unwrap();
+    for job in jobs {
+        write_frame(&mut input, &job.encode()).unwrap();
+    }
+    input
+}
+
+#[test]
+fn jobs_are_answered_by_their_number() {
+    let jobs = [job(4, DIVISION), job(5, "nonsense"), job(6, CALLER)];
+    let (frames, understood) = talk(&conversation(&jobs));
+    assert!(understood);
+    let greeting = Greeting::decode(&frames[0]).unwrap();
+    assert!(greeting.name.starts_with("upshift-llvm"), "{greeting:?}");
+    let mut replies: Vec<Reply> = frames[1..]
+        .iter()
+        .map(|frame| Reply::decode(frame).unwrap())
+        .collect();
+    replies.sort_by_key(|reply| reply.number);
+    let numbers: Vec<u64> = replies.iter().map(|reply| reply.number).collect();
+    assert_eq!(numbers, [4, 5, 6]);
+    assert!(replies[0].result.is_ok() && replies[1].result.is_err() && replies[2].result.is_ok());
+}
+
+#[test]
+fn other_versions_are_sent_away_politely() {
+    let mut other = Greeting::new("test".to_owned());
+    other.clif = "0.1.0".to_owned();
+    let mut input = Vec::new();
+    write_frame(&mut input, &other.encode()).unwrap();
+    write_frame(&mut input, &job(1, DIVISION).encode()).unwrap();
+    let (frames, understood) = talk(&input);
+    assert!(understood);
+    assert_eq!(frames.len(), 1, "a greeting, and nothing else");
+    let own = Greeting::decode(&frames[0]).unwrap();
+    assert!(other.mismatch(&own).is_some());
+}
+
+#[test]
+fn damaged_input_ends_the_conversation() {
+    let whole = conversation(&[job(1, "nonsense")]);
+    for end in 0..whole.len() {
+        talk(&whole[..end]);
+    }
+    let mut state = 1u64;
+    for _ in 0..2000 {
+        let mut damaged = whole.clone();
+        for _ in 0..3 {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            let at = (state >> 33) as usize % damaged.len();
+            damaged[at] = (state >> 20) as u8;
+        }
+        talk(&damaged);
+    }
+}

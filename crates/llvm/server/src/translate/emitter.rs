@@ -1,0 +1,274 @@
+//! The text of one LLVM function as it grows: values by name, blocks, and what the module has to declare.
+
+use super::names;
+use super::types::{self, bailout};
+use cranelift_codegen::ir::{Block, Function, InstructionData, Opcode, Type, Value, ValueDef};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use upshift_base::TrapKind;
+use upshift_codegen::CompileError;
+
+/// Metadata with a fixed number: branch weights of a condition that is almost never true, and one almost always.
+pub const UNLIKELY: &str = ", !prof !7";
+pub const LIKELY: &str = ", !prof !8";
+/// Metadata with a fixed number: the root of the alias regions, and nothing at all.
+pub const REGIONS_ROOT: u32 = 9;
+/// Numbers from here on are given out as needed.
+const FIRST_NUMBER: u32 = 10;
+
+/// Metadata of the module by its definition.
+#[derive(Default)]
+pub struct Metadata {
+    numbers: HashMap<String, u32>,
+    definitions: Vec<String>,
+}
+
+impl Metadata {
+    /// The number of a definition.
+    pub fn number(&mut self, definition: String) -> u32 {
+        if let Some(&number) = self.numbers.get(&definition) {
+            return number;
+        }
+        let number = FIRST_NUMBER + self.definitions.len() as u32;
+        self.definitions.push(definition.clone());
+        self.numbers.insert(definition, number);
+        number
+    }
+
+    /// All of it as text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for (index, definition) in self.definitions.iter().enumerate() {
+            let number = FIRST_NUMBER + index as u32;
+            text.push_str(&format!("!{number} = {definition}\n"));
+        }
+        text
+    }
+}
+
+/// The text of one function.
+pub struct Emitter<'f> {
+    pub func: &'f Function,
+    pub canonical_nans: bool,
+    /// Declarations by name.
+    pub declarations: BTreeMap<String, String>,
+    pub metadata: Metadata,
+    /// Finished blocks: label and text, without phis.
+    pub blocks: Vec<(String, Option<Block>, String)>,
+    /// Where each block is jumped to from, with which arguments.
+    pub edges: HashMap<Block, Vec<(String, Vec<String>)>>,
+    /// The block that is being written.
+    pub label: String,
+    pub(super) clif_block: Option<Block>,
+    pub(super) text: String,
+    values: HashMap<Value, String>,
+    /// Results of comparisons before they became numbers.
+    conditions: HashMap<Value, String>,
+    next: u32,
+    /// The position of the current instruction, as an attachment.
+    pub position: String,
+}
+
+impl<'f> Emitter<'f> {
+    pub fn new(func: &'f Function, canonical_nans: bool) -> Emitter<'f> {
+        Emitter {
+            func,
+            canonical_nans,
+            declarations: BTreeMap::new(),
+            metadata: Metadata::default(),
+            blocks: Vec::new(),
+            edges: HashMap::new(),
+            label: "entry".to_owned(),
+            clif_block: None,
+            text: String::new(),
+            values: HashMap::new(),
+            conditions: HashMap::new(),
+            next: 0,
+            position: String::new(),
+        }
+    }
+
+    /// A name that is new.
+    pub fn fresh(&mut self, prefix: &str) -> String {
+        self.next += 1;
+        format!("{prefix}{}", self.next)
+    }
+
+    /// Ends the block being written, and begins the next.
+    pub fn begin(&mut self, label: String, clif_block: Option<Block>) {
+        let label = std::mem::replace(&mut self.label, label);
+        let text = std::mem::take(&mut self.text);
+        self.blocks.push((label, self.clif_block, text));
+        self.clif_block = clif_block;
+    }
+
+    /// Ends the last block.
+    pub fn finish(&mut self) {
+        self.begin(String::new(), None);
+    }
+
+    /// A line without a result.
+    pub fn line(&mut self, line: impl AsRef<str>) {
+        self.text.push_str("  ");
+        self.text.push_str(line.as_ref());
+        self.text.push('\n');
+    }
+
+    /// An instruction with a result, whose name is returned.
+    pub fn op(&mut self, instruction: impl AsRef<str>) -> String {
+        self.next += 1;
+        let number = self.next;
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "  %t{number} = {}", instruction.as_ref());
+        format!("%t{number}")
+    }
+
+    /// A call of an intrinsic.
+    pub fn intrinsic(&mut self, result: &str, name: &str, args: &[(&str, &str)]) -> String {
+        let types: Vec<&str> = args.iter().map(|(ty, _)| *ty).collect();
+        let declaration = format!("declare {result} @{name}({})", types.join(", "));
+        self.declarations
+            .entry(name.to_owned())
+            .or_insert(declaration);
+        let args: Vec<String> = args
+            .iter()
+            .map(|(ty, value)| format!("{ty} {value}"))
+            .collect();
+        self.op(format!("call {result} @{name}({})", args.join(", ")))
+    }
+
+    /// Defines what a CLIF value is.
+    pub fn define(&mut self, value: Value, operand: String) {
+        self.values.insert(value, operand);
+    }
+
+    /// Defines a CLIF value that is the number 0 or 1, or as many bits in lanes, from a condition.
+    pub fn define_condition(
+        &mut self,
+        value: Value,
+        condition: String,
+    ) -> Result<(), CompileError> {
+        let ty = self.func.dfg.value_type(value);
+        let name = types::name(ty)?;
+        let operand = if ty.is_vector() {
+            let lanes = ty.lane_count();
+            self.op(format!("sext <{lanes} x i1> {condition} to {name}"))
+        } else {
+            let number = self.op(format!("zext i1 {condition} to {name}"));
+            self.conditions.insert(value, condition);
+            number
+        };
+        self.define(value, operand);
+        Ok(())
+    }
+
+    /// The operand for a value.
+    pub fn value(&self, value: Value) -> Result<String, CompileError> {
+        let value = self.func.dfg.resolve_aliases(value);
+        match self.values.get(&value) {
+            Some(operand) => Ok(operand.clone()),
+            None => Err(CompileError::Failed(format!(
+                "{value} is used where it is not defined"
+            ))),
+        }
+    }
+
+    /// Type and operand of a value.
+    pub fn typed(&self, value: Value) -> Result<String, CompileError> {
+        let ty = types::name(self.ty(value))?;
+        Ok(format!("{ty} {}", self.value(value)?))
+    }
+
+    /// The CLIF type of a value.
+    pub fn ty(&self, value: Value) -> Type {
+        self.func.dfg.value_type(value)
+    }
+
+    /// Whether an integer value is not zero.
+    pub fn condition(&mut self, value: Value) -> Result<String, CompileError> {
+        let value = self.func.dfg.resolve_aliases(value);
+        if let Some(condition) = self.conditions.get(&value) {
+            return Ok(condition.clone());
+        }
+        let typed = self.typed(value)?;
+        Ok(self.op(format!("icmp ne {typed}, 0")))
+    }
+
+    /// Traps, and begins a block that nothing leads to.
+    pub fn trap(&mut self, kind: TrapKind) {
+        let name = names::trap(kind);
+        self.line(format!("call void @{name}() #3{}", self.position));
+        self.line("unreachable");
+        let declaration = format!("declare void @{name}() #2");
+        self.declarations.entry(name).or_insert(declaration);
+    }
+
+    /// Traps if `condition` is true.
+    pub fn trap_if(&mut self, condition: &str, kind: TrapKind) {
+        let (cold, rest) = (self.fresh("trap"), self.fresh("rest"));
+        self.line(format!(
+            "br i1 {condition}, label %{cold}, label %{rest}{UNLIKELY}"
+        ));
+        let block = self.clif_block;
+        self.begin(cold, block);
+        self.trap(kind);
+        self.begin(rest, block);
+    }
+
+    /// The instruction that defines a value.
+    pub fn definition(&self, value: Value) -> Option<&'f InstructionData> {
+        let value = self.func.dfg.resolve_aliases(value);
+        match self.func.dfg.value_def(value) {
+            ValueDef::Result(inst, 0) => Some(&self.func.dfg.insts[inst]),
+            _ => None,
+        }
+    }
+
+    /// The bits that a floating-point value, or each lane of it, is known to have.
+    pub fn float_constant(&self, value: Value) -> Option<u64> {
+        match *self.definition(value)? {
+            InstructionData::UnaryIeee32 { imm, .. } => Some(u64::from(imm.bits())),
+            InstructionData::UnaryIeee64 { imm, .. } => Some(imm.bits()),
+            InstructionData::Unary {
+                opcode: Opcode::Splat,
+                arg,
+            } => self.float_constant(arg),
+            InstructionData::LoadNoOffset {
+                opcode: Opcode::Bitcast,
+                arg,
+                ..
+            } => {
+                let lane = self.ty(value).lane_type();
+                let same = self.ty(arg).lane_type() == lane;
+                let constant = same.then(|| self.float_constant(arg)).flatten();
+                constant.or_else(|| self.uniform_vector(arg, lane))
+            }
+            _ => self.uniform_vector(value, self.ty(value).lane_type()),
+        }
+    }
+
+    /// The bits of each lane if `value` is a vector constant, seen in lanes of `lane`, that has the same in all.
+    fn uniform_vector(&self, value: Value, lane: Type) -> Option<u64> {
+        let InstructionData::UnaryConst {
+            constant_handle, ..
+        } = *self.definition(value)?
+        else {
+            return None;
+        };
+        let bytes = self.func.dfg.constants.get(constant_handle).as_slice();
+        let width = lane.bytes() as usize;
+        let first = bytes.get(..width)?;
+        let uniform = width <= 8 && bytes.chunks(width).all(|chunk| chunk == first);
+        uniform.then(|| {
+            first
+                .iter()
+                .rev()
+                .fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+        })
+    }
+
+    /// Declines an instruction.
+    pub fn declined<T>(&self, opcode: Opcode) -> Result<T, CompileError> {
+        bailout(format!("{opcode} is not translated"))
+    }
+}

@@ -1,0 +1,257 @@
+//! From CLIF to LLVM IR, as text.
+//!
+//! One CLIF function becomes one module. Blocks are visited in reverse postorder, so a value's definition has
+//! been seen before its uses; block parameters become phis, which are written when all edges are known.
+//!
+//! What keeps it exact: traps are calls of functions that read memory and do not return, in cold blocks of their own,
+//! which nothing observable can move across; accesses are only translated if they cannot fault; no instruction has
+//! fast-math flags, and none has `nsw` or `nuw`.
+
+pub mod names;
+
+mod control;
+mod emitter;
+mod float;
+mod integer;
+mod memory;
+mod ops;
+mod types;
+mod vector;
+
+use cranelift_codegen::dominator_tree::DominatorTree;
+use cranelift_codegen::flowgraph::ControlFlowGraph;
+use cranelift_codegen::ir::{ArgumentPurpose, Block, Function, GlobalValue, GlobalValueData};
+use cranelift_codegen::isa::CallConv;
+use emitter::Emitter;
+use std::fmt::Write;
+use types::bailout;
+use upshift_base::TrapKind;
+use upshift_codegen::CompileError;
+
+/// What is decided for a whole function.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Make every NaN that an operation produces the canonical one.
+    pub canonical_nans: bool,
+    /// LLVM's target features, with their signs, separated by commas.
+    pub features: String,
+}
+
+/// The name of the function in the module.
+pub const FUNCTION: &str = "function_body";
+
+const HEADER: &str = "\
+source_filename = \"clif\"
+target datalayout = \"e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128\"
+target triple = \"x86_64-unknown-linux-gnu\"
+";
+
+/// Metadata for positions: the parts that are the same in all modules.
+const METADATA: &str = "\
+!llvm.dbg.cu = !{!0}
+!llvm.module.flags = !{!2, !3}
+!0 = distinct !DICompileUnit(language: DW_LANG_C, file: !1, emissionKind: LineTablesOnly)
+!1 = !DIFile(filename: \"clif\", directory: \"\")
+!2 = !{i32 2, !\"Debug Info Version\", i32 3}
+!3 = !{i32 7, !\"Dwarf Version\", i32 4}
+!4 = distinct !DISubprogram(name: \"f\", file: !1, unit: !0, spFlags: DISPFlagDefinition, type: !5)
+!5 = !DISubroutineType(types: !6)
+!6 = !{}
+!7 = !{!\"branch_weights\", i32 1, i32 1048575}
+!8 = !{!\"branch_weights\", i32 1048575, i32 1}
+!9 = !{!\"memory\"}
+";
+
+/// The module for one function.
+///
+/// # Errors
+/// [`CompileError::Bailout`] if the function has something in it that is not translated.
+pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileError> {
+    let mut e = Emitter::new(func, settings.canonical_nans);
+    if func.signature.call_conv != CallConv::Tail {
+        return bailout("a function that is not of the guest's convention");
+    }
+    let tail_calls = control::has_tail_calls(func);
+    let (params, results) = types::signature(&func.signature)?;
+    let params = match tail_calls {
+        true => control::all_registers().to_vec(),
+        false => params,
+    };
+    let mut cfg = ControlFlowGraph::new();
+    cfg.compute(func);
+    let domtree = DominatorTree::with_function(func, &cfg);
+    prologue(&mut e, tail_calls)?;
+    for &block in domtree.cfg_rpo() {
+        e.begin(label(block), Some(block));
+        block_params(&mut e, block)?;
+        for inst in func.layout.block_insts(block) {
+            set_position(&mut e, inst);
+            ops::instruction(&mut e, inst)?;
+        }
+    }
+    e.finish();
+    let mut text = HEADER.to_owned();
+    for declaration in e.declarations.values() {
+        text.push_str(declaration);
+        text.push('\n');
+    }
+    let params: Vec<String> = params
+        .iter()
+        .enumerate()
+        .map(|(index, ty)| format!("{ty} %p{index}"))
+        .collect();
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "define {} @{FUNCTION}({}) #0 section \".text.{FUNCTION}\" !dbg !4 {{",
+        results.ty,
+        params.join(", ")
+    );
+    body(&e, &mut text)?;
+    text.push_str("}\n");
+    text.push_str(&attributes(settings));
+    text.push_str(METADATA);
+    text.push_str(&e.metadata.text());
+    Ok(text)
+}
+
+fn attributes(settings: &Settings) -> String {
+    let features = &settings.features;
+    format!(
+        "attributes #0 = {{ nounwind \"frame-pointer\"=\"all\" \"probe-stack\"=\"inline-asm\" \
+         \"prefer-vector-width\"=\"256\" \"target-features\"=\"{features}\" }}\n\
+         attributes #1 = {{ nounwind }}\n\
+         attributes #2 = {{ cold noreturn nounwind nomerge memory(read) }}\n\
+         attributes #3 = {{ noreturn nounwind nomerge memory(read) }}\n"
+    )
+}
+
+/// The blocks, with their phis.
+fn body(e: &Emitter<'_>, text: &mut String) -> Result<(), CompileError> {
+    for (label, block, block_text) in &e.blocks {
+        text.push_str(label);
+        text.push_str(":\n");
+        if let Some(block) = *block
+            && *label == self::label(block)
+        {
+            phis(e, block, text)?;
+        }
+        text.push_str(block_text);
+    }
+    Ok(())
+}
+
+fn phis(e: &Emitter<'_>, block: Block, text: &mut String) -> Result<(), CompileError> {
+    let edges = e.edges.get(&block).map_or(&[][..], Vec::as_slice);
+    for (index, &param) in e.func.dfg.block_params(block).iter().enumerate() {
+        let sources: Vec<String> = edges
+            .iter()
+            .map(|(from, args)| format!("[ {}, %{from} ]", args[index]))
+            .collect();
+        let ty = types::name(e.ty(param))?;
+        let _ = writeln!(
+            text,
+            "  %v{} = phi {ty} {}",
+            param.as_u32(),
+            sources.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// The label of a block.
+fn label(block: Block) -> String {
+    format!("b{}", block.as_u32())
+}
+
+fn block_params(e: &mut Emitter<'_>, block: Block) -> Result<(), CompileError> {
+    for &param in e.func.dfg.block_params(block) {
+        e.define(param, format!("%v{}", param.as_u32()));
+    }
+    Ok(())
+}
+
+/// What calls and traps of this instruction are attached to, so that their place is known in the code.
+fn set_position(e: &mut Emitter<'_>, inst: cranelift_codegen::ir::Inst) {
+    let position = e.func.srcloc(inst);
+    e.position = match position.bits().checked_add(1) {
+        // Line 0 is none.
+        Some(line) if !position.is_default() => {
+            let number = e
+                .metadata
+                .number(format!("!DILocation(line: {line}, scope: !4)"));
+            format!(", !dbg !{number}")
+        }
+        _ => String::new(),
+    };
+}
+
+/// Stack slots, the parameters as the first block wants them, and the check of the stack's limit.
+fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
+    let func = e.func;
+    let Some(entry) = func.layout.entry_block() else {
+        return Err(CompileError::Failed(
+            "the function has no blocks".to_owned(),
+        ));
+    };
+    for (slot, data) in &func.sized_stack_slots {
+        let align = 1u32 << data.align_shift;
+        let line = format!(
+            "%s{} = alloca [{} x i8], align {align}",
+            slot.as_u32(),
+            data.size
+        );
+        e.line(line);
+    }
+    let types: Vec<_> = func
+        .signature
+        .params
+        .iter()
+        .map(|param| param.value_type)
+        .collect();
+    let args = match tail_calls {
+        true => control::from_registers(e, &types)?,
+        false => (0..types.len()).map(|index| format!("%p{index}")).collect(),
+    };
+    if let Some(limit) = func.stack_limit
+        && control::calls_something(func)
+    {
+        let limit = global_value(e, limit, &args)?;
+        let frame = e.intrinsic("ptr", "llvm.frameaddress.p0", &[("i32", "0")]);
+        let frame = e.op(format!("ptrtoint ptr {frame} to i64"));
+        let beyond = e.op(format!("icmp ult i64 {frame}, {limit}"));
+        e.trap_if(&beyond, TrapKind::StackOverflow);
+    }
+    e.line(format!("br label %{}", label(entry)));
+    let from = e.label.clone();
+    e.edges.entry(entry).or_default().push((from, args));
+    Ok(())
+}
+
+/// The value of a global value, given the function's arguments.
+fn global_value(
+    e: &mut Emitter<'_>,
+    value: GlobalValue,
+    args: &[String],
+) -> Result<String, CompileError> {
+    match &e.func.global_values[value] {
+        GlobalValueData::VMContext => {
+            let context = e
+                .func
+                .signature
+                .special_param_index(ArgumentPurpose::VMContext);
+            let context = context.and_then(|index| args.get(index).cloned());
+            context.ok_or_else(|| CompileError::Failed("there is no VM context".to_owned()))
+        }
+        &GlobalValueData::Load {
+            base,
+            offset,
+            global_type,
+            flags,
+        } => {
+            let base = global_value(e, base, args)?;
+            memory::load_at(e, &base, offset.into(), global_type, flags)
+        }
+        _ => bailout("a global value that is not translated"),
+    }
+}

@@ -1,0 +1,96 @@
+//! `cargo xtask llvm`: builds the LLVM compile server, which is no part of the workspace because it links LLVM.
+//!
+//! LLVM's development files come from Debian's packages, which are installed if that is possible.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::shell;
+
+/// What `cargo xtask llvm` was asked for.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Which LLVM: 22 or 19
+    #[arg(long, default_value_t = 22, value_parser = clap::value_parser!(u32).range(19..=22))]
+    major: u32,
+    /// Run the server's tests too
+    #[arg(long)]
+    test: bool,
+}
+
+/// Builds the server; false if its tests failed. That LLVM is not to be had here is said, and no failure.
+pub fn run(options: &Options) -> Result<bool> {
+    let major = match options.major {
+        22 => 22,
+        _ => 19,
+    };
+    let Some(prefix) = installed(major).or_else(|| install(major)) else {
+        eprintln!(
+            "skipped: LLVM {major} is not installed, and its packages cannot be installed here: {}",
+            packages(major).join(" ")
+        );
+        return Ok(true);
+    };
+    let folder = shell::root().join("crates/llvm/server");
+    let build = |command: &str| {
+        let mut cargo = shell::cargo(&folder);
+        cargo
+            .args([command, "--release", "--no-default-features", "--features"])
+            .arg(format!("llvm{major}"))
+            .env(format!("LLVM_SYS_{major}1_PREFIX"), &prefix);
+        cargo
+    };
+    shell::step("the LLVM server");
+    let status = build("build").status().context("cannot start cargo")?;
+    if !status.success() {
+        return Ok(false);
+    }
+    if options.test {
+        shell::step("its tests");
+        return Ok(build("test").status()?.success());
+    }
+    let server = folder.join("target/release/upshift-llvm");
+    println!(
+        "{}",
+        shell::output(Command::new(&server).arg("--version"))?.trim_end()
+    );
+    println!(
+        "{}: put it beside `upshift` or into the search path",
+        server.display()
+    );
+    Ok(true)
+}
+
+/// Where that LLVM is, if it is complete.
+fn installed(major: u32) -> Option<PathBuf> {
+    let prefix = PathBuf::from(format!("/usr/lib/llvm-{major}"));
+    let complete = prefix.join("bin/llvm-config").is_file() && has_headers(&prefix);
+    complete.then_some(prefix)
+}
+
+fn has_headers(prefix: &Path) -> bool {
+    prefix.join("include/llvm-c/Core.h").is_file()
+}
+
+fn packages(major: u32) -> [String; 2] {
+    [format!("llvm-{major}-dev"), format!("libpolly-{major}-dev")]
+}
+
+/// Installs the packages, if there is a package manager that may.
+fn install(major: u32) -> Option<PathBuf> {
+    if !shell::has("apt-get") {
+        return None;
+    }
+    let packages = packages(major);
+    shell::step(&format!("apt-get install {}", packages.join(" ")));
+    let status = Command::new("apt-get")
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(&packages)
+        .args(["zlib1g-dev", "libzstd-dev", "libxml2-dev", "libffi-dev"])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .status();
+    let installed_now = status.is_ok_and(|status| status.success());
+    installed_now.then(|| installed(major)).flatten()
+}
