@@ -12,6 +12,7 @@ mod llvm;
 mod mutate;
 mod shell;
 mod spec;
+mod stencils;
 mod tidy;
 mod torture;
 
@@ -38,6 +39,8 @@ enum Command {
     Llvm(llvm::Options),
     /// Run the WebAssembly specification's test suite
     Spec(spec::Options),
+    /// Make the tables of stencils that tier 0 copies from, for all architectures
+    Stencils(stencils::Options),
     /// Measure Upshift and other engines on the corpus, and write the page about it
     Bench(bench::Options),
     /// Compare Upshift with other engines on random programs
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Corpus(options) => corpus::run(&options),
         Command::Llvm(options) => llvm::run(&options),
         Command::Spec(options) => spec::run(&options),
+        Command::Stencils(options) => stencils::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Torture(options) => torture::run(&options),

@@ -22,6 +22,7 @@ Examples:
   upshift run --dir .::/data app.wasm /data/in.txt   a program that may use the current directory
   upshift run --invoke fib examples/fib.wat 30       one function, with arguments
   upshift compile --tier 1 app.wasm                  how long it takes to compile all of it
+  upshift explore examples/fib.wat fib               the machine code of a function, and what it comes from
   upshift doctor                                     what this machine offers
 
 `upshift run --help` explains the flags of `run`.";
@@ -84,6 +85,8 @@ pub enum Command {
     Run(RunArgs),
     /// Compile all functions of a module without running it, and show how long each phase takes
     Compile(CompileArgs),
+    /// Show a function's machine code beside the WebAssembly that it comes from
+    Explore(ExploreArgs),
     /// Run scripts in the format of the WebAssembly test suite (.wast)
     Wast(WastArgs),
     /// Show what this machine offers: tiers, memory reservations, signals, profiling
@@ -126,6 +129,19 @@ pub struct EngineArgs {
     /// calls that can be; the program's results must be the same
     #[arg(long, value_name = "TEST", value_delimiter = ',')]
     pub stress: Vec<Stress>,
+}
+
+/// `upshift explore`.
+#[derive(Args, Debug)]
+pub struct ExploreArgs {
+    /// The module, in binary form or as text
+    pub file: PathBuf,
+    /// A function of it, by its name, the name of its export, or its index
+    #[arg(value_name = "FUNC")]
+    pub function: String,
+    /// The tier whose code is shown: 0 (copied and patched) or 1 (optimized)
+    #[arg(long, value_name = "TIER", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub tier: u8,
 }
 
 /// `upshift run`.

@@ -178,7 +178,7 @@ impl FunctionSource for TimedSource {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
     ) -> Result<CompiledCode, CompileError> {
         let start = Instant::now();
         let code = self.source.baseline(index, first, request);

@@ -2,6 +2,8 @@
 
 use anyhow::{Result, anyhow, bail};
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use upshift_wasm::{Engine, Module, ModuleOptions};
@@ -21,6 +23,8 @@ pub struct LoadTimes {
     pub parse_text: Duration,
     pub decode: Duration,
     pub validate: Duration,
+    /// Whether functions are validated when they are first called.
+    pub is_lazy: bool,
 }
 
 /// Reads a file that is a module in binary form or in text.
@@ -67,14 +71,31 @@ pub fn read(path: &Path) -> Result<Binary> {
     })
 }
 
+/// A file of this many bytes is a large program, of which most is never used: it is mapped, and its functions are
+/// validated when they are first used. A smaller one is read and validated in a few milliseconds, and a mistake in it is
+/// reported before anything runs.
+const LARGE_BYTES: u64 = 4 << 20;
+
 /// Reads, decodes and validates a module.
 pub fn load(engine: &Engine, path: &Path, options: ModuleOptions) -> Result<(Module, LoadTimes)> {
+    if is_large_binary(path) {
+        let module = Module::from_file_lazily(engine, path, options)
+            .map_err(|error| anyhow!("{error} (not valid)"))?;
+        let (decode, validate) = module.load_times();
+        let times = LoadTimes {
+            decode,
+            validate,
+            is_lazy: true,
+            ..LoadTimes::default()
+        };
+        return Ok((module, times));
+    }
     let Binary {
         bytes,
         read,
         parse_text,
     } = read(path)?;
-    let module = Module::with_options(engine, bytes, options)
+    let module = Module::from_vec(engine, bytes, options)
         .map_err(|error| anyhow!("{} is not valid: {error}", path.display()))?;
     let (decode, validate) = module.load_times();
     Ok((
@@ -84,8 +105,20 @@ pub fn load(engine: &Engine, path: &Path, options: ModuleOptions) -> Result<(Mod
             parse_text,
             decode,
             validate,
+            is_lazy: false,
         },
     ))
+}
+
+fn is_large_binary(path: &Path) -> bool {
+    let Ok(mut file) = File::open(path) else {
+        return false;
+    };
+    let is_large = file
+        .metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.len() >= LARGE_BYTES);
+    let mut magic = [0; 4];
+    is_large && file.read_exact(&mut magic).is_ok() && &magic == b"\0asm"
 }
 
 /// Whether it makes sense to read the file as WebAssembly text: if something is wrong there, a line number helps.

@@ -9,6 +9,7 @@ mod args;
 mod compile;
 mod doctor;
 mod engine;
+mod explore;
 mod host;
 mod input;
 mod report;
@@ -22,6 +23,7 @@ fn main() {
     let outcome = match Cli::get().command {
         Command::Run(args) => run::run(args),
         Command::Compile(args) => compile::compile(&args),
+        Command::Explore(args) => explore::explore(&args),
         Command::Wast(args) => wast::wast(&args),
         Command::Doctor => doctor::doctor(),
     };

@@ -121,6 +121,7 @@ fn run_here(args: &RunArgs, limits: Limits) -> Result<i32> {
     if args.stats {
         let times = RunTimes {
             module_bytes: module.byte_count() as u64,
+            validated: load.is_lazy.then(|| validated(&module)),
             load,
             instantiate: called - start,
             run: end - called,
@@ -139,6 +140,12 @@ fn run_here(args: &RunArgs, limits: Limits) -> Result<i32> {
         exit(code);
     }
     Ok(code)
+}
+
+/// How many of the module's functions have been validated, and of how many.
+fn validated(module: &Module) -> (u32, u32) {
+    let own = module.function_count() - module.imported_function_count();
+    (module.validated_function_count(), own)
 }
 
 fn config(args: &RunArgs, limits: Limits, tally: &Arc<Tally>) -> Result<Config> {

@@ -118,15 +118,16 @@ pub struct CallSitePlan {
 
 /// One job for a baseline compiler, which goes from a front end's own form of a function straight to code.
 #[derive(Clone, Copy, Debug)]
-pub struct BaselineRequest<'a> {
+pub struct BaselineRequest {
     /// The function that the code is for.
     pub function: FuncId,
     /// The counters to plant, if any.
     pub counters: Option<CounterPlan>,
     /// Whether operations that produce a NaN must produce the canonical one.
     pub canonical_nans: bool,
-    /// Compiles single operations, for the stencils that are copied.
-    pub stencils: &'a dyn Compiler,
+    /// Whether the code's positions say where each instruction comes from, for people, and not only those that matter to
+    /// the runtime.
+    pub every_position: bool,
 }
 
 /// Why there is no code.

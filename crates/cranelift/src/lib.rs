@@ -13,7 +13,7 @@ mod tests;
 use cranelift_codegen::CodegenError;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable, SetError};
 use std::fmt;
 use upshift_codegen::{CompileError, CompileRequest, CompiledCode, Compiler};
@@ -59,14 +59,39 @@ impl CraneliftCompiler {
     /// # Errors
     /// If Cranelift does not support the machine.
     pub fn new(options: Options) -> Result<CraneliftCompiler, CompileError> {
-        let unsupported = |what: &str| {
-            CompileError::Failed(format!("setting up Cranelift for this machine: {what}"))
+        let builder = cranelift_native::builder()
+            .map_err(|what| CompileError::Failed(format!("setting up Cranelift: {what}")))?;
+        CraneliftCompiler::with_isa(builder, options)
+    }
+
+    /// Makes a compiler for another machine: `target` as in a target triple, and what its processor has beyond the
+    /// architecture's baseline.
+    ///
+    /// # Errors
+    /// If Cranelift does not know the target or a feature, or was built without it.
+    pub fn for_target(
+        target: &str,
+        features: &[&str],
+        options: Options,
+    ) -> Result<CraneliftCompiler, CompileError> {
+        let unsupported = |what: &dyn fmt::Display| {
+            CompileError::Failed(format!("setting up Cranelift for {target}: {what}"))
         };
-        let flags = shared_flags(options).map_err(|e| unsupported(&e.to_string()))?;
-        let isa = cranelift_native::builder()
-            .map_err(unsupported)?
-            .finish(flags)
-            .map_err(|e| unsupported(&e.to_string()))?;
+        let mut builder = isa::lookup_by_name(target).map_err(|e| unsupported(&e))?;
+        for feature in features {
+            builder.enable(feature).map_err(|e| unsupported(&e))?;
+        }
+        CraneliftCompiler::with_isa(builder, options)
+    }
+
+    fn with_isa(
+        builder: isa::Builder,
+        options: Options,
+    ) -> Result<CraneliftCompiler, CompileError> {
+        let unsupported =
+            |what: &dyn fmt::Display| CompileError::Failed(format!("setting up Cranelift: {what}"));
+        let flags = shared_flags(options).map_err(|e| unsupported(&e))?;
+        let isa = builder.finish(flags).map_err(|e| unsupported(&e))?;
         let name = match options.effort {
             Effort::None => "cranelift-none",
             Effort::Speed => "cranelift-speed",

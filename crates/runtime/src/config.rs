@@ -85,8 +85,6 @@ impl InliningMode {
 /// How tier 0 makes code of a source that has a form of its own for it.
 #[derive(Clone, Debug)]
 pub struct Baseline {
-    /// Compiles single operations.
-    pub stencils: Arc<dyn Compiler>,
     /// Whether operations that produce a NaN must produce the canonical one.
     pub canonical_nans: bool,
 }

@@ -159,14 +159,7 @@ fn compile(
     circumstances: Circumstances,
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
-    let made = match baseline(group, state, tier, kind)? {
-        Some(code) => Made {
-            code,
-            compiler: Baseline::NAME.to_owned(),
-            devirtualized: 0,
-        },
-        None => run_compilers(group, state, tier, kind)?,
-    };
+    let made = make(group, state, tier, kind, false)?;
     let Made { code, compiler, .. } = made;
     call_profile::allocate(state, code.call_sites);
     let inlined = inline::report(group, &code.inlined);
@@ -207,18 +200,52 @@ fn compile(
     Ok(CodeInstance { tier, code })
 }
 
+/// The code of a function as its first activation would run it, with as many positions as there are; for people.
+pub(crate) fn inspect(
+    group: &Arc<Group>,
+    index: u32,
+    tier: Tier,
+) -> Result<(CompiledCode, String), CompileError> {
+    let state = group.state_or_new(index);
+    let made = make(group, state, tier, CompileKind::Entry, true)?;
+    Ok((made.code, made.compiler))
+}
+
+/// The code, and who made it.
+fn make(
+    group: &Group,
+    state: &FunctionState,
+    tier: Tier,
+    kind: CompileKind,
+    every_position: bool,
+) -> Result<Made, CompileError> {
+    match baseline(group, state, tier, kind, every_position)? {
+        Some(code) => Ok(Made {
+            code,
+            compiler: Baseline::NAME.to_owned(),
+            devirtualized: 0,
+        }),
+        None => run_compilers(group, state, tier, kind),
+    }
+}
+
 /// Asks the source for code of its own making, if that is how `tier` works. `None` if it declines.
 fn baseline(
     group: &Group,
     state: &FunctionState,
     tier: Tier,
     kind: CompileKind,
+    every_position: bool,
 ) -> Result<Option<CompiledCode>, CompileError> {
     if tier != Tier::Baseline || kind != CompileKind::Entry {
         return Ok(None);
     }
     ask_baseline(group, state, |request| {
-        group.source.baseline(state.index, group.first(), request)
+        let request = BaselineRequest {
+            every_position,
+            ..*request
+        };
+        group.source.baseline(state.index, group.first(), &request)
     })
 }
 
@@ -242,7 +269,7 @@ fn find_frame(group: &Group, state: &FunctionState, loop_index: u32) -> Result<(
 fn ask_baseline<T>(
     group: &Group,
     state: &FunctionState,
-    ask: impl FnOnce(&BaselineRequest<'_>) -> Result<T, CompileError>,
+    ask: impl FnOnce(&BaselineRequest) -> Result<T, CompileError>,
 ) -> Result<Option<T>, CompileError> {
     let config = &group.shared.config;
     let Some(baseline) = &config.baseline else {
@@ -253,7 +280,7 @@ fn ask_baseline<T>(
         function: state.function,
         counters: counters.then(|| profile::plan(config)),
         canonical_nans: baseline.canonical_nans,
-        stencils: &*baseline.stencils,
+        every_position: false,
     };
     match survive(|| ask(&request)) {
         Ok(answer) => Ok(Some(answer)),

@@ -6,7 +6,7 @@ use crate::call_profile;
 use crate::config::{CompileMode, RuntimeConfig};
 use crate::lazy;
 use crate::osr;
-use crate::pipeline::{Circumstances, WORKER_STACK_BYTES, compile_and_publish};
+use crate::pipeline::{self, Circumstances, WORKER_STACK_BYTES, compile_and_publish};
 use crate::signal;
 use crate::source::FunctionSource;
 use crate::stats::{HotFunction, ProfileStatistics};
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use upshift_base::{FuncId, Tier};
-use upshift_codegen::{CompileError, CompileKind};
+use upshift_codegen::{CompileError, CompileKind, CompiledCode};
 use upshift_codemem::{
     BUILTIN_CONTEXT, BUILTIN_LAZY_COMPILE, CodeMemory, CodeMemoryConfig, CodeMemoryError, Usage,
 };
@@ -326,6 +326,23 @@ impl Runtime {
                 name: group.name(index),
                 error,
             }
+        })
+    }
+
+    /// The code that `tier` makes of a function, not linked and not published, and the name of the compiler that made it.
+    /// Its positions are as many as the compiler knows.
+    ///
+    /// # Errors
+    /// If the tier has no compiler, or none that makes code of this function.
+    pub fn inspect(
+        &self,
+        group: &FunctionGroup,
+        index: u32,
+        tier: Tier,
+    ) -> Result<(CompiledCode, String), RuntimeError> {
+        pipeline::inspect(&group.0, index, tier).map_err(|error| RuntimeError::Compile {
+            name: group.name(index),
+            error,
         })
     }
 

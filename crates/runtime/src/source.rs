@@ -30,7 +30,7 @@ pub trait FunctionSource: Send + Sync {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
     ) -> Result<CompiledCode, CompileError> {
         let _ = (index, first, request);
         Err(CompileError::Bailout("no baseline form".to_owned()))
@@ -45,7 +45,7 @@ pub trait FunctionSource: Send + Sync {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
         loop_index: u32,
     ) -> Result<Vec<FrameValue>, CompileError> {
         let _ = (index, first, request, loop_index);

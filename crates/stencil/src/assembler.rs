@@ -205,6 +205,14 @@ impl Assembler {
     pub fn begin(&mut self, position: u32) {
         self.pinned = 0;
         self.position = position;
+        if self.plan.every_position {
+            self.code.position(position);
+        }
+    }
+
+    /// Where the current operation comes from.
+    pub fn position(&self) -> u32 {
+        self.position
     }
 
     /// How many operands there are.

@@ -26,6 +26,10 @@ impl Bytes {
         self.len
     }
 
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.memory[..self.len]
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.memory[..self.len]
     }

@@ -2,14 +2,14 @@
 //!
 //! A front end drives an [`Assembler`] in one pass over its own bytecode: it names the operations, and the assembler
 //! knows where the operands are. The simple operations are encoded directly, with registers as operands. For the others
-//! there are [`Stencil`]s, made from the very functions that lower the operation for the optimizing tiers.
+//! there are [`Stencil`]s, made in advance from the very functions that lower the operation for the optimizing tiers.
 //!
 //! Every value has a home slot in the frame. At each jump, loop header and call the frame is *canonical*: the homes hold
 //! all live values, whatever registers hold them too.
 //!
 //! `value` names the operations, `arch` encodes them, `code` holds what was encoded. `assembler` tracks values,
 //! `local`, `operate`, `flow` and `call` are the operations in terms of it, `frame` begins and
-//! ends a function.
+//! ends a function. `stencil` copies stencils; `shape`, behind the feature `generator`, makes them.
 #![forbid(unsafe_code)]
 
 mod abi;
@@ -23,6 +23,8 @@ mod local;
 mod moves;
 mod operate;
 mod plan;
+#[cfg(feature = "generator")]
+mod shape;
 mod shuffle;
 mod stencil;
 mod value;
@@ -42,5 +44,7 @@ pub use flow::{Destination, JumpTable};
 pub use frame::Workspace;
 pub use operate::{Memory, TableLayout};
 pub use plan::{Loop, Plan};
-pub use stencil::{ShapeError, Stencil};
+#[cfg(feature = "generator")]
+pub use shape::{Architecture, ShapeError, StencilBuf, TextError};
+pub use stencil::{Hole, HoleKind, Stencil, StencilTrap};
 pub use value::{FloatOp, FloatTest, IntOp, IntTest, LoadKind, ShiftOp, StoreKind, Ty};

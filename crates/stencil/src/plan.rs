@@ -20,6 +20,8 @@ pub struct Plan {
     pub stack_limit: (i32, i32),
     /// Where the context has the base of memory 0.
     pub memory_base: i32,
+    /// Whether the position of each operation is noted, and not only of those that trap or call.
+    pub every_position: bool,
 }
 
 /// Code away from the others that traps.

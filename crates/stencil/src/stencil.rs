@@ -1,220 +1,123 @@
 //! Stencils: machine code of one operation, made by an optimizing compiler, to be copied into a function.
 //!
-//! A stencil comes from a function in the `tail` convention that takes the operands and returns the result. Its frame
-//! code, which is the same bytes each time, is cut off. What is left must be self-contained: no spills, no calls, and
-//! nothing to relocate. Its inputs and its output are where the convention has them; which registers it changes is read
-//! off the instructions.
+//! A stencil is what is left of a function in the `tail` convention, which takes the operands and returns the result,
+//! once its frame code is cut off. Its inputs and its output are where the convention has them. The bytes that depend
+//! on an operation's immediates are its holes. Who makes one and checks its shape is in `shape`; to copy one takes
+//! nothing but what is here.
 
 use crate::abi::{Assignment, Place};
-use crate::arch::x64::{CALLEE_SAVED, FRAME, Reg, STACK, STENCIL_EPILOGUE, STENCIL_PROLOGUE};
+use crate::arch::x64::STENCIL_PROLOGUE;
 use crate::assembler::Assembler;
 use crate::moves::Move;
 use crate::value::Ty;
-use iced_x86::{
-    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, Register,
-};
-use upshift_codegen::{CompiledCode, TrapSite};
+use upshift_base::TrapKind;
+use upshift_codegen::TrapSite;
 
-/// Machine code of one operation.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Stencil {
-    bytes: Vec<u8>,
-    inputs: Vec<Reg>,
-    output: Option<(Ty, Reg)>,
-    /// Registers that it changes.
-    clobbers: u32,
-    traps: Vec<TrapSite>,
-    /// Whether it reads constants of its own, which are aligned if it starts [`STENCIL_PROLOGUE`] bytes behind a
-    /// multiple of 16.
-    aligned: bool,
+/// Machine code of one operation, wherever it is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stencil<'a> {
+    /// Instructions, and the constants that they read.
+    pub code: &'a [u8],
+    /// What it pops, in the order that it was pushed.
+    pub operands: &'a [Ty],
+    /// What it pushes.
+    pub result: Option<Ty>,
+    /// Registers that it changes, as bits: the general ones, then the vector ones.
+    pub clobbers: u64,
+    /// Whether it reads constants of its own, which are aligned if it starts as far behind a multiple of 16 as its
+    /// function's frame code was long.
+    pub aligned: bool,
+    /// Where it may trap.
+    pub traps: &'a [StencilTrap],
+    /// What is to be filled in.
+    pub holes: &'a [Hole],
 }
 
-/// Why code is no stencil.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ShapeError {
-    /// The operands or the result do not all fit in registers.
-    #[error("an operand or the result is not in a register")]
-    Signature,
-    /// The code depends on where something else is.
-    #[error("there is something to relocate")]
-    Relocation,
-    /// The function does not begin and end as it should.
-    #[error("the frame code is not the usual one")]
-    Frame,
-    /// An instruction that does not belong into a stencil.
-    #[error("there is an instruction at {0:#x} that uses the stack, calls, or is unknown")]
-    Instruction(u64),
+/// A place in a stencil that may trap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StencilTrap {
+    /// Where.
+    pub offset: u16,
+    /// The [`TrapKind`]'s code.
+    pub kind: u8,
 }
 
-impl Stencil {
-    /// Makes a stencil of a function from `operands` to `result`.
-    ///
-    /// # Errors
-    /// If the code is of another shape.
-    pub fn new(
-        code: &CompiledCode,
-        operands: &[Ty],
-        result: Option<Ty>,
-    ) -> Result<Stencil, ShapeError> {
-        if !code.relocations.is_empty() {
-            return Err(ShapeError::Relocation);
-        }
-        let mut assignment = Assignment::operands();
-        let inputs = operands.iter().map(|&ty| match assignment.next(ty) {
-            Place::Reg(reg) => Ok(reg),
-            Place::Stack(_) => Err(ShapeError::Signature),
-        });
-        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let output = match result.map(|ty| (ty, Assignment::results().next(ty))) {
-            None => None,
-            Some((ty, Place::Reg(reg))) => Some((ty, reg)),
-            Some(_) => return Err(ShapeError::Signature),
-        };
-        if !code.bytes.starts_with(&STENCIL_PROLOGUE) {
-            return Err(ShapeError::Frame);
-        }
-        let survey = Survey::of(&code.bytes)?;
-        let mut bytes = code.bytes[STENCIL_PROLOGUE.len()..].to_vec();
-        let end = survey.epilogue - STENCIL_PROLOGUE.len();
-        let behind = bytes.len() - end - STENCIL_EPILOGUE.len();
-        if behind == 0 {
-            bytes.truncate(end);
-        } else {
-            // A jump over what is behind takes as many bytes.
-            bytes[end] = 0xe9;
-            bytes[end + 1..end + 5].copy_from_slice(&(behind as u32).to_le_bytes());
-        }
-        let shift = STENCIL_PROLOGUE.len() as u32;
-        let traps = code.traps.iter().map(|trap| TrapSite {
-            offset: trap.offset - shift,
-            ..*trap
-        });
-        Ok(Stencil {
-            bytes,
-            inputs,
-            output,
-            clobbers: survey.writes,
-            traps: traps.collect(),
-            aligned: survey.reads_constants,
-        })
-    }
+/// A byte of a stencil that depends on a byte of the operation's immediate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Hole {
+    /// Where it is.
+    pub offset: u16,
+    /// Which byte of the immediate.
+    pub byte: u8,
+    /// What becomes of it.
+    pub kind: HoleKind,
+}
 
-    /// Bytes of code.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
+/// How a hole is filled from a byte of an immediate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum HoleKind {
+    /// With the byte itself.
+    Same,
+    /// With a lane's number in the first of two vectors of 16 lanes, or 128 if it is in the second.
+    FirstOfTwo,
+    /// With a lane's number in the second of two vectors of 16 lanes, or 128 if it is in the first.
+    SecondOfTwo,
+}
 
-    /// Whether nothing is to be done.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+impl HoleKind {
+    /// All of them.
+    pub const ALL: [HoleKind; 3] = [HoleKind::Same, HoleKind::FirstOfTwo, HoleKind::SecondOfTwo];
+
+    /// What a byte of an immediate becomes.
+    pub const fn fill(self, byte: u8) -> u8 {
+        match self {
+            HoleKind::Same => byte,
+            HoleKind::FirstOfTwo if byte < 16 => byte,
+            HoleKind::SecondOfTwo if byte >= 16 => byte - 16,
+            _ => 128,
+        }
     }
 }
 
-/// What the instructions of a function do.
-struct Survey {
-    writes: u32,
-    /// Where the epilogue starts.
-    epilogue: usize,
-    reads_constants: bool,
-}
-
-impl Survey {
-    /// Follows all paths from the end of the prologue.
-    fn of(bytes: &[u8]) -> Result<Survey, ShapeError> {
-        let mut survey = Survey {
-            writes: 0,
-            epilogue: 0,
-            reads_constants: false,
-        };
-        let mut factory = InstructionInfoFactory::new();
-        let mut decoder = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE);
-        let mut seen = vec![false; bytes.len()];
-        let mut paths = vec![STENCIL_PROLOGUE.len()];
-        while let Some(mut at) = paths.pop() {
-            while at < bytes.len() && !std::mem::replace(&mut seen[at], true) {
-                if bytes[at..].starts_with(&STENCIL_EPILOGUE) {
-                    if survey.epilogue != 0 {
-                        return Err(ShapeError::Frame);
-                    }
-                    survey.epilogue = at;
-                    break;
-                }
-                decoder
-                    .set_position(at)
-                    .map_err(|_| ShapeError::Instruction(at as u64))?;
-                decoder.set_ip(at as u64);
-                let instruction = decoder.decode();
-                survey.add(&mut factory, &instruction)?;
-                match instruction.flow_control() {
-                    FlowControl::Next => {}
-                    FlowControl::ConditionalBranch => {
-                        paths.push(instruction.near_branch_target() as usize);
-                    }
-                    FlowControl::UnconditionalBranch => {
-                        paths.push(instruction.near_branch_target() as usize);
-                        break;
-                    }
-                    // The undefined instruction.
-                    FlowControl::Exception => break,
-                    _ => return Err(ShapeError::Instruction(at as u64)),
-                }
-                at += instruction.len();
+impl Stencil<'_> {
+    /// Fills the holes of a copy of the code.
+    pub fn fill(&self, code: &mut [u8], immediate: &[u8]) {
+        for hole in self.holes {
+            let byte = immediate.get(usize::from(hole.byte));
+            let place = code.get_mut(usize::from(hole.offset));
+            if let (Some(place), Some(&byte)) = (place, byte) {
+                *place = hole.kind.fill(byte);
             }
         }
-        match survey.epilogue {
-            0 => Err(ShapeError::Frame),
-            _ => Ok(survey),
-        }
     }
-
-    fn add(
-        &mut self,
-        factory: &mut InstructionInfoFactory,
-        instruction: &Instruction,
-    ) -> Result<(), ShapeError> {
-        let wrong = ShapeError::Instruction(instruction.ip());
-        if instruction.is_invalid() {
-            return Err(wrong);
-        }
-        self.reads_constants |= instruction.is_ip_rel_memory_operand();
-        for used in factory.info(instruction).used_registers() {
-            let Some(reg) = register(used.register()) else {
-                continue;
-            };
-            let writes = !matches!(used.access(), OpAccess::Read | OpAccess::CondRead);
-            let kept = CALLEE_SAVED.contains(&reg);
-            if reg == STACK || reg == FRAME || (kept && writes) {
-                return Err(wrong);
-            }
-            if writes {
-                self.writes |= reg.bit();
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The register that a value would be in.
-fn register(register: Register) -> Option<Reg> {
-    let full = register.full_register();
-    if full.is_gpr() {
-        return Some(Reg(full.number() as u8));
-    }
-    let vector = full.is_xmm() || full.is_ymm() || full.is_zmm();
-    vector.then(|| Reg(16 + (full.number() & 15) as u8))
 }
 
 impl Assembler {
     /// Copies a stencil here: pops its operands and pushes its result.
-    pub fn stencil(&mut self, stencil: &Stencil) {
-        for &input in stencil.inputs.iter().rev() {
-            let val = self.pop();
-            let from = self.source(val);
-            self.moves.push(Move::new(input, from));
+    pub fn stencil(&mut self, stencil: &Stencil<'_>, immediate: &[u8]) {
+        let mut assignment = Assignment::operands();
+        let mut inputs = 0;
+        let bottom = self.vals.len() - stencil.operands.len();
+        for index in 0..stencil.operands.len() {
+            // What a stencil is made of has all its operands in registers.
+            if let Place::Reg(input) = assignment.next(stencil.operands[index]) {
+                let from = self.source(self.vals[bottom + index]);
+                self.moves.push(Move::new(input, from));
+                inputs |= input.bit();
+            }
         }
-        let inputs = stencil.inputs.iter().fold(0, |set, reg| set | reg.bit());
-        let output = stencil.output.map_or(0, |(_, reg)| reg.bit());
-        self.evict_all(inputs | output | stencil.clobbers);
+        for _ in stencil.operands {
+            self.pop();
+        }
+        let output = stencil
+            .result
+            .map(|ty| (ty, Assignment::results().next(ty)));
+        let clobbers = stencil.clobbers as u32;
+        let written = match output {
+            Some((_, Place::Reg(reg))) => reg.bit() | clobbers,
+            _ => clobbers,
+        };
+        self.evict_all(inputs | written);
         self.make_moves();
         if stencil.aligned {
             self.aligned = true;
@@ -225,16 +128,18 @@ impl Assembler {
             self.code.position(self.position);
         }
         let start = self.code.offset();
-        for trap in &stencil.traps {
+        for trap in stencil.traps {
             self.code.traps.push(TrapSite {
-                offset: start + trap.offset,
-                ..*trap
+                offset: start + u32::from(trap.offset),
+                kind: TrapKind::from_code(trap.kind),
             });
         }
-        self.code.bytes.extend(&stencil.bytes);
-        self.used |= stencil.clobbers | inputs | output;
+        self.code.bytes.extend(stencil.code);
+        let copy = &mut self.code.bytes.as_mut_slice()[start as usize..];
+        stencil.fill(copy, immediate);
+        self.used |= inputs | written;
         self.pinned = 0;
-        if let Some((ty, reg)) = stencil.output {
+        if let Some((ty, Place::Reg(reg))) = output {
             self.push_result(ty, reg);
         }
     }

@@ -5,7 +5,8 @@ use crate::code::Code;
 use crate::frame::Workspace;
 use crate::moves::{Move, Source};
 use crate::plan::Plan;
-use crate::stencil::{ShapeError, Stencil};
+#[cfg(feature = "generator")]
+use crate::shape::{Architecture, ShapeError, StencilBuf};
 use crate::value::{FloatOp, IntOp, LoadKind, ShiftOp, StoreKind, Ty};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use upshift_base::FuncId;
@@ -278,6 +279,7 @@ fn assembler(workspace: &mut Workspace) -> Box<crate::Assembler> {
         counters: None,
         stack_limit: (0, 0),
         memory_base: 0,
+        every_position: false,
     };
     workspace.begin(plan, std::iter::empty(), std::iter::empty(), 0)
 }
@@ -295,17 +297,23 @@ fn code(body: &[u8]) -> CompiledCode {
     }
 }
 
+#[cfg(feature = "generator")]
+fn x64(bytes: &[u8], operands: &[Ty]) -> Result<StencilBuf, ShapeError> {
+    StencilBuf::new(Architecture::X64, &code(bytes), operands, Some(Ty::I64))
+}
+
+#[cfg(feature = "generator")]
 #[test]
 fn only_self_contained_code_is_a_stencil() {
     // push rbp; mov rbp, rsp; lea rax, [rdi + rsi]; mov rsp, rbp; pop rbp; ret
     let good = [
         0x55, 0x48, 0x89, 0xe5, 0x48, 0x8d, 0x04, 0x37, 0x48, 0x89, 0xec, 0x5d, 0xc3,
     ];
-    let stencil = Stencil::new(&code(&good), &[Ty::I64, Ty::I64], Some(Ty::I64)).unwrap();
-    assert_eq!(stencil.len(), 4);
+    let stencil = x64(&good, &[Ty::I64, Ty::I64]).unwrap();
+    assert_eq!(stencil.as_stencil().code.len(), 4);
     let mut pushes = good.to_vec();
     pushes.splice(4..8, [0x50]);
-    let shape = |bytes: &[u8]| Stencil::new(&code(bytes), &[Ty::I64], Some(Ty::I64));
+    let shape = |bytes: &[u8]| x64(bytes, &[Ty::I64]);
     assert_eq!(shape(&pushes), Err(ShapeError::Instruction(4)));
     assert_eq!(shape(&good[4..]), Err(ShapeError::Frame));
     assert_eq!(shape(&good[..8]), Err(ShapeError::Frame));
@@ -314,6 +322,6 @@ fn only_self_contained_code_is_a_stencil() {
     keeps.splice(4..8, [0x48, 0x89, 0xfb]);
     assert_eq!(shape(&keeps), Err(ShapeError::Instruction(4)));
     let many = [Ty::I64; 7];
-    let signature = Stencil::new(&code(&good), &many, Some(Ty::I64));
+    let signature = x64(&good, &many);
     assert_eq!(signature, Err(ShapeError::Signature));
 }

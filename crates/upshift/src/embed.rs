@@ -4,10 +4,12 @@
 //! code through [`Engine::trampoline`](crate::Engine::trampoline), and lets guest code call the host through
 //! [`Engine::host_stub`](crate::Engine::host_stub) and [`host_call`]. Its CLIF names functions as [`symbol`] says.
 
+#[cfg(feature = "stencil-generator")]
+pub use crate::template::StencilMaker;
 pub use upshift_base::{FuncId, Owner, Tier, TrapKind, World};
 pub use upshift_codegen::{
     BaselineRequest, BodyRequest, CompileError, CompileKind, CompileRequest, CompiledCode,
-    Compiler, call_site, osr, symbol,
+    Compiler, RelocKind, Relocation, SourcePosition, Target, TrapSite, call_site, osr, symbol,
 };
 pub use upshift_runtime::{
     Backtrace, EntrySlot, Frame, FunctionGroup, FunctionSource, GuestMemoryRange, HostEntry,

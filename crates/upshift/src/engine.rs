@@ -5,6 +5,7 @@ use cranelift_codegen::ir::Signature;
 use std::ops::Range;
 use std::sync::Arc;
 use upshift_base::{FuncId, Tier};
+use upshift_codegen::CompiledCode;
 use upshift_codemem::Usage;
 use upshift_runtime::{
     Baseline, FunctionGroup, FunctionSource, GuestMemoryRange, HostStub, HotFunction,
@@ -138,6 +139,20 @@ impl Engine {
         Ok(self
             .runtime
             .optimize(&function.group, function.index, tier)?)
+    }
+
+    /// The code that `tier` makes of a function, for people to look at: not linked, not published, and not run. With it
+    /// comes the name of the compiler that made it.
+    ///
+    /// # Errors
+    /// If the tier has no compiler, or none that makes code of this function.
+    pub fn inspect(
+        &self,
+        function: &Function,
+        tier: Tier,
+    ) -> Result<(CompiledCode, String), Error> {
+        let inspected = self.runtime.inspect(&function.group, function.index, tier);
+        Ok(inspected?)
     }
 
     /// Whether a function has reached the threshold of tier 1.

@@ -53,6 +53,8 @@ mod config;
 mod engine;
 mod error;
 mod module;
+#[cfg(feature = "stencil-generator")]
+mod template;
 mod typed;
 
 pub use config::{Backend, Config};

@@ -6,6 +6,7 @@
 //! [`Module`] is the embedder's view of that.
 #![warn(missing_docs)]
 
+pub mod explore;
 pub mod info;
 pub mod lower;
 pub mod translate;
@@ -14,6 +15,8 @@ pub mod vmctx;
 pub mod wast;
 
 mod baseline;
+#[cfg(feature = "stencil-generator")]
+pub use baseline::generator as stencil_generator;
 mod builtins;
 mod caller;
 mod error;

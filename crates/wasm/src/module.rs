@@ -4,10 +4,13 @@
 //! first call. All instances of a module share its code, so they also share what has been learned of what is hot.
 
 use crate::error::{Error, Result};
-use crate::info::{Export, ImportType, ModuleInfo, ModuleOptions, decode};
+use crate::info::{
+    Export, ImportType, ModuleBytes, ModuleInfo, ModuleOptions, decode, decode_lazily,
+};
 use crate::translate::ModuleSource;
 use crate::types::ExternType;
 use std::fmt;
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -79,7 +82,7 @@ impl Module {
         bytes: impl AsRef<[u8]>,
         options: ModuleOptions,
     ) -> Result<Module> {
-        Module::load(engine, bytes.as_ref().to_vec(), options)
+        Module::from_vec(engine, bytes.as_ref().to_vec(), options)
     }
 
     /// Loads a module from a file, which is in binary form or in text.
@@ -102,7 +105,38 @@ impl Module {
         let path = path.as_ref();
         let name = || path.display().to_string();
         let bytes = std::fs::read(path).map_err(|error| Error::host(error).context(name()))?;
-        Module::load(engine, bytes, options).map_err(|error| error.context(name()))
+        Module::from_vec(engine, bytes, options).map_err(|error| error.context(name()))
+    }
+
+    /// Loads a module from a file in binary form, and puts off what can be: its code section is mapped, not read, and each
+    /// function is read and validated when it is first used. A function that is then found to be invalid fails to be
+    /// called.
+    ///
+    /// For large programs, of which most is not used in a run. While the module lives the file should not be changed:
+    /// functions that were not used before may be the changed ones, and if the file is made shorter, using one may end
+    /// the process by a signal.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is not in binary form, or something other than a function's body is invalid.
+    pub fn from_file_lazily(
+        engine: &Engine,
+        path: impl AsRef<Path>,
+        options: ModuleOptions,
+    ) -> Result<Module> {
+        let path = path.as_ref();
+        let name = || path.display().to_string();
+        let bytes = File::open(path).and_then(|file| ModuleBytes::map(&file));
+        let bytes = bytes.map_err(|error| Error::host(error).context(name()))?;
+        let info = decode_lazily(bytes, options).map_err(|error| error.context(name()))?;
+        Ok(Module::with_info(engine, info))
+    }
+
+    /// [`Module::with_options`] without a copy of the bytes.
+    ///
+    /// # Errors
+    /// As [`Module::new`].
+    pub fn from_vec(engine: &Engine, bytes: Vec<u8>, options: ModuleOptions) -> Result<Module> {
+        Ok(Module::with_info(engine, decode(binary(bytes)?, options)?))
     }
 
     /// Checks that [`Module::new`] would succeed, without an engine.
@@ -114,14 +148,13 @@ impl Module {
         decode(bytes, ModuleOptions::default()).map(drop)
     }
 
-    fn load(engine: &Engine, bytes: Vec<u8>, options: ModuleOptions) -> Result<Module> {
-        let info = decode(binary(bytes)?, options)?;
-        Ok(Module(Arc::new(Inner {
+    fn with_info(engine: &Engine, info: ModuleInfo) -> Module {
+        Module(Arc::new(Inner {
             engine: engine.clone(),
             info: Arc::new(info),
             functions: OnceLock::new(),
             defining: Mutex::new(()),
-        })))
+        }))
     }
 
     /// The engine that the module was loaded with.
@@ -171,6 +204,11 @@ impl Module {
     /// Bytes of the module's binary form.
     pub fn byte_count(&self) -> usize {
         self.0.info.bytes.len()
+    }
+
+    /// How many of its own functions have been validated: all, unless that was put off.
+    pub fn validated_function_count(&self) -> u32 {
+        self.0.info.validated_count()
     }
 
     /// How long it took to decode the sections, and then to validate the function bodies.

@@ -69,6 +69,12 @@ const fn once(name: &'static str, about: &'static str, long: &'static [&'static 
 const CLANG_IR: &[&str] = &["clang", "-O2", "-S", "-emit-llvm", "/in/hello.c", "-o", "-"];
 
 const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "hello",
+        about: "one line",
+        short: Some(&[]),
+        long: None,
+    },
     kernel("fib", "recursive calls", &["200"]),
     kernel("sha256", "integer arithmetic", &["1000"]),
     kernel("quicksort", "recursion, memory", &["40"]),

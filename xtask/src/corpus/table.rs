@@ -217,6 +217,7 @@ const fn shimmed(
 
 /// Every program, the quick ones first.
 pub const PROGRAMS: &[Program] = &[
+    kernel("hello", "programs/shims/hello.wat", &[], &[]),
     kernel("sha256", "programs/kernels/sha256.wasm", &["20"], &["2000"]),
     kernel(
         "quicksort",

@@ -162,6 +162,7 @@ const SIBLINGS: &[(&str, &str)] = &[
 const TEST_PACKAGES: &[&str] = &[
     "upshift-filetests",
     "upshift-fuzz",
+    "upshift-stencils",
     "upshift-benches",
     "upshift-models",
     "upshift-torture",

@@ -54,6 +54,8 @@ impl Subscriber for Tally {
 /// All that the report is made of besides the engine's own numbers.
 pub struct RunTimes {
     pub module_bytes: u64,
+    /// How many functions were validated when they were first called, if validation was put off, and of how many.
+    pub validated: Option<(u32, u32)>,
     pub load: LoadTimes,
     pub instantiate: Duration,
     pub run: Duration,
@@ -95,11 +97,21 @@ fn phases(times: &RunTimes) -> String {
         &duration(times.load.decode),
         &rate(times.load.decode),
     ]);
-    table.row([
-        "validate",
-        &duration(times.load.validate),
-        &rate(times.load.validate),
-    ]);
+    match times.validated {
+        Some((validated, all)) => {
+            let note = format!(
+                "put off: {} of {} so far, each before it was compiled",
+                counted(u64::from(validated), "function"),
+                count(all.into())
+            );
+            table.row(["validate", "", &note]);
+        }
+        None => table.row([
+            "validate",
+            &duration(times.load.validate),
+            &rate(times.load.validate),
+        ]),
+    };
     table.row(["instantiate", &duration(times.instantiate)]);
     table.row(["run", &duration(times.run), "of which"]);
     let compiled = &times.compiled;

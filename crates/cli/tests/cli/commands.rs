@@ -11,6 +11,7 @@ fn help_explains_every_flag() {
     for part in [
         "run",
         "compile",
+        "explore",
         "wast",
         "doctor",
         "Examples:",

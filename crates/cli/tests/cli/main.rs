@@ -2,6 +2,7 @@
 
 mod commands;
 mod errors;
+mod explore;
 mod programs;
 mod reports;
 mod stopping;

@@ -245,3 +245,31 @@ fn inlining_can_be_switched_off() {
     assert_eq!(traced(&["-O", "inlining=n"]), (picture.clone(), 0));
     assert_eq!(traced(&["--stress", "inline"]).0, picture);
 }
+
+/// A file of more than 4 MiB is mapped, and what it does is the same.
+#[test]
+fn large_programs_are_validated_as_they_are_called() {
+    let text = r#"(module
+        (func (export "_start") (if (i32.eqz (call $one)) (then (drop (call $bad)))))
+        (func $one (result i32) (i32.const 1))
+        (func $bad (export "bad") (result i32) (i64.const 1)))"#;
+    let mut wasm = wat::parse_str(text).unwrap();
+    // A custom section without a name, of 5 MiB.
+    wasm.extend([0, 0x81, 0x80, 0xc0, 0x02, 0]);
+    wasm.resize(wasm.len() + (5 << 20), 0);
+    let place = Place::new(&[]);
+    place.write("large.wasm", &wasm);
+    for mode in super::MODES {
+        let arguments = [&["run", "--stats"], mode, &["large.wasm"]].concat();
+        let outcome = place.upshift(&arguments).code(0);
+        outcome.says(&["put off: 2 functions of 3 so far"]);
+        let arguments = [&["run"], mode, &["--invoke", "bad", "large.wasm"]].concat();
+        let outcome = place.upshift(&arguments).code(1);
+        outcome.says(&["function 2 is invalid: type mismatch"]);
+    }
+    place.write("small.wasm", wat::parse_str(text).unwrap());
+    place
+        .upshift(&["run", "small.wasm"])
+        .code(1)
+        .says(&["type mismatch"]);
+}

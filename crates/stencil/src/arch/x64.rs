@@ -105,8 +105,6 @@ pub const VECTOR_ARGUMENTS: [Reg; 8] = [
 
 /// The bytes that a stencil's function starts with: `push rbp; mov rbp, rsp`.
 pub const STENCIL_PROLOGUE: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
-/// The bytes that it returns with: `mov rsp, rbp; pop rbp; ret`.
-pub const STENCIL_EPILOGUE: [u8; 5] = [0x48, 0x89, 0xec, 0x5d, 0xc3];
 
 /// A condition on the flags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -33,7 +33,7 @@ pub fn function(
     info: &ModuleInfo,
     own: u32,
     first: FuncId,
-    request: &BaselineRequest<'_>,
+    request: &BaselineRequest,
 ) -> Result<CompiledCode, CompileError> {
     let mut workspace = WORKSPACE.take();
     let mut driver = begin(&mut workspace, info, own, first, request)?;
@@ -53,7 +53,7 @@ pub fn frame(
     info: &ModuleInfo,
     own: u32,
     first: FuncId,
-    request: &BaselineRequest<'_>,
+    request: &BaselineRequest,
     loop_index: u32,
     live: &[u32],
 ) -> Result<Vec<FrameValue>, CompileError> {
@@ -72,13 +72,12 @@ fn begin<'m, 'r>(
     info: &'m ModuleInfo,
     own: u32,
     first: FuncId,
-    request: &'r BaselineRequest<'r>,
+    request: &'r BaselineRequest,
 ) -> Result<Driver<'m, 'r>, CompileError> {
     if !IS_SUPPORTED {
         return Err(bailout("another architecture"));
     }
-    let body = info.bodies.get(own as usize);
-    let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+    let body = info.body(own)?;
     let ty = info.func_type(info.imported_functions + own);
     if !results_fit(types(ty.results())) {
         return Err(bailout("more results than registers"));
@@ -89,10 +88,12 @@ fn begin<'m, 'r>(
         counters: request.counters,
         stack_limit: (offset::VMCONTEXT_LIMITS, offset::LIMITS_STACK_LIMIT),
         memory_base: first_memory.base,
+        every_position: request.every_position,
     };
     let (params, results) = (types(ty.params()), types(ty.results()));
-    let mut asm = workspace.begin(plan, params, results, body.start);
-    let mut reader = Reader::new(&info.bytes[..body.end as usize], body.start);
+    let start = body.range().start as u32;
+    let mut asm = workspace.begin(plan, params, results, start);
+    let mut reader = Reader::new(body.as_bytes(), start);
     declare_locals(&mut asm, &mut reader)?;
     let end = asm.destination(0, ty.results().len());
     let mut driver = Driver {

@@ -4,7 +4,7 @@
 //! [`upshift::embed::stencil`], which knows where the operands are. `reader` reads the bytes, `opcode` is the list of the
 //! operators that are known by their first byte, `state` is what a function in the making consists of, and `function`
 //! goes through it. `control`, `call` and `resource` are what is not encoded directly, and everything else is a stencil
-//! made from its lowering, in `stencils`.
+//! made from its lowering, found by `stencils` in `table`.
 
 mod call;
 mod control;
@@ -14,5 +14,10 @@ mod reader;
 mod resource;
 mod state;
 mod stencils;
+mod table;
+
+#[cfg(feature = "stencil-generator")]
+pub mod generator;
 
 pub use function::{frame, function};
+pub use stencils::stencil;

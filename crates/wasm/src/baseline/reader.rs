@@ -6,8 +6,11 @@ use upshift::embed::CompileError;
 /// A place in a function's bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'m> {
-    /// The module up to the function's end.
+    /// The function's body.
     bytes: &'m [u8],
+    /// Where it begins in the module.
+    start: usize,
+    /// Where the next byte is in it.
     at: usize,
 }
 
@@ -32,10 +35,13 @@ pub(super) enum BlockType {
 }
 
 impl<'m> Reader<'m> {
-    /// Begins at `at`, in a function that ends where `bytes` do.
-    pub(super) fn new(bytes: &'m [u8], at: u32) -> Reader<'m> {
-        let at = at as usize;
-        Reader { bytes, at }
+    /// At the beginning of a function's body, which is at `start` in the module.
+    pub(super) fn new(bytes: &'m [u8], start: u32) -> Reader<'m> {
+        Reader {
+            bytes,
+            start: start as usize,
+            at: 0,
+        }
     }
 
     /// Whether there is nothing left.
@@ -47,16 +53,17 @@ impl<'m> Reader<'m> {
     /// Where the next byte is in the module.
     #[inline]
     pub(super) fn position(&self) -> usize {
-        self.at
+        self.start + self.at
     }
 
     /// Goes on at another place.
-    pub(super) fn set_position(&mut self, at: usize) {
-        self.at = at;
+    pub(super) fn set_position(&mut self, position: usize) {
+        self.at = position.wrapping_sub(self.start);
     }
 
-    /// What is left, from `at` on.
-    pub(super) fn bytes_from(&self, at: usize) -> &'m [u8] {
+    /// The body from that position on.
+    pub(super) fn bytes_from(&self, position: usize) -> &'m [u8] {
+        let at = position.wrapping_sub(self.start);
         self.bytes.get(at..).unwrap_or_default()
     }
 
@@ -129,7 +136,7 @@ impl<'m> Reader<'m> {
     }
 
     fn array<const N: usize>(&mut self) -> [u8; N] {
-        let bytes = self.bytes_from(self.at).first_chunk().copied();
+        let bytes = self.bytes_from(self.position()).first_chunk().copied();
         self.at += N;
         bytes.unwrap_or([0; N])
     }

@@ -14,7 +14,7 @@ use wasmparser::{
 pub(super) struct Driver<'m, 'r> {
     pub(super) info: &'m ModuleInfo,
     pub(super) first: FuncId,
-    pub(super) request: &'r BaselineRequest<'r>,
+    pub(super) request: &'r BaselineRequest,
     pub(super) asm: Box<Assembler>,
     pub(super) reader: Reader<'m>,
     /// Memory for reading operators as values.

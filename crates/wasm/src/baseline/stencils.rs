@@ -1,33 +1,39 @@
-//! Stencils of the operations that have no encoder of their own: made from the lowering that the optimizing tiers use,
-//! each when it is first wanted, and kept for the life of the process.
+//! Operations that have no encoder of their own: their stencils, which were made from the lowering that the optimizing
+//! tiers use, are copied from the table.
 
+use super::opcode::Op;
 use super::state::{Driver, bailout};
-use crate::lower::{self, Access, Location, Operation};
-use cranelift_codegen::ir::types::{F32, F64, I32, I64};
-use cranelift_codegen::ir::{
-    AbiParam, Function, InstBuilder, MemFlagsData, Signature, TrapCode, Type, UserFuncName,
-};
-use cranelift_codegen::isa::CallConv;
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use upshift::embed::stencil::{Stencil, Ty};
-use upshift::embed::{
-    CompileError, CompileKind, CompileRequest, Compiler, FuncId, Owner, Tier, World, symbol,
-};
+use super::table::packed::Table;
+use super::table::row::{operation_number, variant};
+use super::table::{LEVELS, TABLE, level};
+use crate::lower;
+use std::sync::atomic::{AtomicU8, Ordering};
+use upshift::embed::CompileError;
+use upshift::embed::stencil::Stencil;
 use wasmparser::Operator;
 
-/// What tells one stencil from another: its operation's name and immediates, and whether it makes NaNs canonical.
-type Key = (&'static str, u128, bool);
-/// All that were made so far, and those that could not be made, with the reason.
-type Library = RwLock<HashMap<Key, Result<Arc<Stencil>, String>>>;
+/// Not found out yet.
+const UNKNOWN: u8 = u8::MAX;
+/// The processor has none of the levels.
+const NO_LEVEL: u8 = u8::MAX - 1;
 
-/// Stencils that are kept. There are fewer operations, but one of them takes a mask of 16 lanes.
-const LIBRARY_MAX: usize = 8192;
+/// The level of stencils that is used.
+static LEVEL: AtomicU8 = AtomicU8::new(UNKNOWN);
 
-fn library() -> &'static Library {
-    static LIBRARY: OnceLock<Library> = OnceLock::new();
-    LIBRARY.get_or_init(Library::default)
+/// The level of stencils that this processor can run; `None` if it can run none.
+fn used_level() -> Option<usize> {
+    let mut known = LEVEL.load(Ordering::Relaxed);
+    if known == UNKNOWN {
+        known = level().map_or(NO_LEVEL, |level| level as u8);
+        LEVEL.store(known, Ordering::Relaxed);
+    }
+    (usize::from(known) < LEVELS).then_some(usize::from(known))
+}
+
+/// Uses the stencils of a lower level than the processor has, for tests.
+#[cfg(feature = "stencil-generator")]
+pub(super) fn set_level(level: usize) {
+    LEVEL.store(level as u8, Ordering::Relaxed);
 }
 
 /// Compiles an operation by its stencil.
@@ -38,139 +44,53 @@ pub(super) fn operation(
     d: &mut Driver<'_, '_>,
     operator: &Operator<'_>,
 ) -> Result<(), CompileError> {
-    let stencil = match lower::operation(operator) {
-        Some(operation) => {
-            let key = (
-                operation.name,
-                immediates(operator),
-                d.request.canonical_nans,
-            );
-            find(key, d.request.stencils, || Template::of(&operation))?
-        }
-        None => {
-            let Some(access) = lower::access(operator) else {
-                return Err(CompileError::Bailout(format!("{operator:?}")));
-            };
-            let memory = d.memory_of(&access.memarg)?;
-            let (offset, bytes) = (access.memarg.offset, u64::from(access.bytes));
-            d.asm
-                .native_address(memory, offset, bytes, access.operands.len());
-            let key = (access.name, immediates(operator), d.request.canonical_nans);
-            find(key, d.request.stencils, || Template::of_access(&access))?
-        }
+    static STENCILS: &Table = &TABLE;
+    let level = used_level().ok_or_else(|| bailout("the processor has no table of stencils"))?;
+    let lane = lane(operator).unwrap_or(0);
+    let stencil = operation_number(d.reader.bytes_from(d.asm.position() as usize))
+        .and_then(|number| STENCILS.find(number, lane, variant(level, d.request.canonical_nans)));
+    let Some(stencil) = stencil else {
+        return Err(CompileError::Bailout(format!("{operator:?}")));
     };
-    d.asm.stencil(&stencil);
+    if let Some(access) = lower::access(operator) {
+        let memory = d.memory_of(&access.memarg)?;
+        let (offset, bytes) = (access.memarg.offset, u64::from(access.bytes));
+        d.asm
+            .native_address(memory, offset, bytes, access.operands.len());
+    }
+    match operator {
+        Operator::I8x16Shuffle { lanes } => d.asm.stencil(&stencil, lanes),
+        _ => d.asm.stencil(&stencil, &[]),
+    }
     Ok(())
 }
 
-/// The stencil of that key, made by `compiler` if it is not there yet.
-fn find(
-    key: Key,
-    compiler: &dyn Compiler,
-    template: impl FnOnce() -> Template,
-) -> Result<Arc<Stencil>, CompileError> {
-    let known = library()
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&key)
-        .cloned();
-    let stencil = known.unwrap_or_else(|| {
-        let made = template().compile(compiler).map(Arc::new);
-        let made = made.map_err(|reason| format!("no stencil of {}: {reason}", key.0));
-        let mut library = library().write().unwrap_or_else(PoisonError::into_inner);
-        if library.len() >= LIBRARY_MAX {
-            return made;
-        }
-        library.entry(key).or_insert(made).clone()
-    });
-    stencil.map_err(|reason| bailout(&reason))
+/// The stencil of the operator that `bytes` start with, with NaNs as they come, if it has one and that is what is used.
+pub fn stencil(bytes: Option<&[u8]>, operator: &Operator<'_>) -> Option<Stencil<'static>> {
+    let bytes = bytes?;
+    if is_encoded(bytes, operator, false) {
+        return None;
+    }
+    let number = operation_number(bytes)?;
+    let lane = lane(operator).unwrap_or(0);
+    TABLE.find(number, lane, variant(used_level()?, false))
 }
 
-/// A function that does one operation and nothing else.
-struct Template {
-    body: Function,
-    operands: Vec<Ty>,
-    result: Option<Ty>,
-}
-
-impl Template {
-    fn of(operation: &Operation<'_>) -> Template {
-        template(operation.operands, Some(operation.result), |b, operands| {
-            Some(operation.lower(b, operands))
-        })
-    }
-
-    /// Takes the native address as its first operand.
-    fn of_access(access: &Access<'_>) -> Template {
-        let operands = [&[I64], access.operands].concat();
-        template(&operands, access.result, |b, operands| {
-            let location = Location {
-                base: operands[0],
-                offset: 0,
-                flags: MemFlagsData::new().with_trap_code(Some(TrapCode::HEAP_OUT_OF_BOUNDS)),
-            };
-            access.lower(b, location, &operands[1..])
-        })
-    }
-
-    fn compile(self, compiler: &dyn Compiler) -> Result<Stencil, String> {
-        let request = CompileRequest {
-            function: FuncId(0),
-            tier: Tier::Baseline,
-            kind: CompileKind::Entry,
-            world: World::FIRST,
-            owner: Owner::BUILT_IN,
-            body: self.body,
-        };
-        let code = compiler.compile(&request).map_err(|e| e.to_string())?;
-        Stencil::new(&code, &self.operands, self.result).map_err(|e| e.to_string())
+/// Whether the operator that `bytes` start with is none that has a stencil: the assembler encodes it.
+pub(super) fn is_encoded(bytes: &[u8], operator: &Operator<'_>, canonical_nans: bool) -> bool {
+    match Op::of(bytes.first().copied().unwrap_or(0)) {
+        Op::Other => matches!(
+            operator,
+            Operator::V128Const { .. } | Operator::V128Load { .. } | Operator::V128Store { .. }
+        ),
+        Op::Float(..) | Op::FloatSqrt(_) => !canonical_nans,
+        _ => true,
     }
 }
 
-fn template(
-    operands: &[Type],
-    result: Option<Type>,
-    lower: impl FnOnce(
-        &mut FunctionBuilder<'_>,
-        &[cranelift_codegen::ir::Value],
-    ) -> Option<cranelift_codegen::ir::Value>,
-) -> Template {
-    let mut signature = Signature::new(CallConv::Tail);
-    let abi = |ty: &Type| AbiParam::new(*ty);
-    signature.params.extend(operands.iter().map(abi));
-    signature.returns.extend(result.iter().map(abi));
-    let mut body = Function::with_name_signature(UserFuncName::default(), signature);
-    let mut context = FunctionBuilderContext::new();
-    let mut b = FunctionBuilder::new(&mut body, &mut context);
-    let block = b.create_block();
-    b.append_block_params_for_function_params(block);
-    b.switch_to_block(block);
-    b.seal_block(block);
-    let values = b.block_params(block).to_vec();
-    let value = lower(&mut b, &values);
-    b.ins().return_(value.as_slice());
-    b.finalize(symbol::frontend_config());
-    Template {
-        body,
-        operands: operands.iter().copied().map(kept_as).collect(),
-        result: result.map(kept_as),
-    }
-}
-
-fn kept_as(ty: Type) -> Ty {
-    match ty {
-        I32 => Ty::I32,
-        I64 => Ty::I64,
-        F32 => Ty::F32,
-        F64 => Ty::F64,
-        _ => Ty::V128,
-    }
-}
-
-/// The immediates that the code of an operation depends on: lanes.
-fn immediates(operator: &Operator<'_>) -> u128 {
+/// The lane that an operation is about, which it has a stencil for.
+pub(super) fn lane(operator: &Operator<'_>) -> Option<u8> {
     match *operator {
-        Operator::I8x16Shuffle { lanes } => u128::from_le_bytes(lanes),
         Operator::I8x16ExtractLaneS { lane }
         | Operator::I8x16ExtractLaneU { lane }
         | Operator::I8x16ReplaceLane { lane }
@@ -192,7 +112,7 @@ fn immediates(operator: &Operator<'_>) -> u128 {
         | Operator::V128Store8Lane { lane, .. }
         | Operator::V128Store16Lane { lane, .. }
         | Operator::V128Store32Lane { lane, .. }
-        | Operator::V128Store64Lane { lane, .. } => u128::from(lane),
-        _ => 0,
+        | Operator::V128Store64Lane { lane, .. } => Some(lane),
+        _ => None,
     }
 }

@@ -1,6 +1,9 @@
 //! The decoded form of a module.
 
+use super::bytes::ModuleBytes;
 use super::const_expr::ConstExpr;
+use super::deferred::Deferred;
+use super::features::FEATURES;
 use super::names::Names;
 use super::span::Span;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
@@ -8,15 +11,8 @@ use crate::vmctx::VMLayout;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::time::Duration;
-use wasmparser::{BinaryReader, FunctionBody, WasmFeatures};
-
-/// What modules may use: WebAssembly 2.0, tail calls, extended constant expressions and multiple memories.
-pub const FEATURES: WasmFeatures = WasmFeatures::WASM2
-    .union(WasmFeatures::BULK_MEMORY_OPT)
-    .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
-    .union(WasmFeatures::TAIL_CALL)
-    .union(WasmFeatures::EXTENDED_CONST)
-    .union(WasmFeatures::MULTI_MEMORY);
+use upshift::embed::CompileError;
+use wasmparser::{BinaryReader, FunctionBody};
 
 /// How a module is to be compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -164,7 +160,7 @@ pub struct DataSegment {
 #[derive(Debug)]
 pub struct ModuleInfo {
     /// The module in its binary form.
-    pub bytes: Vec<u8>,
+    pub bytes: ModuleBytes,
     /// How it is to be compiled.
     pub options: ModuleOptions,
     /// The types that the module declares.
@@ -210,6 +206,8 @@ pub struct ModuleInfo {
     pub layout: VMLayout,
     /// How long it took to decode the sections, and then to validate the bodies.
     pub load_times: (Duration, Duration),
+    /// What bodies have to be validated against when they are first used, if they were not when the module was loaded.
+    pub(super) deferred: Option<Deferred>,
     pub(super) name_section: Span,
     pub(super) names: OnceLock<Names>,
 }
@@ -261,11 +259,32 @@ impl ModuleInfo {
         }
     }
 
-    /// The body of the module's own function number `own`, not counting imported ones.
-    pub fn body(&self, own: u32) -> Option<FunctionBody<'_>> {
-        let span = *self.bodies.get(own as usize)?;
-        let reader = BinaryReader::new_features(span.of(&self.bytes), span.start.into(), FEATURES);
-        Some(FunctionBody::new(reader))
+    /// The body of the module's own function number `own`, not counting imported ones. It is valid.
+    ///
+    /// # Errors
+    /// If there is no such function, or validation was put off until now and fails.
+    pub fn body(&self, own: u32) -> Result<FunctionBody<'_>, CompileError> {
+        let span = self.bodies.get(own as usize);
+        let span =
+            *span.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+        let bytes = span.of(&self.bytes);
+        let Some(deferred) = &self.deferred else {
+            let reader = BinaryReader::new_features(bytes, span.start.into(), FEATURES);
+            return Ok(FunctionBody::new(reader));
+        };
+        let index = self.imported_functions + own;
+        let ty = self.functions[index as usize];
+        deferred
+            .body(own, ty, bytes, span.start)
+            .map_err(|error| CompileError::Failed(format!("function {index} is invalid: {error}")))
+    }
+
+    /// How many function bodies have been validated up to now.
+    pub fn validated_count(&self) -> u32 {
+        match &self.deferred {
+            Some(deferred) => deferred.count(),
+            None => self.bodies.len() as u32,
+        }
     }
 
     /// The bytes of a data segment.

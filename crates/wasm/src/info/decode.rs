@@ -1,14 +1,17 @@
 //! From bytes to a [`ModuleInfo`].
 
+use super::bytes::ModuleBytes;
 use super::const_expr::ConstExpr;
 use super::data::{
-    DataSegment, ElementItems, ElementSegment, Export, ExternIndex, FEATURES, ImportType,
-    ModuleInfo, ModuleOptions, SegmentMode,
+    DataSegment, ElementItems, ElementSegment, Export, ExternIndex, ImportType, ModuleInfo,
+    ModuleOptions, SegmentMode,
 };
+use super::deferred::Deferred;
 use super::fault::unsupported;
+use super::features::FEATURES;
 use super::names::Names;
 use super::span::Span;
-use super::validate::{Job, validate};
+use super::validate::validate;
 use crate::error::Error;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
 use crate::vmctx::{VMCounts, VMLayout};
@@ -16,9 +19,10 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use wasmparser::{
-    DataKind, DataSectionReader, ElementKind, ElementSectionReader, ExportSectionReader,
-    ExternalKind, GlobalSectionReader, ImportSectionReader, Parser, Payload, TypeRef,
-    TypeSectionReader, ValidPayload, Validator,
+    BinaryReader, DataKind, DataSectionReader, ElementKind, ElementSectionReader,
+    ExportSectionReader, ExternalKind, FuncToValidate, FunctionBody, GlobalSectionReader,
+    ImportSectionReader, Parser, Payload, TypeRef, TypeSectionReader, ValidPayload, Validator,
+    ValidatorResources,
 };
 
 type Read<T = ()> = Result<T, Error>;
@@ -27,7 +31,45 @@ type Read<T = ()> = Result<T, Error>;
 ///
 /// # Errors
 /// If the module is malformed or invalid, or uses a proposal that is not supported.
-pub fn decode(bytes: Vec<u8>, options: ModuleOptions) -> Result<ModuleInfo, Error> {
+pub fn decode(bytes: impl Into<ModuleBytes>, options: ModuleOptions) -> Result<ModuleInfo, Error> {
+    let (bytes, mut sections, start) = read(bytes.into(), false)?;
+    let decoded = Instant::now();
+    let jobs = std::mem::take(&mut sections.jobs);
+    let bodies = jobs.into_iter().map(|function| {
+        let own = function.index - sections.counts.imported_functions;
+        let span = sections.bodies[own as usize];
+        (function, body(&bytes, span))
+    });
+    if let Err((index, error)) = validate(bodies.collect()) {
+        let names = Names::read(&bytes, sections.name_section);
+        let name = names
+            .function(&bytes, index)
+            .map(|name| format!(" `{name}`"));
+        let function = format!("function {index}{}", name.unwrap_or_default());
+        return Err(Error::from(error).context(function));
+    }
+    sections.load_times = (decoded - start, decoded.elapsed());
+    sections.finish(bytes, options)
+}
+
+/// The same, but function bodies are not validated until they are first used.
+///
+/// # Errors
+/// If the module is malformed, or something other than a function's body is invalid.
+pub fn decode_lazily(
+    bytes: impl Into<ModuleBytes>,
+    options: ModuleOptions,
+) -> Result<ModuleInfo, Error> {
+    let (bytes, mut sections, start) = read(bytes.into(), true)?;
+    let functions = sections.bodies.len();
+    let first = std::mem::take(&mut sections.jobs).into_iter().next();
+    sections.deferred = first.map(|first| Deferred::new(first, functions));
+    sections.load_times = (start.elapsed(), Duration::ZERO);
+    sections.finish(bytes, options)
+}
+
+/// Reads all sections but the bodies.
+fn read(bytes: ModuleBytes, lazily: bool) -> Result<(ModuleBytes, Sections, Instant), Error> {
     if u32::try_from(bytes.len()).is_err() {
         return Err(Error::invalid_module(
             None,
@@ -40,18 +82,16 @@ pub fn decode(bytes: Vec<u8>, options: ModuleOptions) -> Result<ModuleInfo, Erro
     }
     let start = Instant::now();
     let mut sections = Sections::default();
-    let jobs = sections.read(&bytes)?;
-    let decoded = Instant::now();
-    if let Err((index, error)) = validate(jobs) {
-        let names = Names::read(&bytes, sections.name_section);
-        let name = names
-            .function(&bytes, index)
-            .map(|name| format!(" `{name}`"));
-        let function = format!("function {index}{}", name.unwrap_or_default());
-        return Err(Error::from(error).context(function));
-    }
-    sections.load_times = (decoded - start, decoded.elapsed());
-    sections.finish(bytes, options)
+    sections.read(&bytes, lazily)?;
+    Ok((bytes, sections, start))
+}
+
+fn body(bytes: &[u8], span: Span) -> FunctionBody<'_> {
+    FunctionBody::new(BinaryReader::new_features(
+        span.of(bytes),
+        span.start.into(),
+        FEATURES,
+    ))
 }
 
 /// What has been read so far.
@@ -72,25 +112,29 @@ struct Sections {
     counts: VMCounts,
     name_section: Span,
     load_times: (Duration, Duration),
+    /// The functions whose bodies are to be validated; only the first if that is put off.
+    jobs: Vec<FuncToValidate<ValidatorResources>>,
+    deferred: Option<Deferred>,
 }
 
 impl Sections {
-    /// Reads all sections, each once it has been validated. Returns the bodies that are still to be.
-    fn read<'a>(&mut self, bytes: &'a [u8]) -> Read<Vec<Job<'a>>> {
+    /// Reads all sections, each once it has been validated, and steps over the bodies.
+    fn read(&mut self, bytes: &[u8], lazily: bool) -> Read {
         let mut validator = Validator::new_with_features(FEATURES);
         let mut parser = Parser::new(0);
         parser.set_features(FEATURES);
-        let mut jobs = Vec::new();
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
                 self.bodies.push(Span::new(body.range()));
-                jobs.push((function, body));
+                if !lazily || self.jobs.is_empty() {
+                    self.jobs.push(function);
+                }
                 continue;
             }
             self.section(payload, bytes)?;
         }
-        Ok(jobs)
+        Ok(())
     }
 
     fn section(&mut self, payload: Payload<'_>, bytes: &[u8]) -> Read {
@@ -294,7 +338,7 @@ impl Sections {
         escaping
     }
 
-    fn finish(self, bytes: Vec<u8>, options: ModuleOptions) -> Result<ModuleInfo, Error> {
+    fn finish(self, bytes: ModuleBytes, options: ModuleOptions) -> Result<ModuleInfo, Error> {
         let escaping = self.escaping();
         let counts = VMCounts {
             globals: self.globals.len() as u32,
@@ -348,6 +392,7 @@ impl Sections {
             escaping,
             layout,
             load_times: self.load_times,
+            deferred: self.deferred,
             name_section: self.name_section,
             names: OnceLock::new(),
         })

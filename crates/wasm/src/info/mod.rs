@@ -4,10 +4,13 @@
 //! function bodies; these are then validated by all cores at once. What is kept of a function is its type and where its
 //! body is, 12 bytes; names and bodies stay in the module's bytes until somebody asks.
 
+mod bytes;
 mod const_expr;
 mod data;
 mod decode;
+mod deferred;
 mod fault;
+mod features;
 mod names;
 mod span;
 mod validate;
@@ -15,11 +18,13 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::ModuleBytes;
 pub use const_expr::{ConstExpr, ConstOp};
 pub use data::{
-    DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExternIndex, FEATURES,
-    ImportType, ModuleInfo, ModuleOptions, SegmentMode,
+    DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExternIndex, ImportType,
+    ModuleInfo, ModuleOptions, SegmentMode,
 };
-pub use decode::decode;
+pub use decode::{decode, decode_lazily};
+pub use features::FEATURES;
 pub use names::Names;
 pub use span::Span;

@@ -49,8 +49,7 @@ pub fn function_version<'m>(
         points: request.osr_points,
         checked: request.checked_accesses,
     };
-    let body = info.body(own);
-    let body = body.ok_or_else(|| CompileError::Failed(format!("there is no function {own}")))?;
+    let body = info.body(own)?;
     let ty = info.func_type(info.imported_functions + own);
     let name = UserFuncName::user(symbol::FUNCTION, first.0 + own);
     let mut signature = ty.signature();

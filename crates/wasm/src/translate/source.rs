@@ -32,7 +32,7 @@ impl FunctionSource for ModuleSource {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
     ) -> Result<CompiledCode, CompileError> {
         baseline::function(&self.info, index, first, request)
     }
@@ -41,11 +41,10 @@ impl FunctionSource for ModuleSource {
         &self,
         index: u32,
         first: FuncId,
-        request: &BaselineRequest<'_>,
+        request: &BaselineRequest,
         loop_index: u32,
     ) -> Result<Vec<FrameValue>, CompileError> {
-        let no_function = || CompileError::Failed(format!("there is no function {index}"));
-        let body = self.info.body(index).ok_or_else(no_function)?;
+        let body = self.info.body(index)?;
         let ty = self.info.func_type(self.info.imported_functions + index);
         let liveness = live_locals(&body, ty.params().len())?;
         let live = liveness.at_loop(loop_index);

@@ -328,7 +328,9 @@ fn a_function_that_is_not_there_is_an_error() {
     assert!(function(&info, 1, FuncId(0)).is_err());
     let mut broken = info;
     let end = broken.bodies[0].end as usize;
-    broken.bytes[end - 1] = 0xff;
+    let mut bytes = broken.bytes.to_vec();
+    bytes[end - 1] = 0xff;
+    broken.bytes = bytes.into();
     assert!(function(&broken, 0, FuncId(0)).is_err());
     bodies(
         "(module (func (param i32) (result i32) (local.get 0)))",

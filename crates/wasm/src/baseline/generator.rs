@@ -1,0 +1,239 @@
+//! Makes the tables of stencils: every operation that the assembler does not encode by itself, from its one lowering.
+
+use super::stencils::{self, is_encoded, lane};
+use super::table::row::{OPERATIONS, variant};
+use crate::info::FEATURES;
+use crate::lower::{self, Location};
+use cranelift_codegen::ir::{MemFlagsData, TrapCode, types};
+use std::fmt::Write;
+use upshift::Error;
+use upshift::embed::StencilMaker;
+use upshift::embed::stencil::{StencilBuf, Ty};
+use wasmparser::{BinaryReader, Operator, OperatorsReader};
+
+pub use super::table::level as processor_level;
+pub use super::table::row::operation_number;
+
+/// Masks that the code of a shuffle is compared with.
+const SHUFFLES: usize = 12;
+
+/// One stencil of a table.
+#[derive(Clone, Debug)]
+pub struct TableRow {
+    /// The operation's number; see [`operation_number`].
+    pub operation: usize,
+    /// The lane that it is about, or 0.
+    pub lane: u8,
+    /// The name of its lowering.
+    pub name: &'static str,
+    /// The variants that this is the stencil of, as bits.
+    pub variants: u8,
+    /// The stencil.
+    pub stencil: StencilBuf,
+}
+
+/// Makes a table: `makers` are those of each level of processors, without and with canonical NaNs.
+///
+/// # Errors
+/// If an operation has no stencil. The error says which and why.
+pub fn table(makers: &[[StencilMaker; 2]]) -> Result<Vec<TableRow>, Error> {
+    let mut rows: Vec<TableRow> = Vec::new();
+    for operation in 0..OPERATIONS {
+        for lane in 0..lanes(operation) {
+            let first = rows.len();
+            for (level, pair) in makers.iter().enumerate() {
+                for (canonical_nans, maker) in [false, true].into_iter().zip(pair) {
+                    let made = one(maker, operation, lane, canonical_nans)?;
+                    let Some((name, stencil)) = made else {
+                        continue;
+                    };
+                    let bit = 1 << variant(level, canonical_nans);
+                    let known = rows[first..].iter_mut().find(|row| row.stencil == stencil);
+                    match known {
+                        Some(row) => row.variants |= bit,
+                        None => rows.push(TableRow {
+                            operation,
+                            lane,
+                            name,
+                            variants: bit,
+                            stencil,
+                        }),
+                    }
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// The stencil of one operation, if it gets one.
+fn one(
+    maker: &StencilMaker,
+    operation: usize,
+    lane: u8,
+    canonical_nans: bool,
+) -> Result<Option<(&'static str, StencilBuf)>, Error> {
+    let bytes = encode(operation, &[lane; 16]);
+    let Some(operator) = read(&bytes) else {
+        return Ok(None);
+    };
+    if is_encoded(&bytes, &operator, canonical_nans) {
+        return Ok(None);
+    }
+    if let Operator::I8x16Shuffle { .. } = operator {
+        return shuffle(maker, operation).map(Some);
+    }
+    make(maker, &operator)
+}
+
+fn make(
+    maker: &StencilMaker,
+    operator: &Operator<'_>,
+) -> Result<Option<(&'static str, StencilBuf)>, Error> {
+    if let Some(operation) = lower::operation(operator) {
+        let name = operation.name;
+        let stencil = maker.make(
+            name,
+            operation.operands,
+            Some(operation.result),
+            |b, values| Some(operation.lower(b, values)),
+        );
+        return Ok(Some((name, stencil?)));
+    }
+    let Some(access) = lower::access(operator) else {
+        return Ok(None);
+    };
+    // The native address is the first operand.
+    let operands = [&[types::I64], access.operands].concat();
+    let stencil = maker.make(access.name, &operands, access.result, |b, values| {
+        let location = Location {
+            base: values[0],
+            offset: 0,
+            flags: MemFlagsData::new().with_trap_code(Some(TrapCode::HEAP_OUT_OF_BOUNDS)),
+        };
+        access.lower(b, location, &values[1..])
+    });
+    Ok(Some((access.name, stencil?)))
+}
+
+/// The stencil of a shuffle, whose mask is filled in: the one that Cranelift makes if a mask has no regularity. For some
+/// of the others it knows something better.
+fn shuffle(maker: &StencilMaker, operation: usize) -> Result<(&'static str, StencilBuf), Error> {
+    let mut samples = Vec::new();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut name = "i8x16_shuffle";
+    for _ in 0..SHUFFLES {
+        let mut mask = [0; 16];
+        for byte in &mut mask {
+            // Marsaglia's xorshift.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            *byte = (state >> 40) as u8 % 32;
+        }
+        let bytes = encode(operation, &mask);
+        let made = read(&bytes)
+            .map(|operator| make(maker, &operator))
+            .transpose()?;
+        if let Some((own, stencil)) = made.flatten() {
+            name = own;
+            samples.push((mask.to_vec(), stencil));
+        }
+    }
+    let stencil = StencilBuf::with_holes(&samples);
+    let stencil = stencil.map_err(|error| Error::invalid(name, error.to_string()))?;
+    Ok((name, stencil))
+}
+
+/// An operation's encoding, with the same bytes for immediates whatever these are.
+fn encode(operation: usize, immediates: &[u8]) -> Vec<u8> {
+    let number = operation as u8;
+    let mut bytes = match operation >> 8 {
+        0 => vec![number],
+        page => vec![0xfb + page as u8, number | 0x80, u8::from(number >= 0x80)],
+    };
+    if operation >> 8 != 0 && number < 0x80 {
+        bytes.truncate(1);
+        bytes.push(number);
+    }
+    bytes.extend(immediates);
+    bytes
+}
+
+fn read(bytes: &[u8]) -> Option<Operator<'_>> {
+    let reader = BinaryReader::new_features(bytes, 0, FEATURES);
+    OperatorsReader::new(reader).read().ok()
+}
+
+/// How many lanes an operation can be about; one if there is no choice.
+fn lanes(operation: usize) -> u8 {
+    let bytes = encode(operation, &[0; 16]);
+    let Some(operator) = read(&bytes) else {
+        return 1;
+    };
+    let name = match (lower::operation(&operator), lower::access(&operator)) {
+        (Some(operation), _) => operation.name,
+        (_, Some(access)) => access.name,
+        _ => return 1,
+    };
+    if lane(&operator).is_none() {
+        return 1;
+    }
+    let lanes = [("16", 8), ("8", 16), ("32", 4), ("64", 2)];
+    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let digits = digits.strip_prefix("128_").unwrap_or(digits);
+    let digits = digits.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let found = lanes.iter().find(|(bits, _)| digits.starts_with(bits));
+    found.map_or(1, |&(_, count)| count)
+}
+
+/// The stencils of a table as Rust source.
+pub fn source(architecture: &str, rows: &[TableRow]) -> String {
+    let mut text = format!(
+        "//! Stencils for {architecture}, generated by `cargo xtask stencils`. Not to be edited.\n\n\
+         use crate::baseline::table::row::{{Row, hole, row, trap}};\n\
+         use upshift::embed::stencil::HoleKind::*;\n\
+         use upshift::embed::stencil::Ty::*;\n\n\
+         /// All of them, sorted by operation and lane.\n\
+         #[rustfmt::skip]\npub const ROWS: &[Row] = &[\n"
+    );
+    for row in rows {
+        line(&mut text, row);
+    }
+    text.push_str("];\n");
+    text
+}
+
+fn line(text: &mut String, row: &TableRow) {
+    let stencil = row.stencil.as_stencil();
+    let list = |items: Vec<String>| format!("&[{}]", items.join(", "));
+    let types = |types: &[Ty]| list(types.iter().map(|ty| format!("{ty:?}")).collect());
+    let traps = stencil.traps.iter();
+    let traps = traps.map(|trap| format!("trap({}, {})", trap.offset, trap.kind));
+    let holes = stencil.holes.iter();
+    let holes = holes.map(|hole| format!("hole({}, {}, {:?})", hole.offset, hole.byte, hole.kind));
+    let code: String = stencil
+        .code
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let _ = writeln!(
+        text,
+        "    row(({:#05x}, {}), {:#06b}, ({}, {:?}), {:#x}, {}, ({}, {}), \"{code}\"), // {}",
+        row.operation,
+        row.lane,
+        row.variants,
+        types(stencil.operands),
+        stencil.result,
+        stencil.clobbers,
+        stencil.aligned,
+        list(traps.collect()),
+        list(holes.collect()),
+        row.name,
+    );
+}
+
+/// Lets tier 0 use the stencils of a lower level than the processor has, in the whole process, for tests.
+pub fn use_level(level: usize) {
+    stencils::set_level(level);
+}
