@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use upshift::llvm::find_server;
-use upshift::{Backend, Config, Engine, Error, Tier};
+use upshift::{Backend, Config, Engine, Error, InliningMode, Tier};
 
 /// Which tiers run the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +19,10 @@ pub enum Setup {
     StressOsr,
     /// The same at every fifth arrival.
     StressOsr5,
+    /// Everything in tier 1, with all calls inlined for which that can be done.
+    StressInline,
+    /// The same in tier 1 from the second call on, with targets counted before, and OSR versions.
+    StressInlineMixed,
     /// The same at each, with tier 0's code by Cranelift.
     StressOsrClif,
     /// Everything in tier 2, compiled by LLVM where it does not decline.
@@ -84,12 +88,14 @@ impl Tiers {
 
 impl Setup {
     /// Those that every run of the tests goes through.
-    pub const ALL: [Setup; 8] = [
+    pub const ALL: [Setup; 10] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
         Setup::StressOsr,
         Setup::StressOsr5,
+        Setup::StressInline,
+        Setup::StressInlineMixed,
         Setup::StressOsrClif,
         Setup::Llvm,
         Setup::LlvmStressOsr,
@@ -115,7 +121,7 @@ impl Setup {
     pub fn uses(self, tier: Tier) -> bool {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
-            Setup::Tier1 => tier == Tier::Optimizing,
+            Setup::Tier1 | Setup::StressInline => tier == Tier::Optimizing,
             Setup::Llvm => tier == Tier::Top,
             Setup::LlvmStressOsr => tier != Tier::Optimizing,
             Setup::Random(_, tiers, _) => tiers.uses(tier),
@@ -138,6 +144,13 @@ impl Setup {
             Setup::Mixed => config.thresholds(1, u32::MAX),
             Setup::StressOsr => config.stress_osr(1),
             Setup::StressOsr5 => config.stress_osr(5),
+            Setup::StressInline => config
+                .only_tier(Tier::Optimizing)
+                .inlining(InliningMode::Stress),
+            Setup::StressInlineMixed => config
+                .thresholds(1, u32::MAX)
+                .synchronous(true)
+                .inlining(InliningMode::Stress),
             Setup::StressOsrClif => config
                 .stress_osr(1)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
@@ -166,6 +179,8 @@ impl fmt::Display for Setup {
             Setup::Mixed => "mixed",
             Setup::StressOsr => "osr",
             Setup::StressOsr5 => "osr-5",
+            Setup::StressInline => "inline",
+            Setup::StressInlineMixed => "inline-mixed",
             Setup::StressOsrClif => "osr-clif",
             Setup::Llvm => "llvm",
             Setup::LlvmStressOsr => "llvm-osr",

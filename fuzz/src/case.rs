@@ -50,6 +50,9 @@ pub struct Schedule {
     pub workers: Option<usize>,
     /// Whether the module looks whether it is interrupted.
     pub interruptible: bool,
+    /// Whether every call is inlined for which that can be done, however cold.
+    #[serde(default)]
+    pub inline_all: bool,
     /// Promotions that are asked for outright.
     pub promotions: Vec<Promotion>,
     /// The stress test that is done, if any.

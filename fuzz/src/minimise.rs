@@ -226,6 +226,10 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         thresholds: (1, 1),
         ..plain.clone()
     };
+    let inlining_less = Schedule {
+        inline_all: false,
+        ..schedule.clone()
+    };
     let synchronous = Schedule {
         workers: None,
         ..schedule.clone()
@@ -234,7 +238,14 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         stress: None,
         ..schedule.clone()
     };
-    vec![alone(0), alone(1), plain.clone(), synchronous, calm]
+    vec![
+        alone(0),
+        alone(1),
+        plain.clone(),
+        inlining_less,
+        synchronous,
+        calm,
+    ]
 }
 
 /// The ranges of the operators of each function body, in bytes of the module.

@@ -105,6 +105,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         thresholds: (1, 1),
         workers: None,
         interruptible: random.one_in(2),
+        inline_all: random.one_in(2),
         promotions: Vec::new(),
         stress: None,
     };
@@ -136,6 +137,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         thresholds,
         workers: background.then(|| random.between(1, 2)),
         interruptible: random.one_in(2),
+        inline_all: random.one_in(2),
         promotions,
         stress,
         tiers,

@@ -34,6 +34,9 @@ pub fn engine(schedule: &Schedule) -> Result<Engine, upshift::Error> {
     if let Some(stress) = schedule.stress {
         config = config.stress_random(stress.period, stress.seed, stress.flip);
     }
+    if schedule.inline_all {
+        config = config.inlining(upshift::InliningMode::Stress);
+    }
     for tier in Tier::ALL {
         let backend = match (schedule.tiers.contains(&tier.index()), tier) {
             (false, _) => upshift::Backend::Off,

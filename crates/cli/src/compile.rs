@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use upshift::cranelift_codegen::ir;
 use upshift::embed::{
-    BaselineRequest, CompileError, CompiledCode, FuncId, FunctionGroup, FunctionSource,
+    BaselineRequest, BodyRequest, CompileError, CompiledCode, FuncId, FunctionGroup, FunctionSource,
 };
 use upshift::{Backend, Config, Engine, Event, EventKind, Function, Subscriber, Tier};
 use upshift_wasm::ModuleOptions;
@@ -167,9 +167,9 @@ impl TimedSource {
 }
 
 impl FunctionSource for TimedSource {
-    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
+    fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError> {
         let start = Instant::now();
-        let body = self.source.body(index, first);
+        let body = self.source.body(request);
         let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
         body
@@ -194,10 +194,6 @@ impl FunctionSource for TimedSource {
             *fallbacks.entry(reason.clone()).or_insert(0) += 1;
         }
         code
-    }
-
-    fn checked(&self) -> Option<&dyn FunctionSource> {
-        self.source.checked()
     }
 
     fn name(&self, index: u32) -> String {

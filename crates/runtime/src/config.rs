@@ -79,6 +79,32 @@ impl Stress {
     }
 }
 
+/// What optimizing tiers make of the calls that were counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum InliningMode {
+    /// Calls stay calls, and no call targets are counted.
+    Off,
+    /// Hot calls of small functions are replaced by their bodies; indirect calls stay as they are.
+    Inline,
+    /// Indirect calls that have few targets become comparisons and direct calls, which stay calls.
+    Devirtualize,
+    /// Both, so that what is called indirectly may be inlined too.
+    #[default]
+    On,
+    /// A stress test: every call for which that can be done.
+    Stress,
+}
+
+impl InliningMode {
+    pub(crate) fn devirtualizes(self) -> bool {
+        !matches!(self, InliningMode::Off | InliningMode::Inline)
+    }
+
+    pub(crate) fn inlines(self) -> bool {
+        !matches!(self, InliningMode::Off | InliningMode::Devirtualize)
+    }
+}
+
 /// How tier 0 makes code of a source that has a form of its own for it.
 #[derive(Clone, Debug)]
 pub struct Baseline {
@@ -108,6 +134,8 @@ pub struct RuntimeConfig {
     pub compilers: [Vec<Arc<dyn Compiler>>; 3],
     /// Whether running activations move to better code.
     pub osr: OsrMode,
+    /// Whether calls are replaced by their callees' bodies, and indirect calls by direct ones.
+    pub inlining: InliningMode,
     /// How tier 0 goes from a source straight to code, where the source can; else, and where it cannot, tier 0's
     /// compilers compile.
     pub baseline: Option<Baseline>,

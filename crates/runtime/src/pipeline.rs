@@ -1,18 +1,22 @@
 //! The way of one function from its source to published code, in one readable line.
 
 use crate::activation;
+use crate::call_profile;
 use crate::config::{Baseline, OsrMode};
+use crate::inline::{self, Inlining};
 use crate::profile::{self, Counting};
 use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
+use cranelift_codegen::ir;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::{Owner, Tier, World};
+use upshift_codegen::call_site::CallTargets;
 use upshift_codegen::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
+    BaselineRequest, BodyRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
 };
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
@@ -146,7 +150,7 @@ impl From<CompileError> for Failure {
     }
 }
 
-/// source → body → counters planted → compiled → placed and linked; in tier 0, where the source can, source → code →
+/// source → body → calls inlined → counters planted → compiled → placed and linked; in tier 0, where the source can, source → code →
 /// placed and linked.
 fn compile(
     group: &Arc<Group>,
@@ -155,7 +159,10 @@ fn compile(
     circumstances: Circumstances,
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
-    let (code, compiler) = make(group, state, tier, kind, false)?;
+    let made = make(group, state, tier, kind, false)?;
+    let Made { code, compiler, .. } = made;
+    call_profile::allocate(state, code.call_sites);
+    let inlined = inline::report(group, &code.inlined);
     let label = BlockLabel {
         function: state.function,
         tier,
@@ -186,6 +193,8 @@ fn compile(
             duration,
             queued: circumstances.queued,
             on_program_thread: circumstances.on_program_thread,
+            devirtualized: made.devirtualized,
+            inlined,
         }),
     );
     Ok(CodeInstance { tier, code })
@@ -198,7 +207,8 @@ pub(crate) fn inspect(
     tier: Tier,
 ) -> Result<(CompiledCode, String), CompileError> {
     let state = group.state_or_new(index);
-    make(group, state, tier, CompileKind::Entry, true)
+    let made = make(group, state, tier, CompileKind::Entry, true)?;
+    Ok((made.code, made.compiler))
 }
 
 /// The code, and who made it.
@@ -208,9 +218,13 @@ fn make(
     tier: Tier,
     kind: CompileKind,
     every_position: bool,
-) -> Result<(CompiledCode, String), CompileError> {
+) -> Result<Made, CompileError> {
     match baseline(group, state, tier, kind, every_position)? {
-        Some(code) => Ok((code, Baseline::NAME.to_owned())),
+        Some(code) => Ok(Made {
+            code,
+            compiler: Baseline::NAME.to_owned(),
+            devirtualized: 0,
+        }),
         None => run_compilers(group, state, tier, kind),
     }
 }
@@ -264,7 +278,7 @@ fn ask_baseline<T>(
     let counters = wants_counters(group, state, Tier::Baseline);
     let request = BaselineRequest {
         function: state.function,
-        counters: counters.then(|| profile::plan(config.osr != OsrMode::Off)),
+        counters: counters.then(|| profile::plan(config)),
         canonical_nans: baseline.canonical_nans,
         every_position: false,
     };
@@ -285,41 +299,91 @@ fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
     group.kind == CompileKind::Entry && (next || flips)
 }
 
-/// Asks the source for the body, in the form that `compiler` wants, and plants the counters that lead to the next tier.
-fn request(
+/// What a compiler made.
+struct Made {
+    code: CompiledCode,
+    compiler: String,
+    /// Indirect calls for which the code first looks for targets that were counted.
+    devirtualized: usize,
+}
+
+/// source → body → calls inlined → counters planted → compiled, in the form that `compiler` wants.
+fn compile_by(
     group: &Group,
     state: &FunctionState,
     (tier, kind): (Tier, CompileKind),
     compiler: &dyn Compiler,
-) -> Result<CompileRequest, CompileError> {
-    let config = &group.shared.config;
-    let checked = compiler.wants_checked_accesses();
-    let source = checked.then(|| group.source.checked()).flatten();
-    let source = source.unwrap_or(&*group.source);
-    let (index, first) = (state.index, group.first());
-    let counted = wants_counters(group, state, tier);
-    let points = counted && config.osr != OsrMode::Off;
-    let mut body = survive(|| match kind {
-        CompileKind::Osr(loop_index) => source.osr_body(index, first, loop_index, points),
-        _ if points => source.body_with_osr_points(index, first),
-        _ => source.body(index, first),
-    })?;
-    if counted {
+) -> Result<Made, CompileError> {
+    let targets = match optimizes(group, tier) {
+        true => call_profile::expected_targets(group, state),
+        false => CallTargets::default(),
+    };
+    let request = BodyRequest {
+        osr_entry: match kind {
+            CompileKind::Osr(loop_index) => Some(loop_index),
+            _ => None,
+        },
+        checked_accesses: compiler.wants_checked_accesses(),
+        targets: &targets,
+        ..BodyRequest::plain(state.index, group.first())
+    };
+    let (mut body, inlining) = body(group, state, tier, request)?;
+    let mut call_sites = 0;
+    if wants_counters(group, state, tier) {
         let counting = Counting {
             function: state.function,
             tier,
             calls: kind == CompileKind::Entry,
         };
-        profile::plant_counters(&mut body, counting);
+        call_sites = profile::plant_counters(&mut body, counting);
     }
-    Ok(CompileRequest {
+    let request = CompileRequest {
         function: state.function,
         tier,
         kind,
         world: World::FIRST,
         owner: Owner::BUILT_IN,
         body,
+    };
+    let mut code = survive(|| compiler.compile(&request))?;
+    code.call_sites = call_sites;
+    inlining.resolve(&mut code);
+    Ok(Made {
+        code,
+        compiler: compiler.name().to_owned(),
+        devirtualized: targets.sites(),
     })
+}
+
+/// Whether code of `tier` is made better by what was counted.
+fn optimizes(group: &Group, tier: Tier) -> bool {
+    tier > Tier::Baseline && group.kind == CompileKind::Entry
+}
+
+/// Asks the source for the body, with the marks that code of `tier` needs, and inlines calls in it if that is how the
+/// tier works.
+fn body(
+    group: &Group,
+    state: &FunctionState,
+    tier: Tier,
+    request: BodyRequest<'_>,
+) -> Result<(ir::Function, Inlining), CompileError> {
+    let config = &group.shared.config;
+    let counted = wants_counters(group, state, tier);
+    let request = BodyRequest {
+        osr_points: counted && config.osr != OsrMode::Off,
+        call_sites: counted && config.inlining.devirtualizes(),
+        ..request
+    };
+    let mut body = survive(|| group.source.body(&request))?;
+    if optimizes(group, tier) && config.inlining.inlines() {
+        match survive(|| inline::inline_calls(group, state, &request, &mut body)) {
+            Ok(inlining) => return Ok((body, inlining)),
+            // Nothing is lost but the gain.
+            Err(_) => body = survive(|| group.source.body(&request))?,
+        }
+    }
+    Ok((body, Inlining::default()))
 }
 
 /// The first of the tier's compilers that does not decline.
@@ -328,14 +392,12 @@ fn run_compilers(
     state: &FunctionState,
     tier: Tier,
     kind: CompileKind,
-) -> Result<(CompiledCode, String), CompileError> {
+) -> Result<Made, CompileError> {
     let mut declined = CompileError::Bailout(format!("tier {tier} has no compiler"));
     for compiler in &group.shared.config.compilers[tier.index()] {
-        let request = request(group, state, (tier, kind), &**compiler)?;
-        match survive(|| compiler.compile(&request)) {
-            Ok(code) => return Ok((code, compiler.name().to_owned())),
+        match compile_by(group, state, (tier, kind), &**compiler) {
             Err(CompileError::Bailout(reason)) => declined = CompileError::Bailout(reason),
-            Err(failed) => return Err(failed),
+            made => return made,
         }
     }
     Err(declined)

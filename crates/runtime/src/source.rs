@@ -3,58 +3,24 @@
 use cranelift_codegen::ir;
 use upshift_base::FuncId;
 use upshift_codegen::osr::FrameValue;
-use upshift_codegen::{BaselineRequest, CompileError, CompiledCode};
+use upshift_codegen::{BaselineRequest, BodyRequest, CompileError, CompiledCode};
 
 /// The bodies of a group of functions, produced on demand.
 ///
 /// A body is asked for at the function's first call, on the calling thread, and again for each later tier, on a worker
-/// thread. It must be the same each time. Names in it follow [`upshift_codegen::symbol`]; profile counters are planted
+/// thread. What it does must be the same each time. Names in it follow [`upshift_codegen::symbol`]; profile counters are planted
 /// afterwards, by the runtime.
 pub trait FunctionSource: Send + Sync {
-    /// The CLIF of function `index` of the group, whose first function is `first`.
+    /// The body that `request` asks for. A front end that has no loops to mark or call sites to count leaves marks out;
+    /// loops without one are counted all the same.
     ///
     /// # Errors
-    /// If the body cannot be made; the reason ends up in the trap of whoever calls the function.
-    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError>;
+    /// [`CompileError::Bailout`] if there is no such OSR version. Otherwise, if the body cannot be made; the reason ends up
+    /// in the trap of whoever calls the function.
+    fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError>;
 
-    /// The same with the marks of [`upshift_codegen::osr`] at its loops, for tiers that have a better one above them.
-    /// Loops that are not marked are counted all the same.
-    ///
-    /// # Errors
-    /// As [`FunctionSource::body`].
-    fn body_with_osr_points(
-        &self,
-        index: u32,
-        first: FuncId,
-    ) -> Result<ir::Function, CompileError> {
-        self.body(index, first)
-    }
-
-    /// The OSR version of the function's loop `loop_index`, which loads the values that the mark of this loop lists; with
-    /// marks of its own if `points`.
-    ///
-    /// # Errors
-    /// [`CompileError::Bailout`] if there is none.
-    fn osr_body(
-        &self,
-        index: u32,
-        first: FuncId,
-        loop_index: u32,
-        points: bool,
-    ) -> Result<ir::Function, CompileError> {
-        let _ = (index, first, loop_index, points);
-        Err(CompileError::Bailout(
-            "the front end makes no OSR versions".to_owned(),
-        ))
-    }
-
-    /// The same functions with the bounds of each access checked before it, so that no access can fault: for compilers
-    /// that ask for such bodies. `None` if no access faults anyway, or there is no such form.
-    fn checked(&self) -> Option<&dyn FunctionSource> {
-        None
-    }
-
-    /// Code of function `index` of the group, made without CLIF, for tier 0; `first` is as above. The code plants its
+    /// Code of function `index` of the group, made without CLIF, for tier 0; `first` is the group's first
+    /// function. The code plants its
     /// own counters.
     ///
     /// # Errors

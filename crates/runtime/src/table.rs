@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Instant;
 use upshift_base::{FuncId, Tier};
 use upshift_codegen::CompileKind;
+use upshift_codegen::call_site::CallSite;
 use upshift_codemem::{CodeBlock, CodeMemory, FuncRange, ProfileCell};
 use upshift_event::{Event, EventKind};
 
@@ -72,6 +73,8 @@ pub(crate) struct FunctionState {
     /// When the function was first compiled.
     pub(crate) since: Instant,
     pub(crate) instances: Mutex<Vec<CodeInstance>>,
+    /// What is counted at the function's indirect calls; the last is the one in use.
+    pub(crate) call_sites: Mutex<Vec<Box<[CallSite]>>>,
     /// What is known of the loops that activations may move to better code in.
     pub(crate) osr_loops: Mutex<Loops>,
     /// Held while the function's first code is made.
@@ -199,6 +202,10 @@ impl Group {
         FuncId(self.first().0 + index)
     }
 
+    pub(crate) fn contains(&self, function: FuncId) -> bool {
+        self.ids.contains(function)
+    }
+
     pub(crate) fn name(&self, index: u32) -> String {
         self.source.name(index)
     }
@@ -245,6 +252,7 @@ impl Group {
             granted_loops: AtomicI32::new(0),
             since: Instant::now(),
             instances: Mutex::default(),
+            call_sites: Mutex::default(),
             osr_loops: Mutex::default(),
             first_compilation: Mutex::default(),
         }));
@@ -317,7 +325,7 @@ impl FunctionState {
         self.failed.load(Ordering::Acquire) & (1 << tier.index()) != 0
     }
 
-    fn cell(&self) -> &ProfileCell {
+    pub(crate) fn cell(&self) -> &ProfileCell {
         // SAFETY: the state is owned by a group, and so is the id.
         unsafe { (*self.shared).memory.profile_cell(self.function).as_ref() }
     }

@@ -10,7 +10,7 @@ use crate::arch::x64::{
 };
 use crate::code::{Code, Label};
 use crate::moves::{Move, Source};
-use crate::plan::{ColdCall, Kept, Plan, SAVED_BYTES, TrapStub};
+use crate::plan::{ColdCall, Kept, OtherTarget, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
 
 /// Where a value is.
@@ -168,11 +168,14 @@ pub struct Assembler {
     /// Home slots to be zeroed at entry, as distances from the frame pointer.
     pub(crate) zeroed: Option<(i32, i32)>,
     pub(crate) position: u32,
+    /// Call sites so far.
+    pub(crate) call_sites: u32,
     /// Whether something in the code counts on being aligned to 16 bytes.
     pub(crate) aligned: bool,
     pub(crate) epilogue: Label,
     pub(crate) trap_stubs: Vec<TrapStub>,
     pub(crate) cold_calls: Vec<ColdCall>,
+    pub(crate) other_targets: Vec<OtherTarget>,
     /// What the cold calls save and load again.
     pub(crate) kept: Vec<Kept>,
     /// What registers hold at destinations.
@@ -205,10 +208,12 @@ impl Assembler {
             results: Vec::new(),
             zeroed: None,
             position: 0,
+            call_sites: 0,
             aligned: false,
             epilogue: Label::default(),
             trap_stubs: Vec::new(),
             cold_calls: Vec::new(),
+            other_targets: Vec::new(),
             kept: Vec::new(),
             caches: Vec::new(),
             moves: Vec::new(),
@@ -230,6 +235,7 @@ impl Assembler {
         self.results = emptied(old.results);
         self.trap_stubs = emptied(old.trap_stubs);
         self.cold_calls = emptied(old.cold_calls);
+        self.other_targets = emptied(old.other_targets);
         self.kept = emptied(old.kept);
         self.caches = emptied(old.caches);
         self.moves = emptied(old.moves);

@@ -213,6 +213,9 @@ impl Assembler {
         if moves {
             self.move_out();
         }
+        while let Some(other) = self.other_targets.pop() {
+            self.other_target(&other);
+        }
         while let Some(stub) = self.trap_stubs.pop() {
             self.code.bind(stub.label);
             self.trap_at(stub.kind, stub.position);
@@ -390,6 +393,8 @@ impl Assembler {
             traps: traps.collect(),
             positions,
             frame_bytes: frame_bytes as u32,
+            inlined: Vec::new(),
+            call_sites: self.call_sites,
         }
     }
 }

@@ -32,6 +32,18 @@ pub(crate) struct TrapStub {
     pub(crate) position: u32,
 }
 
+/// Code away from the others that counts a call of a function that is not the first one seen at a call site, and goes
+/// back.
+#[derive(Debug)]
+pub(crate) struct OtherTarget {
+    pub(crate) label: Label,
+    pub(crate) back: Label,
+    /// Where the call site is in the array whose address is in the scratch register.
+    pub(crate) site: i32,
+    /// The number of the runtime's entry point.
+    pub(crate) record: u32,
+}
+
 /// A loop, by its index in its function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Loop {

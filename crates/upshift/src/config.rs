@@ -10,7 +10,9 @@ use upshift_codegen::{CompileError, Compiler};
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 use upshift_event::Subscriber;
 use upshift_llvm::LlvmCompiler;
-use upshift_runtime::{Baseline, CompileMode, OsrMode, RuntimeConfig, Stress, Thresholds};
+use upshift_runtime::{
+    Baseline, CompileMode, InliningMode, OsrMode, RuntimeConfig, Stress, Thresholds,
+};
 
 /// What compiles the functions of a tier.
 #[derive(Clone)]
@@ -66,6 +68,7 @@ pub struct Config {
     code_memory_bytes: usize,
     stack_bytes: usize,
     osr: OsrMode,
+    inlining: InliningMode,
     subscribers: Vec<Arc<dyn Subscriber>>,
 }
 
@@ -99,6 +102,7 @@ impl Default for Config {
             code_memory_bytes: 1 << 30,
             stack_bytes: 1 << 20,
             osr: OsrMode::On,
+            inlining: InliningMode::On,
             subscribers: Vec::new(),
         }
     }
@@ -228,6 +232,13 @@ impl Config {
         self
     }
 
+    /// What optimizing tiers do about calls: nothing; make indirect calls with few targets direct; and, by default, also
+    /// replace hot calls of small functions by their bodies. What they know of calls is what lower tiers have counted.
+    pub fn inlining(mut self, inlining: InliningMode) -> Config {
+        self.inlining = inlining;
+        self
+    }
+
     /// Adds a receiver of events.
     pub fn subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Config {
         self.subscribers.push(subscriber);
@@ -296,6 +307,7 @@ impl Config {
             stack_bytes: self.stack_bytes,
             compilers,
             osr: self.osr,
+            inlining: self.inlining,
             baseline,
             subscriber: Fanout::over(subscribers),
         })

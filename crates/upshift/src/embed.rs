@@ -8,8 +8,8 @@
 pub use crate::template::StencilMaker;
 pub use upshift_base::{FuncId, Owner, Tier, TrapKind, World};
 pub use upshift_codegen::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler, RelocKind,
-    Relocation, SourcePosition, Target, TrapSite, osr, symbol,
+    BaselineRequest, BodyRequest, CompileError, CompileKind, CompileRequest, CompiledCode,
+    Compiler, RelocKind, Relocation, SourcePosition, Target, TrapSite, call_site, osr, symbol,
 };
 pub use upshift_runtime::{
     Backtrace, EntrySlot, Frame, FunctionGroup, FunctionSource, GuestMemoryRange, HostEntry,

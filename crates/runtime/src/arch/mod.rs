@@ -4,5 +4,5 @@ mod x64;
 
 pub(crate) use x64::{
     COMPILE_ON_FIRST_CALL, COUNTER_TRIPPED, OSR_TRIPPED, PROBED_BYTES, Registers, counter_entry,
-    enter, is_probe, lazy_compile_entry, osr_entry, resume_at, unwind_to,
+    enter, is_probe, lazy_compile_entry, osr_entry, record_target_entry, resume_at, unwind_to,
 };

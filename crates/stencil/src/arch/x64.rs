@@ -626,6 +626,16 @@ impl Code {
         self.instruction(one(0xff), false, 1, Rm::Rip, false, NO_IMM);
     }
 
+    /// Loads 8 bytes whose displacement, the last 4 bytes, is to be relocated.
+    pub fn load_relative(&mut self, to: Reg) {
+        self.instruction(one(0x8b), true, to.0, Rm::Rip, false, NO_IMM);
+    }
+
+    /// Increments 4 bytes.
+    pub fn increment_memory(&mut self, mem: Mem) {
+        self.instruction(one(0xff), false, 0, Rm::Mem(mem), false, NO_IMM);
+    }
+
     /// Puts an address into `to` whose displacement, the last 4 bytes, is to be relocated.
     pub fn address_relative(&mut self, to: Reg) {
         self.instruction(one(0x8d), true, to.0, Rm::Rip, false, NO_IMM);

@@ -6,6 +6,7 @@ use super::memory::check_interrupt;
 use super::operator::operator;
 use super::osr;
 use super::state::{Frame, FrameKind, Translator, not_supported};
+use super::targets::CallSites;
 use super::version::{Osr, Version};
 use crate::info::ModuleInfo;
 use crate::types::ValType;
@@ -18,7 +19,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::cell::Cell;
-use upshift::embed::{CompileError, FuncId, symbol};
+use upshift::embed::{BodyRequest, CompileError, FuncId, symbol};
 use wasmparser::{BinaryReaderError, FunctionBody, OperatorsReader};
 
 thread_local! {
@@ -31,20 +32,23 @@ thread_local! {
 /// # Errors
 /// If the module has no such function, or its body is not valid after all.
 pub fn function(info: &ModuleInfo, own: u32, first: FuncId) -> Result<Function, CompileError> {
-    function_version(info, own, first, Version::default())
+    function_version(info, &BodyRequest::plain(own, first))
 }
 
-/// A version of function `own` that is entered in one of its loops, or whose loops are marked as places where
-/// activations may move to such a version; see [`upshift::embed::osr`].
+/// The CLIF that `request` asks for: entered at the function's start or in one of its loops, with marks or without.
 ///
 /// # Errors
 /// As [`function`]. [`CompileError::Bailout`] if there is no version that is entered in this loop.
-pub fn function_version(
-    info: &ModuleInfo,
-    own: u32,
-    first: FuncId,
-    version: Version,
+pub fn function_version<'m>(
+    info: &'m ModuleInfo,
+    request: &BodyRequest<'m>,
 ) -> Result<Function, CompileError> {
+    let (own, first) = (request.index, request.first);
+    let version = Version {
+        entered_in: request.osr_entry,
+        points: request.osr_points,
+        checked: request.checked_accesses,
+    };
     let body = info.body(own)?;
     let ty = info.func_type(info.imported_functions + own);
     let name = UserFuncName::user(symbol::FUNCTION, first.0 + own);
@@ -85,6 +89,7 @@ pub fn function_version(
         reachable: true,
         skipped: 0,
         osr,
+        call_sites: CallSites::new(request),
         local_types: Vec::new(),
     };
     translate_body(&mut t, &body, ty.params(), entry)?;

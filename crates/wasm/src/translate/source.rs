@@ -1,77 +1,31 @@
 //! What the runtime asks for the bodies of a module's functions.
 
 use super::function::{function_version, live_locals};
-use super::version::Version;
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
 use upshift::embed::osr::FrameValue;
-use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, FunctionSource};
+use upshift::embed::{
+    BaselineRequest, BodyRequest, CompileError, CompiledCode, FuncId, FunctionSource,
+};
 
 /// A module as a source of function bodies. Function 0 of the group is the first that is not imported.
 #[derive(Debug)]
 pub struct ModuleSource {
     info: Arc<ModuleInfo>,
-    /// The same module with checked accesses, unless this is that.
-    checked: Option<Box<ModuleSource>>,
 }
 
 impl ModuleSource {
     /// The functions of `info`.
     pub fn new(info: Arc<ModuleInfo>) -> ModuleSource {
-        let checked = ModuleSource {
-            info: Arc::clone(&info),
-            checked: None,
-        };
-        ModuleSource {
-            info,
-            checked: Some(Box::new(checked)),
-        }
-    }
-
-    fn version(
-        &self,
-        index: u32,
-        first: FuncId,
-        entered_in: Option<u32>,
-        points: bool,
-    ) -> Result<ir::Function, CompileError> {
-        let version = Version {
-            entered_in,
-            points,
-            checked: self.checked.is_none(),
-        };
-        function_version(&self.info, index, first, version)
+        ModuleSource { info }
     }
 }
 
 impl FunctionSource for ModuleSource {
-    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
-        self.version(index, first, None, false)
-    }
-
-    fn body_with_osr_points(
-        &self,
-        index: u32,
-        first: FuncId,
-    ) -> Result<ir::Function, CompileError> {
-        self.version(index, first, None, true)
-    }
-
-    fn osr_body(
-        &self,
-        index: u32,
-        first: FuncId,
-        loop_index: u32,
-        points: bool,
-    ) -> Result<ir::Function, CompileError> {
-        self.version(index, first, Some(loop_index), points)
-    }
-
-    fn checked(&self) -> Option<&dyn FunctionSource> {
-        let checked = self.checked.as_deref();
-        checked.map(|source| source as &dyn FunctionSource)
+    fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError> {
+        function_version(&self.info, request)
     }
 
     fn baseline(

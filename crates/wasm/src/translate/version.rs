@@ -12,13 +12,13 @@ use wasmparser::Operator;
 
 /// Which version of a function's body is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Version {
+pub(super) struct Version {
     /// The loop that it is entered in, if not at its start.
-    pub entered_in: Option<u32>,
+    pub(super) entered_in: Option<u32>,
     /// Whether its loops have marks.
-    pub points: bool,
+    pub(super) points: bool,
     /// Whether the bounds of each access to a linear memory are checked before it, instead of by the fault it would cause.
-    pub checked: bool,
+    pub(super) checked: bool,
 }
 
 /// What a translation has to do for on-stack replacement.
