@@ -8,6 +8,6 @@ mod setup;
 mod skips;
 mod suite;
 
-pub use setup::Setup;
+pub use setup::{Setup, llvm_server};
 pub use skips::SkipList;
 pub use suite::{Script, suite};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use upshift::llvm::find_server;
-use upshift::{Backend, Config, Engine, Error, Event, EventKind, Subscriber, Tier};
+use upshift::{Backend, Config, Engine, Error, Event, EventKind, InliningMode, Subscriber, Tier};
 
 /// Which tiers run the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,35 +19,112 @@ pub enum Setup {
     StressOsr,
     /// The same at every fifth arrival.
     StressOsr5,
+    /// Everything in tier 1, with all calls inlined for which that can be done.
+    StressInline,
+    /// The same in tier 1 from the second call on, with targets counted before, and OSR versions.
+    StressInlineMixed,
     /// The same at each, with tier 0's code by Cranelift.
     StressOsrClif,
     /// Tier 1 from the first call on, and each activation goes on in tier 0 at the first guard that it comes to.
     StressDeopt,
     /// The same at every fifth guard, more or less, with guards at other places.
     StressDeopt5,
+    /// The same at each, with all calls inlined for which that can be done.
+    StressDeoptInline,
     /// The same at each, with tier 0's code by Cranelift.
     StressDeoptClif,
     /// Everything in tier 2, compiled by LLVM where it does not decline.
     Llvm,
     /// Tier 0 first, and each activation goes on in LLVM's code at the first loop header that it arrives at.
     LlvmStressOsr,
+    /// Activations and calls change tiers at random.
+    Random(Stress, Tiers, u64),
+}
+
+/// What changes tiers at random, as a seed decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stress {
+    /// Activations, at one of three arrivals at loop headers.
+    Osr,
+    /// Activations, at one of two, and calls, which run in either of the two lowest tiers.
+    Flip,
+    /// Activations, back to tier 0 at one of three guards.
+    Deopt,
+}
+
+/// Which tiers there are, and what makes the code of tier 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tiers {
+    /// Tiers 0 and 1.
+    ZeroOne,
+    /// The same with tier 0 by Cranelift.
+    ClifOne,
+    /// Tiers 0 and 2.
+    ZeroTwo,
+    /// All three.
+    ZeroOneTwo,
+}
+
+impl Tiers {
+    const ALL: [Tiers; 4] = [
+        Tiers::ZeroOne,
+        Tiers::ClifOne,
+        Tiers::ZeroTwo,
+        Tiers::ZeroOneTwo,
+    ];
+
+    fn uses(self, tier: Tier) -> bool {
+        match tier {
+            Tier::Baseline => true,
+            Tier::Optimizing => self != Tiers::ZeroTwo,
+            Tier::Top => matches!(self, Tiers::ZeroTwo | Tiers::ZeroOneTwo),
+        }
+    }
+
+    fn apply(self, mut config: Config) -> Config {
+        if self == Tiers::ClifOne {
+            config = config.backend(Tier::Baseline, Backend::CraneliftNone);
+        }
+        for tier in [Tier::Optimizing, Tier::Top] {
+            let backend = match self.uses(tier) {
+                true => Backend::CraneliftSpeed,
+                false => Backend::Off,
+            };
+            config = config.backend(tier, backend);
+        }
+        config
+    }
 }
 
 impl Setup {
-    /// All of them.
-    pub const ALL: [Setup; 11] = [
+    /// Those that every run of the tests goes through.
+    pub const ALL: [Setup; 14] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
         Setup::StressOsr,
         Setup::StressOsr5,
+        Setup::StressInline,
+        Setup::StressInlineMixed,
         Setup::StressOsrClif,
         Setup::StressDeopt,
         Setup::StressDeopt5,
+        Setup::StressDeoptInline,
         Setup::StressDeoptClif,
         Setup::Llvm,
         Setup::LlvmStressOsr,
     ];
+
+    /// The stress tests, with these seeds.
+    pub fn random(seeds: u64) -> impl Iterator<Item = Setup> {
+        [Stress::Osr, Stress::Flip, Stress::Deopt]
+            .into_iter()
+            .flat_map(move |stress| {
+                let seeded =
+                    move |tiers| (1..=seeds).map(move |seed| Setup::Random(stress, tiers, seed));
+                Tiers::ALL.into_iter().flat_map(seeded)
+            })
+    }
 
     /// Whether it can be run: some need the LLVM server, which is built by `cargo xtask llvm`.
     pub fn is_possible(self) -> bool {
@@ -58,9 +135,10 @@ impl Setup {
     pub fn uses(self, tier: Tier) -> bool {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
-            Setup::Tier1 => tier == Tier::Optimizing,
+            Setup::Tier1 | Setup::StressInline => tier == Tier::Optimizing,
             Setup::Llvm => tier == Tier::Top,
             Setup::LlvmStressOsr => tier != Tier::Optimizing,
+            Setup::Random(_, tiers, _) => tiers.uses(tier),
             _ => tier != Tier::Top,
         }
     }
@@ -69,7 +147,19 @@ impl Setup {
     pub fn deoptimizes(self) -> bool {
         matches!(
             self,
-            Setup::StressDeopt | Setup::StressDeopt5 | Setup::StressDeoptClif
+            Setup::StressDeopt
+                | Setup::StressDeopt5
+                | Setup::StressDeoptInline
+                | Setup::StressDeoptClif
+                | Setup::Random(Stress::Deopt, ..)
+        )
+    }
+
+    /// Whether tier 0's frames may be too large for a way back.
+    pub fn has_large_frames(self) -> bool {
+        matches!(
+            self,
+            Setup::StressDeoptClif | Setup::Random(_, Tiers::ClifOne, _)
         )
     }
 
@@ -93,14 +183,34 @@ impl Setup {
             Setup::Mixed => config.thresholds(1, u32::MAX),
             Setup::StressOsr => config.stress_osr(1),
             Setup::StressOsr5 => config.stress_osr(5),
+            Setup::StressInline => config
+                .only_tier(Tier::Optimizing)
+                .inlining(InliningMode::Stress),
+            Setup::StressInlineMixed => config
+                .thresholds(1, u32::MAX)
+                .synchronous(true)
+                .inlining(InliningMode::Stress),
             Setup::StressOsrClif => config
                 .stress_osr(1)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
             Setup::StressDeopt => deopt(config).stress_deopt(1, 0),
             Setup::StressDeopt5 => deopt(config).stress_deopt(5, 1),
+            Setup::StressDeoptInline => deopt(config)
+                .stress_deopt(1, 0)
+                .inlining(InliningMode::Stress),
             Setup::StressDeoptClif => deopt(config)
                 .stress_deopt(1, 0)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
+            Setup::Random(Stress::Osr, tiers, seed) => {
+                tiers.apply(config).stress_random(3, seed, false)
+            }
+            Setup::Random(Stress::Flip, tiers, seed) => {
+                tiers.apply(config).stress_random(2, seed, true)
+            }
+            Setup::Random(Stress::Deopt, tiers, seed) => {
+                let config = deopt(tiers.apply(config)).stress_deopt(3, seed);
+                config.thresholds(1, 2)
+            }
             Setup::Llvm => config
                 .backend(Tier::Top, Backend::Llvm)
                 .only_tier(Tier::Top),
@@ -125,24 +235,42 @@ impl Subscriber for WithoutWayBack {
 
 impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+        let name = match self {
             Setup::Tier0 => "tier-0",
             Setup::Tier1 => "tier-1",
             Setup::Mixed => "mixed",
             Setup::StressOsr => "osr",
             Setup::StressOsr5 => "osr-5",
+            Setup::StressInline => "inline",
+            Setup::StressInlineMixed => "inline-mixed",
             Setup::StressOsrClif => "osr-clif",
             Setup::StressDeopt => "deopt",
             Setup::StressDeopt5 => "deopt-5",
+            Setup::StressDeoptInline => "deopt-inline",
             Setup::StressDeoptClif => "deopt-clif",
             Setup::Llvm => "llvm",
             Setup::LlvmStressOsr => "llvm-osr",
-        })
+            Setup::Random(stress, tiers, seed) => {
+                let stress = match stress {
+                    Stress::Osr => "osr",
+                    Stress::Flip => "flip",
+                    Stress::Deopt => "deopt",
+                };
+                let tiers = match tiers {
+                    Tiers::ZeroOne => "01",
+                    Tiers::ClifOne => "clif1",
+                    Tiers::ZeroTwo => "02",
+                    Tiers::ZeroOneTwo => "012",
+                };
+                return f.pad(&format!("{stress}-{tiers}-{seed}"));
+            }
+        };
+        f.pad(name)
     }
 }
 
 /// The LLVM server: the one that is found, or the one that `cargo xtask llvm` built.
-fn llvm_server() -> Option<PathBuf> {
+pub fn llvm_server() -> Option<PathBuf> {
     static SERVER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = concat!(
         env!("CARGO_MANIFEST_DIR"),

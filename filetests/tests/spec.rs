@@ -1,6 +1,7 @@
 //! Runs the WebAssembly test suite in every setup and prints how many assertions hold.
 //!
-//! Arguments pick scripts by a part of their name, `--setup=NAME` picks a setup: `spec simd/ --setup=tier-0`.
+//! Arguments pick scripts by a part of their name, `--setup=NAME` picks a setup: `spec simd/ --setup=tier-0`. With
+//! `--random=SEEDS` the setups are the stress tests that make random choices, each with the seeds from 1 to that.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -14,29 +15,31 @@ use upshift_wasm::wast::{WastOptions, run_wast};
 const SKIPS: &str = include_str!("../spec-skips.txt");
 
 /// What of the suite is run.
-#[derive(Default)]
 struct Selection {
     parts: Vec<String>,
-    setup: Option<Setup>,
+    setups: Vec<Setup>,
 }
 
 impl Selection {
     fn from_arguments(arguments: impl Iterator<Item = String>) -> Option<Selection> {
-        let mut selection = Selection::default();
+        let mut selection = Selection {
+            parts: Vec::new(),
+            setups: Setup::ALL.to_vec(),
+        };
         for argument in arguments {
-            match argument.strip_prefix("--setup=") {
-                Some(name) => {
-                    let setup = Setup::ALL
-                        .into_iter()
-                        .find(|setup| setup.to_string() == name);
-                    selection.setup = Some(setup?);
+            match argument.split_once('=') {
+                Some(("--setup", name)) => {
+                    selection.setups.retain(|setup| setup.to_string() == name);
+                }
+                Some(("--random", seeds)) => {
+                    selection.setups = Setup::random(seeds.parse().ok()?).collect();
                 }
                 // Flags of the standard test harness mean nothing here.
-                None if argument.starts_with('-') => {}
-                None => selection.parts.push(argument),
+                _ if argument.starts_with('-') => {}
+                _ => selection.parts.push(argument),
             }
         }
-        Some(selection)
+        (!selection.setups.is_empty()).then_some(selection)
     }
 
     fn has(&self, script: &str) -> bool {
@@ -48,7 +51,7 @@ impl Selection {
     }
 
     fn is_everything(&self) -> bool {
-        self.is_every_script() && self.setup.is_none()
+        self.is_every_script() && self.setups == Setup::ALL
     }
 }
 
@@ -64,6 +67,8 @@ struct Tally {
     deoptimizations: u64,
     /// Functions without guards, for want of a way back.
     without_way_back: u64,
+    /// Activations that moved in the middle of a loop.
+    moves: u64,
     time: Duration,
 }
 
@@ -75,6 +80,7 @@ impl AddAssign for Tally {
         self.skipped += other.skipped;
         self.deoptimizations += other.deoptimizations;
         self.without_way_back += other.without_way_back;
+        self.moves += other.moves;
         self.time += other.time;
         for (mine, others) in self.compiled.iter_mut().zip(other.compiled) {
             *mine += others;
@@ -91,13 +97,11 @@ fn main() -> ExitCode {
         }
     };
     let Some(selection) = Selection::from_arguments(std::env::args().skip(1)) else {
-        eprintln!(
-            "arguments: [--setup=tier-0|tier-1|mixed|osr|osr-5|llvm|llvm-osr] [PART OF A SCRIPT'S NAME...]"
-        );
+        eprintln!("arguments: [--random=SEEDS] [--setup=NAME] [PART OF A SCRIPT'S NAME...]");
         return ExitCode::FAILURE;
     };
     println!(
-        "{:10} {:16} {:>7} {:>7} {:>6} {:>7} {:>7} {:>7} {:>7} {:>8} {:>8}",
+        "{:12} {:16} {:>7} {:>7} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>8} {:>8}",
         "setup",
         "folder",
         "scripts",
@@ -107,18 +111,16 @@ fn main() -> ExitCode {
         "tier 0",
         "tier 1",
         "tier 2",
+        "moves",
         "deopts",
         "seconds"
     );
     let mut success = true;
-    for setup in Setup::ALL {
-        if !selection.setup.is_none_or(|wanted| wanted == setup) {
-            continue;
-        }
-        if !setup.is_possible() {
-            println!("{setup:8} left out: there is no LLVM server; `cargo xtask llvm` builds it");
-        } else {
+    for &setup in &selection.setups {
+        if setup.is_possible() {
             success &= run_setup(setup, &selection, &mut skips);
+        } else {
+            println!("{setup:12} left out: there is no LLVM server; `cargo xtask llvm` builds it");
         }
     }
     // With a part of the suite only, entries of the other parts are not used.
@@ -146,7 +148,7 @@ fn run_setup(setup: Setup, selection: &Selection, skips: &mut SkipList) -> bool 
         *tallies.entry(script.folder).or_default() += tally;
         total += tally;
     }
-    for (folder, tally) in &tallies {
+    for (folder, tally) in tallies.iter().filter(|_| Setup::ALL.contains(&setup)) {
         print_row(setup, folder, tally);
     }
     print_row(setup, "all", &total);
@@ -167,7 +169,7 @@ fn run_setup(setup: Setup, selection: &Selection, skips: &mut SkipList) -> bool 
     }
     // What each guard gives is what its continuation expects, and continuations have small frames. Those of code that is
     // not optimized may have large ones.
-    if total.without_way_back > 0 && setup != Setup::StressDeoptClif {
+    if total.without_way_back > 0 && !setup.has_large_frames() {
         success = false;
         let count = total.without_way_back;
         println!("{setup}: {count} functions have no way back to tier 0");
@@ -203,6 +205,7 @@ fn run_script(script: &Script, setup: Setup, skips: &mut SkipList) -> Tally {
         compiled: statistics.tiers.map(|tier| tier.compilations),
         deoptimizations: statistics.deoptimizations,
         without_way_back: statistics.without_way_back,
+        moves: statistics.osr_entries,
         time: start.elapsed(),
     }
 }
@@ -214,12 +217,13 @@ fn print_row(setup: Setup, folder: &str, tally: &Tally) {
         failed,
         skipped,
         compiled: [tier_0, tier_1, tier_2],
+        moves,
         deoptimizations,
         time,
         ..
     } = tally;
     println!(
-        "{setup:10} {folder:16} {scripts:>7} {passed:>7} {failed:>6} {skipped:>7} {tier_0:>7} {tier_1:>7} {tier_2:>7} {deoptimizations:>8} {:>8.2}",
+        "{setup:12} {folder:16} {scripts:>7} {passed:>7} {failed:>6} {skipped:>7} {tier_0:>7} {tier_1:>7} {tier_2:>7} {moves:>9} {deoptimizations:>8} {:>8.2}",
         time.as_secs_f64()
     );
 }

@@ -9,7 +9,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use upshift::{Backend, Config, Engine, Event, EventKind, Recorder, Tier};
+use upshift::{Backend, Config, Engine, Event, EventKind, InliningMode, Recorder, Tier};
 use upshift_wasm::wast::{WastOptions, run_wast};
 use upshift_wasm::{Instance, Module, Store};
 
@@ -81,6 +81,36 @@ fn other_ways(baseline: &Backend) -> Vec<(&'static str, Config)> {
         ("background", config()),
         ("background, at once", config().thresholds(1, 2)),
         ("no OSR", config().synchronous(true).osr(false)),
+        (
+            "calls as they are",
+            config().synchronous(true).inlining(InliningMode::Off),
+        ),
+        (
+            "direct calls",
+            config()
+                .synchronous(true)
+                .inlining(InliningMode::Devirtualize),
+        ),
+        (
+            "stress inline",
+            config()
+                .only_tier(Tier::Optimizing)
+                .inlining(InliningMode::Stress),
+        ),
+        (
+            "stress inline, after tier 0",
+            config()
+                .thresholds(5, 10)
+                .synchronous(true)
+                .inlining(InliningMode::Stress),
+        ),
+        (
+            "stress inline, stress 2",
+            config()
+                .stress_osr(2)
+                .backend(Tier::Top, Backend::CraneliftSpeed)
+                .inlining(InliningMode::Stress),
+        ),
         ("stress 1", config().stress_osr(1)),
         ("stress 3", config().stress_osr(3)),
         (
@@ -90,6 +120,15 @@ fn other_ways(baseline: &Backend) -> Vec<(&'static str, Config)> {
                 .backend(Tier::Top, Backend::CraneliftSpeed),
         ),
         ("deopt 1", config().synchronous(true).stress_deopt(1, 0)),
+        (
+            "deopt 2, stress inline",
+            config()
+                .stress_deopt(2, 1)
+                .thresholds(5, 10)
+                .synchronous(true)
+                .backend(Tier::Top, Backend::CraneliftSpeed)
+                .inlining(InliningMode::Stress),
+        ),
         (
             "deopt 7",
             config()
@@ -181,6 +220,18 @@ fn line(event: &Event) -> Option<String> {
         } => format!("tier {tier} -> 0 at {position}: {reason}"),
         EventKind::Invalidated { tier, reason } => format!("tier {tier} is of no use: {reason}"),
         EventKind::Failed { tier, reason, .. } => format!("no tier {tier}: {reason}"),
+        EventKind::Compiled(c) if c.devirtualized > 0 || !c.inlined.is_empty() => {
+            let names = c.inlined.iter().map(|f| {
+                let indent = "+".repeat(f.depth as usize);
+                format!(" {indent}{}", f.name)
+            });
+            let names: String = names.collect();
+            let sites = c.devirtualized;
+            format!(
+                "tier {} made: {sites} indirect calls direct, inlined{names}",
+                c.tier
+            )
+        }
         EventKind::Discarded { tier } => format!("tier {tier} came too late"),
         _ => return None,
     };
@@ -309,6 +360,65 @@ fn going_back_takes_no_stack() {
         for _ in 0..3 {
             let error = deep.call(&mut store, i32::MAX).unwrap_err();
             assert!(error.to_string().contains("stack"), "{error}");
+        }
+    }
+}
+
+/// A backtrace names inlined functions where they are called, whether they trap themselves or call what does.
+#[test]
+fn a_trap_in_an_inlined_function_has_the_same_backtrace() {
+    let text = r#"(module
+        (type $f (func (param i32) (result i32)))
+        (table 2 funcref)
+        (elem (i32.const 0) func $divide $far)
+        (func $divide (param $n i32) (result i32) (i32.div_u (i32.const 100) (local.get $n)))
+        (func $far (param $n i32) (result i32)
+          (local $i i32)
+          (loop $next
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $i) (local.get $n))))
+          (i32.load (i32.const -1)))
+        (func $middle (param $n i32) (param $which i32) (result i32)
+          (i32.add (i32.const 1)
+            (call_indirect (type $f) (local.get $n) (local.get $which))))
+        (func $twice (param $n i32) (param $which i32) (result i32)
+          (i32.add
+            (call $middle (i32.const 1) (i32.const 0))
+            (call $middle (local.get $n) (local.get $which))))
+        (memory 1)
+        (func (export "f") (param i32 i32) (result i32)
+          (i32.add (i32.const 1) (call $twice (local.get 0) (local.get 1)))))"#;
+    let frames = |config: Config, (n, which)| -> Vec<(String, Option<u32>)> {
+        let engine = Engine::new(config).unwrap();
+        let module = Module::new(&engine, text).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let f = instance
+            .get_typed_func::<(i32, i32), i32>(&mut store, "f")
+            .unwrap();
+        for _ in 0..200 {
+            f.call(&mut store, (1, 0)).unwrap();
+        }
+        let error = f.call(&mut store, (n, which)).unwrap_err();
+        let frames = error.backtrace().expect("a backtrace").frames();
+        let frame = |frame: &upshift_wasm::WasmFrame| {
+            let name = frame.func_name().unwrap_or("f").to_owned();
+            (name, frame.module_offset())
+        };
+        frames.iter().map(frame).collect()
+    };
+    for arguments in [(0, 0), (3, 1)] {
+        let plain = frames(Config::default().only_tier(Tier::Baseline), arguments);
+        assert_eq!(plain.len(), 4, "{plain:?}");
+        for mode in [
+            InliningMode::On,
+            InliningMode::Stress,
+            InliningMode::Devirtualize,
+        ] {
+            for config in configs() {
+                let config = config.synchronous(true).inlining(mode).verify(true);
+                assert_eq!(plain, frames(config, arguments), "{mode:?}");
+            }
         }
     }
 }

@@ -99,10 +99,12 @@
 ;; seven: tier 0 -> 1 wanted after 100 calls, 0 iterations
 ;; seven: tier 1
 ;; references: loop 0: tier 0 -> 1 wanted after 1000 iterations
+;; references: tier 1 made: 1 indirect calls direct, inlined seven
 ;; references: loop 0: tier 1 ready
 ;; references: loop 0: tier 0 -> 1
 ;; eight: tier 0
 ;; references: tier 0 -> 1 wanted after 2 calls, 1000 iterations
+;; references: tier 1 made: 1 indirect calls direct, inlined seven
 ;; references: tier 1
 ;; references: loop 0: tier 0 -> 1
 ;; constants: tier 0

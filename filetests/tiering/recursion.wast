@@ -18,6 +18,7 @@
 ;; events:
 ;; f: tier 0
 ;; f: tier 0 -> 1 wanted after 21 calls, 1000 iterations
+;; f: tier 1 made: 0 indirect calls direct, inlined f
 ;; f: tier 1
 ;; f: loop 0: tier 0 -> 1 wanted after 2000 iterations
 ;; f: loop 0: tier 1 ready

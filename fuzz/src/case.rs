@@ -50,8 +50,25 @@ pub struct Schedule {
     pub workers: Option<usize>,
     /// Whether the module looks whether it is interrupted.
     pub interruptible: bool,
+    /// Whether every call is inlined for which that can be done, however cold.
+    #[serde(default)]
+    pub inline_all: bool,
     /// Promotions that are asked for outright.
     pub promotions: Vec<Promotion>,
+    /// The stress test that is done, if any.
+    #[serde(default)]
+    pub stress: Option<Stress>,
+}
+
+/// Activations that move in the middle of loops, and calls that change tiers.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Stress {
+    /// An activation moves at one of so many arrivals at loop headers.
+    pub period: u32,
+    /// Decides at which.
+    pub seed: u64,
+    /// Whether calls change tiers too.
+    pub flip: bool,
 }
 
 /// A promotion that is asked for between two calls.

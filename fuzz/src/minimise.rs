@@ -218,6 +218,7 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         workers: None,
         interruptible: false,
         promotions: Vec::new(),
+        stress: None,
         ..schedule.clone()
     };
     let alone = |tier| Schedule {
@@ -225,11 +226,26 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         thresholds: (1, 1),
         ..plain.clone()
     };
+    let inlining_less = Schedule {
+        inline_all: false,
+        ..schedule.clone()
+    };
     let synchronous = Schedule {
         workers: None,
         ..schedule.clone()
     };
-    vec![alone(0), alone(1), plain.clone(), synchronous]
+    let calm = Schedule {
+        stress: None,
+        ..schedule.clone()
+    };
+    vec![
+        alone(0),
+        alone(1),
+        plain.clone(),
+        inlining_less,
+        synchronous,
+        calm,
+    ]
 }
 
 /// The ranges of the operators of each function body, in bytes of the module.

@@ -1,6 +1,6 @@
 //! Random tier schedules and calls for a module.
 
-use crate::case::{Call, Promotion, Schedule};
+use crate::case::{Call, Promotion, Schedule, Stress};
 use crate::random::Random;
 use crate::value::{Type, Value};
 use wasmparser::{ExternalKind, Parser, Payload, ValType};
@@ -98,15 +98,22 @@ pub fn calls(random: &mut Random, shape: &Shape, count: usize) -> Vec<Call> {
     calls
 }
 
-/// Two schedules: one tier alone, and tiers that change.
+/// Two schedules: one tier alone, and tiers that change, sometimes in a stress test.
 pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedule> {
     let alone = Schedule {
         tiers: vec![random.below(2)],
         thresholds: (1, 1),
         workers: None,
         interruptible: random.one_in(2),
+        inline_all: random.one_in(2),
         promotions: Vec::new(),
+        stress: None,
     };
+    let stress = random.one_in(3).then(|| Stress {
+        period: random.between(1, 6) as u32,
+        seed: random.below(1000) as u64 + 1,
+        flip: random.one_in(2),
+    });
     let background = random.one_in(3);
     let tiers = if random.one_in(4) {
         vec![0, 1, 2]
@@ -130,7 +137,9 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         thresholds,
         workers: background.then(|| random.between(1, 2)),
         interruptible: random.one_in(2),
+        inline_all: random.one_in(2),
         promotions,
+        stress,
         tiers,
     };
     vec![alone, mixed]

@@ -31,6 +31,12 @@ pub fn engine(schedule: &Schedule) -> Result<Engine, upshift::Error> {
         .thresholds(schedule.thresholds.0, schedule.thresholds.1)
         .synchronous(schedule.workers.is_none())
         .workers(schedule.workers.unwrap_or(1));
+    if let Some(stress) = schedule.stress {
+        config = config.stress_random(stress.period, stress.seed, stress.flip);
+    }
+    if schedule.inline_all {
+        config = config.inlining(upshift::InliningMode::Stress);
+    }
     for tier in Tier::ALL {
         let backend = match (schedule.tiers.contains(&tier.index()), tier) {
             (false, _) => upshift::Backend::Off,

@@ -10,8 +10,8 @@ use upshift::cranelift_codegen::ir::{
 use upshift::cranelift_codegen::isa::CallConv;
 use upshift::cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use upshift::embed::{
-    CompileError, CompileRequest, CompiledCode, Compiler, FuncId, FunctionGroup, FunctionSource,
-    RawValue, Trampoline, Unwind, symbol,
+    BodyRequest, CompileError, CompileRequest, CompiledCode, Compiler, FuncId, FunctionGroup,
+    FunctionSource, RawValue, Trampoline, Unwind, symbol,
 };
 use upshift::{Engine, Error, Function, Tier};
 use upshift_codegen::Target;
@@ -52,8 +52,8 @@ fn signature() -> Signature {
 }
 
 impl FunctionSource for Numbers {
-    fn body(&self, index: u32, _first: FuncId) -> Result<Body, CompileError> {
-        let kind = self.kind(index);
+    fn body(&self, request: &BodyRequest<'_>) -> Result<Body, CompileError> {
+        let kind = self.kind(request.index);
         let mut body = Body::with_name_signature(UserFuncName::user(0, kind), signature());
         let mut context = FunctionBuilderContext::new();
         let mut builder = FunctionBuilder::new(&mut body, &mut context);

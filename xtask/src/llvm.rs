@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result};
 
 use crate::shell;
 
+/// The LLVM that the server is written for.
+const MAJOR: u32 = 22;
+
 /// What `cargo xtask llvm` was asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Which LLVM: 22 or 19
-    #[arg(long, default_value_t = 22, value_parser = clap::value_parser!(u32).range(19..=22))]
-    major: u32,
     /// Run the server's tests too
     #[arg(long)]
     test: bool,
@@ -22,14 +22,10 @@ pub struct Options {
 
 /// Builds the server; false if its tests failed. That LLVM is not to be had here is said, and no failure.
 pub fn run(options: &Options) -> Result<bool> {
-    let major = match options.major {
-        22 => 22,
-        _ => 19,
-    };
-    let Some(prefix) = installed(major).or_else(|| install(major)) else {
+    let Some(prefix) = installed().or_else(install) else {
         eprintln!(
-            "skipped: LLVM {major} is not installed, and its packages cannot be installed here: {}",
-            packages(major).join(" ")
+            "skipped: LLVM {MAJOR} is not installed, and its packages cannot be installed here: {}",
+            packages().join(" ")
         );
         return Ok(true);
     };
@@ -37,9 +33,8 @@ pub fn run(options: &Options) -> Result<bool> {
     let build = |command: &str| {
         let mut cargo = shell::cargo(&folder);
         cargo
-            .args([command, "--release", "--no-default-features", "--features"])
-            .arg(format!("llvm{major}"))
-            .env(format!("LLVM_SYS_{major}1_PREFIX"), &prefix);
+            .args([command, "--release"])
+            .env(format!("LLVM_SYS_{MAJOR}1_PREFIX"), &prefix);
         cargo
     };
     shell::step("the LLVM server");
@@ -64,8 +59,8 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 /// Where that LLVM is, if it is complete.
-fn installed(major: u32) -> Option<PathBuf> {
-    let prefix = PathBuf::from(format!("/usr/lib/llvm-{major}"));
+fn installed() -> Option<PathBuf> {
+    let prefix = PathBuf::from(format!("/usr/lib/llvm-{MAJOR}"));
     let complete = prefix.join("bin/llvm-config").is_file() && has_headers(&prefix);
     complete.then_some(prefix)
 }
@@ -74,16 +69,16 @@ fn has_headers(prefix: &Path) -> bool {
     prefix.join("include/llvm-c/Core.h").is_file()
 }
 
-fn packages(major: u32) -> [String; 2] {
-    [format!("llvm-{major}-dev"), format!("libpolly-{major}-dev")]
+fn packages() -> [String; 2] {
+    [format!("llvm-{MAJOR}-dev"), format!("libpolly-{MAJOR}-dev")]
 }
 
 /// Installs the packages, if there is a package manager that may.
-fn install(major: u32) -> Option<PathBuf> {
+fn install() -> Option<PathBuf> {
     if !shell::has("apt-get") {
         return None;
     }
-    let packages = packages(major);
+    let packages = packages();
     shell::step(&format!("apt-get install {}", packages.join(" ")));
     let status = Command::new("apt-get")
         .args(["install", "--yes", "--no-install-recommends"])
@@ -92,5 +87,5 @@ fn install(major: u32) -> Option<PathBuf> {
         .env("DEBIAN_FRONTEND", "noninteractive")
         .status();
     let installed_now = status.is_ok_and(|status| status.success());
-    installed_now.then(|| installed(major)).flatten()
+    installed_now.then(installed).flatten()
 }

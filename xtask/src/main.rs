@@ -13,6 +13,7 @@ mod mutate;
 mod shell;
 mod spec;
 mod stencils;
+mod stress;
 mod tidy;
 mod torture;
 
@@ -41,6 +42,8 @@ enum Command {
     Spec(spec::Options),
     /// Make the tables of stencils that tier 0 copies from, for all architectures
     Stencils(stencils::Options),
+    /// Run the specification's test suite and the corpus while everything changes tiers all the time
+    Stress(stress::Options),
     /// Measure Upshift and other engines on the corpus, and write the page about it
     Bench(bench::Options),
     /// Compare Upshift with other engines on random programs
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Llvm(options) => llvm::run(&options),
         Command::Spec(options) => spec::run(&options),
         Command::Stencils(options) => stencils::run(&options),
+        Command::Stress(options) => stress::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Torture(options) => torture::run(&options),

@@ -12,6 +12,13 @@ pub struct Options {
     arguments: Vec<String>,
 }
 
+impl Options {
+    /// With these arguments for the harness.
+    pub fn with(arguments: Vec<String>) -> Options {
+        Options { arguments }
+    }
+}
+
 /// Runs the suite; false if a test failed.
 pub fn run(options: &Options) -> Result<bool> {
     shell::step("the specification's test suite");

@@ -3,7 +3,10 @@
 //! `peer --engine ENGINE [--dir HOST::GUEST] [--preload NAME=FILE] [--invoke NAME] FILE [ARGS…]`, where the engine is
 //! `wasmtime-cranelift`, `wasmtime-winch` or `wasmi`. The other flags mean what they mean for `upshift run`. Each
 //! engine is set up as its own command line tool does it, with nothing cached between runs.
+//!
+//! With `--compile` the module is compiled, in one thread, and not run.
 
+mod compile;
 mod interpreter;
 mod jit;
 mod request;
@@ -17,6 +20,8 @@ use request::{Request, USAGE};
 
 fn run(request: &Request) -> Result<i32> {
     match request.engine.as_str() {
+        "wasmtime-cranelift" if request.compile => compile::compile(request, Strategy::Cranelift),
+        "wasmtime-winch" if request.compile => compile::compile(request, Strategy::Winch),
         "wasmtime-cranelift" => jit::run(request, Strategy::Cranelift),
         "wasmtime-winch" => jit::run(request, Strategy::Winch),
         "wasmi" => interpreter::run(request),

@@ -6,13 +6,15 @@ use anyhow::{Context as _, Result, bail};
 
 /// What the command line may be.
 pub const USAGE: &str = "usage: peer --engine wasmtime-cranelift|wasmtime-winch|wasmi \
-                     [--dir HOST::GUEST] [--preload NAME=FILE] [--invoke NAME] FILE [ARGS...]";
+                     [--compile] [--dir HOST::GUEST] [--preload NAME=FILE] [--invoke NAME] FILE [ARGS...]";
 
 /// What to run.
 #[derive(Debug, Default, PartialEq)]
 pub struct Request {
     /// The engine's name.
     pub engine: String,
+    /// Whether the module is only to be compiled.
+    pub compile: bool,
     /// Folders: the host's and the guest's name.
     pub dirs: Vec<(String, String)>,
     /// Modules whose exports satisfy imports: the name they are imported by, and the file.
@@ -37,6 +39,7 @@ impl Request {
             };
             match word.as_str() {
                 "--engine" => request.engine = value()?,
+                "--compile" => request.compile = true,
                 "--dir" => request.dirs.push(split(&value()?, "::")?),
                 "--preload" => request.preloads.push(split(&value()?, "=")?),
                 "--invoke" => request.invoke = Some(value()?),

@@ -105,10 +105,6 @@ pub struct EngineArgs {
         hide_possible_values = true
     )]
     pub tier: TierChoice,
-    /// What compiles for tier 2: `cranelift`, or `llvm`, in a process of its own if its server `upshift-llvm` is found;
-    /// without this there is no tier 2 beside tier 1
-    #[arg(short = 'O', value_name = "COMPILER", hide_possible_values = true)]
-    pub optimizer: Option<Optimizer>,
     /// When a function is hot: after 100 calls (default), 10 (development) or 1000 (production); ten loop iterations
     /// count as a call
     #[arg(
@@ -124,11 +120,17 @@ pub struct EngineArgs {
     /// Compile hot functions on the program's own thread, the moment they become hot, so that every run does the same
     #[arg(long, conflicts_with = "workers")]
     pub sync: bool,
-    /// Test the engine: `osr` moves to better code at every loop header, `osr=N` at every N-th; `deopt` goes back to tier
-    /// 0 from the middle of optimized code, at every N-th of many places, SEED says which; the program's results must be
-    /// the same
-    #[arg(long, value_name = "osr[=N]|deopt[=N[,SEED]]")]
-    pub stress: Option<Stress>,
+    /// How code is optimized, several with commas between. What compiles for tier 2: `cranelift`, or `llvm`, in a process
+    /// of its own if its server `upshift-llvm` is found; without this there is no tier 2 beside tier 1. `inlining=n` leaves
+    /// calls calls, `devirtualization=n` indirect ones indirect
+    #[arg(short = 'O', value_name = "OPTION", value_delimiter = ',')]
+    pub optimize: Vec<OptimizeOption>,
+    /// Test the engine, several tests with commas between: `osr` moves to better code at every loop header, `osr=N` at
+    /// every N-th; `flip` runs each call in tier 0 or 1 at random; `inline` inlines all calls that can be; `deopt` goes
+    /// back to tier 0 from the middle of optimized code, `deopt=N` at every N-th of many places, without `osr` and `flip`;
+    /// `seed=S` makes these choices others, and moves random. The program's results must be the same
+    #[arg(long, value_name = "TEST", value_delimiter = ',')]
+    pub stress: Vec<Stress>,
 }
 
 /// `upshift explore`.
@@ -215,6 +217,9 @@ pub struct CompileArgs {
     /// Compile on N threads
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
+    /// For tier 0, compile by way of CLIF, as what copy-and-patch declines is compiled
+    #[arg(long)]
+    pub clif: bool,
     /// Print the numbers as JSON
     #[arg(long)]
     pub json: bool,
@@ -242,13 +247,6 @@ pub enum TierChoice {
     Two,
 }
 
-/// The value of `-O`.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Optimizer {
-    Cranelift,
-    Llvm,
-}
-
 /// The value of `--preset`.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Preset {
@@ -257,35 +255,87 @@ pub enum Preset {
     Production,
 }
 
-/// The value of `--stress`.
+/// A value of `-O`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OptimizeOption {
+    /// Cranelift compiles for tier 2.
+    Cranelift,
+    /// LLVM compiles for tier 2.
+    Llvm,
+    /// Whether calls are replaced by their callees' bodies.
+    Inlining(bool),
+    /// Whether indirect calls become direct ones.
+    Devirtualization(bool),
+}
+
+impl FromStr for OptimizeOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<OptimizeOption, String> {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, parse_yes(value)?),
+            None => (text, true),
+        };
+        match key {
+            "cranelift" if text == key => Ok(OptimizeOption::Cranelift),
+            "llvm" if text == key => Ok(OptimizeOption::Llvm),
+            "inlining" => Ok(OptimizeOption::Inlining(value)),
+            "devirtualization" => Ok(OptimizeOption::Devirtualization(value)),
+            _ => Err(format!(
+                "there is no option `{text}`; there are cranelift, llvm, inlining=y|n, devirtualization=y|n"
+            )),
+        }
+    }
+}
+
+fn parse_yes(text: &str) -> Result<bool, String> {
+    match text {
+        "y" | "yes" | "true" => Ok(true),
+        "n" | "no" | "false" => Ok(false),
+        other => Err(format!("`{other}` is neither y nor n")),
+    }
+}
+
+/// A value of `--stress`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stress {
-    /// How many arrivals at loop headers lie between two moves, counting the one that moves.
-    Osr(u32),
-    /// How many guards lie between two that fail, counting the one that fails; and what chooses their places.
-    Deopt(u32, u32),
+    /// Activations move to better code at loop headers.
+    Osr {
+        /// How many arrivals lie between two moves, counting the one that moves.
+        period: u32,
+    },
+    /// Each call runs in tier 0 or 1 at random.
+    Flip,
+    /// What decides at random.
+    Seed(u64),
+    /// All calls are inlined for which that can be done.
+    Inline,
+    /// Guards that hold fail.
+    Deopt {
+        /// How many guards lie between two that fail, counting the one that fails.
+        period: u32,
+    },
 }
 
 impl FromStr for Stress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Stress, String> {
-        let period = |text: &str| match text.parse() {
-            Ok(period) if period > 0 => Ok(period),
-            _ => Err(format!("`{text}` is not a number above 0")),
-        };
-        match text.split_once('=').unwrap_or((text, "1")) {
-            ("osr", every) => Ok(Stress::Osr(period(every)?)),
-            ("deopt", numbers) => {
-                let (every, seed) = numbers.split_once(',').unwrap_or((numbers, "0"));
-                let no_number = |_| format!("the seed `{seed}` is not a number");
-                Ok(Stress::Deopt(
-                    period(every)?,
-                    seed.parse().map_err(no_number)?,
-                ))
-            }
-            (other, _) => Err(format!(
-                "there is no stress test `{other}`; say osr, osr=N, deopt, deopt=N or deopt=N,SEED"
+        fn number<N: FromStr + Default + PartialEq>(text: &str) -> Result<N, String> {
+            let number = text.parse().ok().filter(|number| *number != N::default());
+            number.ok_or_else(|| format!("`{text}` is not a number above 0"))
+        }
+        match text.split_once('=').unwrap_or((text, "")) {
+            ("osr", "") => Ok(Stress::Osr { period: 1 }),
+            ("osr", period) => number(period).map(|period| Stress::Osr { period }),
+            ("deopt", "") => Ok(Stress::Deopt { period: 1 }),
+            ("deopt", period) => number(period).map(|period| Stress::Deopt { period }),
+            ("seed", seed) => number(seed).map(Stress::Seed),
+            ("flip", "") => Ok(Stress::Flip),
+            ("inline", "") => Ok(Stress::Inline),
+            _ => Err(format!(
+                "there is no stress test `{text}`; say osr, osr=N, flip, inline, deopt, deopt=N, and seed=S with them if \
+                 you like"
             )),
         }
     }
@@ -439,11 +489,10 @@ impl FromStr for WasmOption {
             "timeout" => Ok(WasmOption::Timeout(format::parse_duration(needed()?)?)),
             "max-memory-size" => Ok(WasmOption::MemoryBytesMax(format::parse_bytes(needed()?)?)),
             "max-wasm-stack" => Ok(WasmOption::StackBytesMax(format::parse_bytes(needed()?)?)),
-            "nan-canonicalization" => match value {
-                None | Some("y" | "yes" | "true") => Ok(WasmOption::CanonicalNans(true)),
-                Some("n" | "no" | "false") => Ok(WasmOption::CanonicalNans(false)),
-                Some(other) => Err(format!("`{other}` is neither y nor n")),
-            },
+            "nan-canonicalization" => {
+                let canonical = value.map_or(Ok(true), parse_yes)?;
+                Ok(WasmOption::CanonicalNans(canonical))
+            }
             _ => {
                 let known = WASM_OPTIONS.map(|(key, ..)| key).join(", ");
                 Err(format!("there is no option `{key}`; there are {known}"))
@@ -509,11 +558,25 @@ mod tests {
         );
         let all = "tier,osr,deopt".parse::<Trace>().unwrap();
         assert!(all.tier && all.osr && all.deopt && all.file.is_none());
-        assert_eq!("osr=3".parse(), Ok(Stress::Osr(3)));
-        assert_eq!("deopt".parse(), Ok(Stress::Deopt(1, 0)));
-        assert_eq!("deopt=5,7".parse(), Ok(Stress::Deopt(5, 7)));
-        assert!("deopt=0".parse::<Stress>().is_err() && "deopt=1,".parse::<Stress>().is_err());
-        assert!("osr=0".parse::<Stress>().is_err() && "flip".parse::<Stress>().is_err());
+        assert_eq!("osr=3".parse(), Ok(Stress::Osr { period: 3 }));
+        assert_eq!("osr".parse(), Ok(Stress::Osr { period: 1 }));
+        assert_eq!("flip".parse(), Ok(Stress::Flip));
+        assert_eq!("seed=7".parse(), Ok(Stress::Seed(7)));
+        assert_eq!("inline".parse(), Ok(Stress::Inline));
+        assert_eq!("deopt".parse(), Ok(Stress::Deopt { period: 1 }));
+        assert_eq!("deopt=5".parse(), Ok(Stress::Deopt { period: 5 }));
+        for wrong in [
+            "osr=0", "deopt=0", "gc", "flip=2", "inline=2", "seed=0", "seed=", "",
+        ] {
+            assert!(wrong.parse::<Stress>().is_err(), "{wrong}");
+        }
+        assert_eq!("inlining=n".parse(), Ok(OptimizeOption::Inlining(false)));
+        let key = "devirtualization".parse();
+        assert_eq!(key, Ok(OptimizeOption::Devirtualization(true)));
+        assert_eq!("llvm".parse(), Ok(OptimizeOption::Llvm));
+        assert!("llvm=y".parse::<OptimizeOption>().is_err());
+        assert!("inlining=2".parse::<OptimizeOption>().is_err());
+        assert!("unrolling=y".parse::<OptimizeOption>().is_err());
         assert!("gc".parse::<Trace>().is_err() && "tier=".parse::<Trace>().is_err());
         let seconds = WasmOption::Timeout(Duration::from_secs(2));
         assert_eq!("timeout=2s".parse(), Ok(seconds));

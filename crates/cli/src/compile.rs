@@ -13,9 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift::cranelift_codegen::ir;
-use upshift::embed::deopt::BodyVersion;
 use upshift::embed::{
-    BaselineRequest, CompileError, CompiledCode, FuncId, FunctionGroup, FunctionSource,
+    BaselineRequest, BodyRequest, CompileError, CompiledCode, FuncId, FunctionGroup, FunctionSource,
 };
 use upshift::{Backend, Config, Engine, Event, EventKind, Function, Subscriber, Tier};
 use upshift_wasm::ModuleOptions;
@@ -34,7 +33,7 @@ pub fn compile(args: &CompileArgs) -> Result<i32> {
         .map_err(|error| anyhow!("{file} is not valid: {error}"))?;
     let info = Arc::new(info);
     let tally = Arc::new(Tally::default());
-    let engine = Engine::new(config(tier, &tally)).map_err(flat)?;
+    let engine = Engine::new(config(tier, args.clif, &tally)).map_err(flat)?;
     let names = engine
         .tiers()
         .iter()
@@ -96,13 +95,14 @@ fn flat(error: upshift::Error) -> anyhow::Error {
 
 /// The configuration that a program runs with, so that the code is what it would be there: with the counters that lead
 /// to the tier above, for example.
-fn config(tier: Tier, tally: &Arc<Tally>) -> Config {
+fn config(tier: Tier, clif: bool, tally: &Arc<Tally>) -> Config {
     let config = Config::default()
         .workers(1)
         .code_memory_bytes(2 << 30)
         .subscriber(tally.clone());
     match tier {
         Tier::Top => config.backend(Tier::Top, Backend::CraneliftSpeed),
+        Tier::Baseline if clif => config.backend(Tier::Baseline, Backend::CraneliftNone),
         _ => config,
     }
 }
@@ -167,23 +167,14 @@ impl TimedSource {
 }
 
 impl FunctionSource for TimedSource {
-    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
-        self.version(index, first, &BodyVersion::default())
-    }
-
-    fn version(
-        &self,
-        index: u32,
-        first: FuncId,
-        version: &BodyVersion<'_>,
-    ) -> Result<ir::Function, CompileError> {
+    fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError> {
         let start = Instant::now();
         // Nothing is run, so nothing is taken for granted.
-        let version = BodyVersion {
+        let request = BodyRequest {
             speculation: None,
-            ..*version
+            ..*request
         };
-        let body = self.source.version(index, first, &version);
+        let body = self.source.body(&request);
         let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
         body

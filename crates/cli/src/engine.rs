@@ -1,20 +1,26 @@
 //! From flags to an engine's configuration.
 
-use crate::args::{EngineArgs, Optimizer, Preset, Stress, TierChoice};
-use upshift::{Backend, Config, Tier};
+use crate::args::{EngineArgs, OptimizeOption, Preset, Stress, TierChoice};
+use anyhow::{Result, bail};
+use upshift::{Backend, Config, InliningMode, Tier};
 
 /// The configuration that the flags ask for.
-pub fn config(args: &EngineArgs) -> Config {
+///
+/// # Errors
+/// If two of them do not go together.
+pub fn config(args: &EngineArgs) -> Result<Config> {
     let mut config = match args.preset {
         Preset::Default => Config::default(),
         Preset::Development => Config::development(),
         Preset::Production => Config::production(),
     };
-    config = match args.optimizer {
-        None => config,
-        Some(Optimizer::Cranelift) => config.backend(Tier::Top, Backend::CraneliftSpeed),
-        Some(Optimizer::Llvm) => config.backend(Tier::Top, Backend::Llvm),
-    };
+    for option in &args.optimize {
+        config = match option {
+            OptimizeOption::Cranelift => config.backend(Tier::Top, Backend::CraneliftSpeed),
+            OptimizeOption::Llvm => config.backend(Tier::Top, Backend::Llvm),
+            OptimizeOption::Inlining(_) | OptimizeOption::Devirtualization(_) => config,
+        };
+    }
     config = match args.tier {
         TierChoice::Auto => config,
         TierChoice::Zero => config.only_tier(Tier::Baseline),
@@ -24,10 +30,52 @@ pub fn config(args: &EngineArgs) -> Config {
     if let Some(workers) = args.workers {
         config = config.workers(workers.into());
     }
-    config = match args.stress {
-        None => config,
-        Some(Stress::Osr(period)) => config.stress_osr(period),
-        Some(Stress::Deopt(period, seed)) => config.stress_deopt(period, seed),
-    };
-    config.synchronous(args.sync)
+    config = stressed(config.inlining(inlining(args)), &args.stress)?;
+    Ok(config.synchronous(args.sync))
+}
+
+/// The configuration with tests of the engine, most of which may go together.
+fn stressed(mut config: Config, tests: &[Stress]) -> Result<Config> {
+    let (mut period, mut seed, mut flip, mut deopt) = (None, None, false, None);
+    for test in tests {
+        match *test {
+            Stress::Osr { period: arrivals } => period = Some(arrivals),
+            Stress::Flip => flip = true,
+            Stress::Seed(number) => seed = Some(number),
+            Stress::Inline => config = config.inlining(InliningMode::Stress),
+            Stress::Deopt { period: guards } => deopt = Some(guards),
+        }
+    }
+    if let Some(guards) = deopt {
+        if period.is_some() || flip {
+            bail!("`--stress deopt` does not go together with `osr` and `flip`");
+        }
+        return Ok(config.stress_deopt(guards, seed.unwrap_or(0)));
+    }
+    Ok(match (period, seed, flip) {
+        (None, None, false) => config,
+        (Some(period), None, false) => config.stress_osr(period),
+        (period, seed, flip) => {
+            let period = period.unwrap_or(if flip { 2 } else { 1 });
+            config.stress_random(period, seed.unwrap_or(1), flip)
+        }
+    })
+}
+
+/// What `-O` says about calls; of two values for the same key the last counts.
+fn inlining(args: &EngineArgs) -> InliningMode {
+    let (mut inlining, mut devirtualization) = (true, true);
+    for option in &args.optimize {
+        match *option {
+            OptimizeOption::Inlining(yes) => inlining = yes,
+            OptimizeOption::Devirtualization(yes) => devirtualization = yes,
+            OptimizeOption::Cranelift | OptimizeOption::Llvm => {}
+        }
+    }
+    match (inlining, devirtualization) {
+        (true, true) => InliningMode::On,
+        (true, false) => InliningMode::Inline,
+        (false, true) => InliningMode::Devirtualize,
+        (false, false) => InliningMode::Off,
+    }
 }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use upshift::embed::stencil::Stencil;
 use upshift::embed::{CompiledCode, FunctionSource, Relocation, Target};
-use upshift::{Config, Engine, FuncId, Function, Tier};
+use upshift::{Config, Engine, FuncId, Function, InliningMode, Tier};
 use upshift_wasm::ModuleOptions;
 use upshift_wasm::explore::{ExploredOperator, operators};
 use upshift_wasm::info::{ModuleInfo, decode};
@@ -28,7 +28,9 @@ pub fn explore(args: &ExploreArgs) -> Result<i32> {
     let source = Arc::new(ModuleSource::new(info.clone()));
     let own = find(&info, &source, &args.function, &file)?;
 
-    let engine = Engine::new(Config::default().workers(1)).map_err(|error| anyhow!("{error}"))?;
+    // Each instruction is shown beside an operator of this function, so calls stay calls.
+    let config = Config::default().workers(1).inlining(InliningMode::Off);
+    let engine = Engine::new(config).map_err(|error| anyhow!("{error}"))?;
     let group = engine.define(source.clone(), info.bodies.len() as u32)?;
     let first = group.id(0);
     let function = Function::new(group, own).context("there is no such function")?;

@@ -149,7 +149,7 @@ fn validated(module: &Module) -> (u32, u32) {
 }
 
 fn config(args: &RunArgs, limits: Limits, tally: &Arc<Tally>) -> Result<Config> {
-    let mut config = engine::config(&args.engine)
+    let mut config = engine::config(&args.engine)?
         .canonical_nans(limits.canonical_nans)
         .stack_bytes(limits.stack_bytes_max.unwrap_or(STACK_BYTES));
     if args.stats {

@@ -18,6 +18,10 @@ pub struct CompiledCode {
     pub traps: Vec<TrapSite>,
     /// Which source position each stretch of code comes from, sorted by offset; each entry holds up to the next one.
     pub positions: Vec<SourcePosition>,
+    /// The calls that were replaced by the callee's body. Each is an assumption too: that the callee is what it was.
+    pub inlined: Vec<InlinedCall>,
+    /// How many call sites the code counts the targets of; see [`crate::call_site`].
+    pub call_sites: u32,
     /// Bytes of stack that an activation takes, beyond its return address and saved frame pointer.
     pub frame_bytes: u32,
 }
@@ -90,4 +94,17 @@ pub struct SourcePosition {
     pub offset: u32,
     /// The front end's position, for WebAssembly a byte offset in the module; `None` if it has none.
     pub position: Option<u32>,
+    /// The call in [`CompiledCode::inlined`] whose callee the stretch is of; `None` for the function's own.
+    pub inlined: Option<u32>,
+}
+
+/// A call that was replaced by the callee's body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InlinedCall {
+    /// The callee.
+    pub callee: FuncId,
+    /// Where the call is in its caller.
+    pub position: Option<u32>,
+    /// The caller, if that is an inlined callee itself: its index in the same list, below this one's.
+    pub caller: Option<u32>,
 }

@@ -1,6 +1,8 @@
 //! What a compiler is asked, and what it may answer.
 
 use crate::CompiledCode;
+use crate::call_site::CallTargets;
+use crate::deopt::Speculation;
 use cranelift_codegen::ir;
 use std::fmt;
 use upshift_base::{FuncId, Owner, Tier, World};
@@ -17,6 +19,56 @@ pub enum CompileKind {
     Continuation,
     /// Code of the runtime's own around a function: a host-to-guest trampoline or a guest-to-host stub.
     Trampoline,
+}
+
+/// Which body of a function a front end is to make.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyRequest<'a> {
+    /// The function's index in its group.
+    pub index: u32,
+    /// The group's first function.
+    pub first: FuncId,
+    /// Where the body is entered.
+    pub entry: BodyEntry<'a>,
+    /// Whether loops are to be marked as OSR points.
+    pub osr_points: bool,
+    /// Whether indirect calls are to be marked as call sites; see [`crate::call_site`].
+    pub call_sites: bool,
+    /// Whether the bounds of each access to memory are to be checked before it, so that no access can fault.
+    pub checked_accesses: bool,
+    /// The functions to expect at indirect calls.
+    pub targets: &'a CallTargets,
+    /// What the body may take for granted; nothing if there is nobody to fall back on. See [`crate::deopt`].
+    pub speculation: Option<&'a Speculation>,
+}
+
+/// Where a body is entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BodyEntry<'a> {
+    /// At its start, by its callers.
+    #[default]
+    Start,
+    /// At the header of the loop with that index, with a transfer record; see [`crate::osr`].
+    Loop(u32),
+    /// Before any of these positions, in ascending order, with a transfer record that says at which: by the number of the
+    /// position in this list. See [`crate::deopt`].
+    Positions(&'a [u32]),
+}
+
+impl BodyRequest<'static> {
+    /// The plain body of function `index` of the group that starts with `first`.
+    pub fn plain(index: u32, first: FuncId) -> BodyRequest<'static> {
+        BodyRequest {
+            index,
+            first,
+            entry: BodyEntry::Start,
+            osr_points: false,
+            call_sites: false,
+            checked_accesses: false,
+            targets: CallTargets::NONE,
+            speculation: None,
+        }
+    }
 }
 
 /// One compilation job: a body, already lowered to the optimizer's IR, and what it is for.
@@ -69,6 +121,18 @@ pub struct CounterPlan {
     /// of the profile cell, the indices of the loop and of the one around it, the tier, and
     /// [`crate::osr::VALUES_IN_FRAME`], and returns null or the transfer record to leave with.
     pub osr_tripped: Option<u32>,
+    /// What is counted of indirect calls; `None` if nothing is.
+    pub call_sites: Option<CallSitePlan>,
+}
+
+/// How code that a baseline compiler makes counts the targets of indirect calls ([`crate::call_site`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallSitePlan {
+    /// Where in the profile cell the address of the function's array of [`CallSite`](crate::call_site::CallSite)s is.
+    pub array: i32,
+    /// The number of the runtime's entry point that counts a call of a function that is not the site's first. It takes
+    /// the address of the `CallSite` in `r11` and that of the entry slot in `rax`, and changes `r10` and the flags.
+    pub record: u32,
 }
 
 /// One job for a baseline compiler, which goes from a front end's own form of a function straight to code.

@@ -9,7 +9,7 @@
 //! loads the frame of the place that the record names and goes on there: with the operation that the guard stands before,
 //! which therefore must not have done anything yet.
 //!
-//! Where a guarded body was inlined, the tail call is an ordinary one. The frame around it goes on when it returns.
+//! Only a function's own body has guards, not those of other functions that are inlined in it.
 
 use crate::osr::TRANSFER_VALUES_MAX;
 use cranelift_codegen::ir::Type;
@@ -32,7 +32,7 @@ pub struct Speculation {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StressGuards {
     /// Chooses the places.
-    pub seed: u32,
+    pub seed: u64,
 }
 
 /// One operation in so many has a guard in a stress test.
@@ -41,8 +41,13 @@ const STRESS_SPACING: u32 = 3;
 impl StressGuards {
     /// Whether the operation at `position` is to have a guard.
     pub fn chooses(self, position: u32) -> bool {
-        scramble(position ^ scramble(self.seed)).is_multiple_of(STRESS_SPACING)
+        scramble(position ^ scramble(fold(self.seed))).is_multiple_of(STRESS_SPACING)
     }
+}
+
+/// A seed as a number of 32 bits.
+pub fn fold(seed: u64) -> u32 {
+    (seed >> 32) as u32 ^ seed as u32
 }
 
 /// A number that looks like chance; the finaliser of MurmurHash3.
@@ -58,33 +63,6 @@ impl Speculation {
         let guard = Guard { position, reason };
         values <= TRANSFER_VALUES_MAX && !self.refuted.contains(&guard)
     }
-}
-
-/// Which version of a function's body is asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct BodyVersion<'a> {
-    /// Where it is entered.
-    pub entry: BodyEntry<'a>,
-    /// Whether its loops have the marks of [`crate::osr`].
-    pub osr_points: bool,
-    /// Whether the bounds of each access to a memory are checked before it, instead of by the fault that it would cause; for
-    /// compilers that may drop or move an access ([`crate::Compiler::wants_checked_accesses`]).
-    pub checked_accesses: bool,
-    /// What it may take for granted; nothing if there is nobody to fall back on.
-    pub speculation: Option<&'a Speculation>,
-}
-
-/// Where a version of a body is entered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum BodyEntry<'a> {
-    /// At its start, by its callers.
-    #[default]
-    Start,
-    /// At the header of a loop, with a transfer record.
-    Loop(u32),
-    /// Before any of these positions, in ascending order, with a transfer record that says at which: by the number of the
-    /// position in this list.
-    Positions(&'a [u32]),
 }
 
 #[cfg(test)]

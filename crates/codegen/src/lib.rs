@@ -5,6 +5,7 @@
 //! thrown away or kept on disk. Every tier returns the same kind of artefact, which one linker places.
 #![forbid(unsafe_code)]
 
+pub mod call_site;
 pub mod deopt;
 pub mod osr;
 pub mod symbol;
@@ -12,8 +13,11 @@ pub mod symbol;
 mod code;
 mod compiler;
 
-pub use code::{CompiledCode, RelocKind, Relocation, SourcePosition, Target, TrapSite};
+pub use code::{
+    CompiledCode, InlinedCall, RelocKind, Relocation, SourcePosition, Target, TrapSite,
+};
 pub use compiler::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, Compiler, CounterPlan,
+    BaselineRequest, BodyEntry, BodyRequest, CallSitePlan, CompileError, CompileKind,
+    CompileRequest, Compiler, CounterPlan,
 };
 pub use cranelift_codegen;

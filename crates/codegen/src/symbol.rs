@@ -8,7 +8,7 @@
 use crate::Target;
 use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, FuncRef, Function, GlobalValue, GlobalValueData, SigRef,
-    UserExternalName,
+    Signature, UserExternalName,
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use target_lexicon::PointerWidth;
@@ -24,6 +24,8 @@ pub const BUILTIN: u32 = 2;
 /// Places where a running activation may move to better code, by the index of the loop; see [`crate::osr`].
 pub const OSR_POINT: u32 = 3;
 
+/// Indirect calls whose targets are counted, by the number of the call site; see [`crate::call_site`].
+pub const CALL_SITE: u32 = 4;
 /// Guards, by their position; the reason's number is in the namespace, [`GUARD_REASON_STEP`] apart. See [`crate::deopt`].
 pub const GUARD: u32 = 16;
 /// What lies between the namespaces of guards of two reasons.
@@ -52,6 +54,14 @@ pub fn import_builtin(body: &mut Function, builtin: u32, signature: SigRef) -> F
 /// Declares in `body` the OSR point of loop `loop_index`; `signature` has a parameter for each live value.
 pub fn import_osr_point(body: &mut Function, loop_index: u32, signature: SigRef) -> FuncRef {
     import(body, OSR_POINT, loop_index, signature)
+}
+
+/// Declares in `body` the mark of call site number `site`.
+pub fn import_call_site(body: &mut Function, site: u32) -> FuncRef {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params.push(pointer_param());
+    let signature = body.import_signature(signature);
+    import(body, CALL_SITE, site, signature)
 }
 
 /// Declares in `body` a guard; `signature` has a parameter for the condition, and one for each live value.

@@ -4,7 +4,7 @@ use crate::heap::Extent;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use upshift_base::{FuncId, Tier, TrapKind};
-use upshift_codegen::{CompileKind, CompiledCode, SourcePosition, TrapSite};
+use upshift_codegen::{CompileKind, CompiledCode, InlinedCall, SourcePosition, TrapSite};
 
 /// Whose code a block is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -26,6 +26,7 @@ pub struct BlockInfo {
     frame_bytes: u32,
     traps: Box<[TrapSite]>,
     positions: Box<[SourcePosition]>,
+    inlined: Box<[InlinedCall]>,
 }
 
 impl BlockInfo {
@@ -69,13 +70,25 @@ impl BlockInfo {
         Some(self.traps[index].kind)
     }
 
-    /// The source position of the instruction at `offset`. For a call that is to be found by its return address, pass
-    /// the offset before that.
-    pub fn position_at(&self, offset: u32) -> Option<u32> {
+    /// The functions that the instruction at `offset` is code of, and where in each: first the callee that was inlined
+    /// last, then those that were inlined around it, at their calls, and in the end the block's own. For a call that is
+    /// to be found by its return address, pass the offset before that.
+    pub fn frames_at(&self, offset: u32) -> impl Iterator<Item = (FuncId, Option<u32>)> {
         let after = self
             .positions
             .partition_point(|position| position.offset <= offset);
-        self.positions[..after].last()?.position
+        let source = self.positions[..after].last();
+        let mut next = Some((
+            source.and_then(|source| source.position),
+            source.and_then(|source| source.inlined),
+        ));
+        std::iter::from_fn(move || {
+            let (position, inlined) = next.take()?;
+            let call = inlined.and_then(|call| self.inlined.get(call as usize));
+            next = call.map(|call| (call.position, call.caller));
+            let function = call.map_or(self.label.function, |call| call.callee);
+            Some((function, position))
+        })
     }
 }
 
@@ -100,6 +113,7 @@ impl BlockMap {
             frame_bytes: code.frame_bytes,
             traps: code.traps.as_slice().into(),
             positions: code.positions.as_slice().into(),
+            inlined: code.inlined.as_slice().into(),
         });
         map.blocks
             .write()

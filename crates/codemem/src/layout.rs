@@ -15,7 +15,7 @@ pub(crate) const CELL_BYTES: usize = 8;
 /// Bytes of an entry slot.
 pub(crate) const SLOT_BYTES: usize = 8;
 /// Bytes of a profile cell.
-pub(crate) const PROFILE_BYTES: usize = 16;
+pub(crate) const PROFILE_BYTES: usize = 24;
 /// Bytes of a jump stub.
 pub(crate) const STUB_BYTES: usize = 16;
 /// Bytes of thunks before the first block of code.

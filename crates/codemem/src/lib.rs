@@ -196,6 +196,11 @@ impl CodeMemory {
         self.table.function_of_stub(address)
     }
 
+    /// The function whose entry slot is at `address`.
+    pub fn function_of_slot(&self, address: usize) -> Option<FuncId> {
+        self.table.function_of_slot(address)
+    }
+
     /// `function`'s profile cell, valid as long as this memory.
     ///
     /// # Panics

@@ -31,6 +31,9 @@ pub struct ProfileCell {
     pub loop_budget: AtomicI32,
     /// The runtime's own.
     pub state: AtomicUsize,
+    /// The address of the function's array of [`CallSite`](upshift_codegen::call_site::CallSite)s, if its code has call
+    /// sites.
+    pub call_sites: AtomicUsize,
 }
 
 const _: () = assert!(size_of::<ProfileCell>() == PROFILE_BYTES);
@@ -200,6 +203,14 @@ impl FunctionTable {
         (index < layout.function_capacity).then_some(FuncId(index))
     }
 
+    /// The function whose entry slot is at `address`.
+    pub fn function_of_slot(&self, address: usize) -> Option<FuncId> {
+        let layout = self.mapping.layout();
+        let offset = address.checked_sub(self.mapping.address(layout.slots))?;
+        let index = u32::try_from(offset / SLOT_BYTES).ok()?;
+        (index < layout.function_capacity).then_some(FuncId(index))
+    }
+
     /// `function`'s profile cell.
     pub fn profile_cell(&self, function: FuncId) -> NonNull<ProfileCell> {
         let index = self.checked_index(function);
@@ -215,6 +226,7 @@ impl FunctionTable {
         cell.entry_budget.store(0, Ordering::Relaxed);
         cell.loop_budget.store(0, Ordering::Relaxed);
         cell.state.store(0, Ordering::Relaxed);
+        cell.call_sites.store(0, Ordering::Relaxed);
     }
 
     /// Whether `function` is allocated; takes no lock.

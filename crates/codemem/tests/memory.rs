@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use upshift_base::{FuncId, Tier, TrapKind};
 use upshift_codegen::cranelift_codegen::ir::LibCall;
 use upshift_codegen::{
-    CompileKind, CompiledCode, RelocKind, Relocation, SourcePosition, Target, TrapSite,
+    CompileKind, CompiledCode, InlinedCall, RelocKind, Relocation, SourcePosition, Target, TrapSite,
 };
 use upshift_codemem::{
     BUILTIN_COUNT, BlockLabel, CodeBlock, CodeMemory, CodeMemoryConfig, CodeMemoryError,
@@ -34,6 +34,8 @@ fn code(bytes: Vec<u8>) -> CompiledCode {
         traps: Vec::new(),
         positions: Vec::new(),
         frame_bytes: 0,
+        inlined: Vec::new(),
+        call_sites: 0,
     }
 }
 
@@ -144,7 +146,7 @@ fn sizes() {
         .usage();
     assert_eq!(usage.reserved_bytes, 1 << 30);
     assert_eq!(usage.function_capacity, 1 << 22);
-    assert!(usage.code_capacity_bytes > 850 << 20);
+    assert!(usage.code_capacity_bytes > 830 << 20);
     assert!(usage.executable_resident_bytes <= 64 << 10);
     assert_eq!(memory_of(1 << 31).usage().function_capacity, 1 << 23);
 }
@@ -330,7 +332,11 @@ fn lookups() {
         .map(|(offset, kind)| TrapSite { offset, kind })
         .to_vec();
     with_tables.positions = [(0, None), (5, Some(11)), (20, Some(22)), (60, None)]
-        .map(|(offset, position)| SourcePosition { offset, position })
+        .map(|(offset, position)| SourcePosition {
+            offset,
+            position,
+            inlined: None,
+        })
         .to_vec();
     with_tables.frame_bytes = 64;
     let label = BlockLabel {
@@ -358,7 +364,8 @@ fn lookups() {
         assert_eq!(info.trap_at(3), Some(TrapKind::Unreachable));
         assert_eq!(info.trap_at(40), Some(TrapKind::IntegerOverflow));
         assert_eq!(info.trap_at(4), None);
-        let positions = [0, 4, 5, 19, 20, 59, 60, 99].map(|offset| info.position_at(offset));
+        let positions = [0, 4, 5, 19, 20, 59, 60, 99]
+            .map(|offset| info.frames_at(offset).next().and_then(|frame| frame.1));
         let expected = [
             None,
             None,
@@ -534,6 +541,7 @@ fn malformed_code_is_declined() {
     let position = |offset| SourcePosition {
         offset,
         position: None,
+        inlined: None,
     };
     let good = code(vec![0; 64]);
     let cases = [
@@ -709,4 +717,55 @@ fn threads_share_one_memory() {
         (0, 0, 0)
     );
     assert!(after.executable_resident_bytes <= before.executable_resident_bytes + (256 << 10));
+}
+
+/// The frames of inlined callees, inside out: the innermost where it is, those around it at their calls.
+#[test]
+fn inlined_frames_are_found() {
+    let memory = memory_of(1 << 20);
+    let functions = memory.allocate_functions(3).unwrap();
+    let (own, middle, inner) = (
+        functions.first(),
+        FuncId(functions.first().0 + 1),
+        FuncId(functions.first().0 + 2),
+    );
+    let position = |(offset, position, inlined)| SourcePosition {
+        offset,
+        position: Some(position),
+        inlined,
+    };
+    let call = |callee, position, caller| InlinedCall {
+        callee,
+        position: Some(position),
+        caller,
+    };
+    let code = CompiledCode {
+        positions: [
+            (0, 1, None),
+            (4, 20, Some(0)),
+            (8, 30, Some(1)),
+            (12, 2, None),
+        ]
+        .map(position)
+        .to_vec(),
+        inlined: vec![call(middle, 5, None), call(inner, 25, Some(0))],
+        ..code(vec![0x90; 16])
+    };
+    let block = memory
+        .install(
+            BlockLabel {
+                function: own,
+                ..LABEL
+            },
+            &code,
+        )
+        .unwrap();
+    let frames = |offset| block.info().frames_at(offset).collect::<Vec<_>>();
+    assert_eq!(frames(3), [(own, Some(1))]);
+    assert_eq!(frames(4), [(middle, Some(20)), (own, Some(5))]);
+    assert_eq!(
+        frames(11),
+        [(inner, Some(30)), (middle, Some(25)), (own, Some(5))]
+    );
+    assert_eq!(frames(15), [(own, Some(2))]);
 }

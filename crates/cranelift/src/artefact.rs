@@ -43,6 +43,8 @@ pub(crate) fn from_cranelift(
         frame_bytes: buffer
             .frame_layout()
             .map_or(0, |layout| layout.frame_to_fp_offset),
+        inlined: Vec::new(),
+        call_sites: 0,
     })
 }
 
@@ -73,7 +75,11 @@ fn positions(emitted: &Emitted) -> Vec<SourcePosition> {
                 return;
             }
         }
-        positions.push(SourcePosition { offset, position });
+        positions.push(SourcePosition {
+            offset,
+            position,
+            inlined: None,
+        });
     };
     let mut covered = 0;
     for range in emitted.buffer.get_srclocs_sorted() {

@@ -163,6 +163,25 @@ pub struct Compilation {
     pub queued: Duration,
     /// Whether the program's own thread did the work.
     pub on_program_thread: bool,
+    /// Indirect calls of the function for which the code first looks for targets that were counted.
+    pub devirtualized: usize,
+    /// The calls that were replaced by the callee's body: each followed by those inside of it.
+    pub inlined: Vec<InlinedFunction>,
+}
+
+/// A call that was replaced by the callee's body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InlinedFunction {
+    /// The callee.
+    pub function: FuncId,
+    /// Its name.
+    pub name: String,
+    /// Where the call is in its caller, as the front end counts positions.
+    pub position: Option<u32>,
+    /// The size of the callee's source in bytes.
+    pub source_bytes: u32,
+    /// The inlined calls around this one.
+    pub depth: u32,
 }
 
 /// Receives events. Called on whichever thread the event happens, so it must be quick and must not call back into the

@@ -87,6 +87,7 @@ pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<CompiledCode, WireError> {
         Ok(SourcePosition {
             offset: within(d.u32()?)?,
             position: Some(d.u32()?).filter(|position| *position != NO_POSITION),
+            inlined: None,
         })
     })?;
     Ok(CompiledCode {
@@ -96,6 +97,8 @@ pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<CompiledCode, WireError> {
         traps,
         positions,
         frame_bytes,
+        inlined: Vec::new(),
+        call_sites: 0,
     })
 }
 

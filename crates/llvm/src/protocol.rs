@@ -205,8 +205,11 @@ mod tests {
             positions: vec![SourcePosition {
                 offset: 0,
                 position: None,
+                inlined: None,
             }],
             frame_bytes: 8,
+            inlined: Vec::new(),
+            call_sites: 0,
         };
         let reply = Reply {
             number: 7,

@@ -7,7 +7,7 @@ use cranelift_codegen::ir::Function;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use upshift_base::{Owner, Tier, World};
 use upshift_codegen::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
+    BaselineRequest, BodyRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
 };
 use upshift_codemem::{BlockLabel, CodeBlock};
 
@@ -27,10 +27,29 @@ impl From<CompileError> for Failure {
     }
 }
 
-/// Whether code of `tier` leads to a better one.
+/// Whether code of `tier` leads to a better one, or to any other in a stress test.
 pub(crate) fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
-    let next = group.shared.config.tier_above(tier);
-    group.kind == CompileKind::Entry && next.is_some_and(|next| !state.has_failed(next))
+    let config = &group.shared.config;
+    let next = config
+        .tier_above(tier)
+        .is_some_and(|next| !state.has_failed(next));
+    let flips = config.stress().is_some_and(|stress| stress.flip);
+    group.kind == CompileKind::Entry && (next || flips)
+}
+
+/// The request for the body of a function as code of `tier` wants it: with marks for what is counted.
+pub(crate) fn body_request<'a>(
+    group: &Group,
+    state: &FunctionState,
+    tier: Tier,
+) -> BodyRequest<'a> {
+    let config = &group.shared.config;
+    let counted = wants_counters(group, state, tier);
+    BodyRequest {
+        osr_points: counted && config.osr != OsrMode::Off,
+        call_sites: counted && config.inlining.devirtualizes(),
+        ..BodyRequest::plain(state.index, group.first())
+    }
 }
 
 /// Asks the source something about baseline code. `None` if it declines, or there is no such code.
@@ -46,7 +65,7 @@ pub(crate) fn ask_baseline<T>(
     let counters = wants_counters(group, state, Tier::Baseline);
     let request = BaselineRequest {
         function: state.function,
-        counters: counters.then(|| profile::plan(config.osr != OsrMode::Off)),
+        counters: counters.then(|| profile::plan(config)),
         canonical_nans: baseline.canonical_nans,
         every_position: false,
     };
@@ -57,12 +76,22 @@ pub(crate) fn ask_baseline<T>(
     }
 }
 
-pub(crate) fn counting(state: &FunctionState, tier: Tier, calls: bool) -> Counting {
-    Counting {
+/// Plants the counters that code of `tier` has, if any. Returns how many call sites they count at.
+pub(crate) fn plant_counters(
+    group: &Group,
+    state: &FunctionState,
+    (tier, kind): (Tier, CompileKind),
+    body: &mut Function,
+) -> u32 {
+    if !wants_counters(group, state, tier) {
+        return 0;
+    }
+    let counting = Counting {
         function: state.function,
         tier,
-        calls,
-    }
+        calls: kind == CompileKind::Entry,
+    };
+    profile::plant_counters(body, counting)
 }
 
 pub(crate) fn compile_request(

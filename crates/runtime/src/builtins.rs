@@ -9,6 +9,13 @@ pub(crate) const COUNTER_TRIPPED: u32 = 2;
 /// is [`upshift_codegen::osr::VALUES_IN_FRAME`], the values are in the record already.
 pub(crate) const OSR_TRIPPED: u32 = 3;
 
+/// Not for Rust to call: counts a call of a function that is not its call site's first, for code of baseline compilers;
+/// see [`upshift_codegen::CallSitePlan`].
+pub(crate) const RECORD_TARGET: u32 = 4;
+
+/// `extern "C" fn(call_site, slot)`: the same for code made from CLIF.
+pub(crate) const COUNT_TARGET: u32 = 5;
+
 /// `extern "C" fn(cell, position, reason, values) -> transfer`: a guard of that function has failed. Returns a transfer
 /// record with room for so many values.
-pub(crate) const GUARD_FAILED: u32 = 5;
+pub(crate) const GUARD_FAILED: u32 = 6;

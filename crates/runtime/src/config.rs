@@ -48,12 +48,61 @@ pub enum OsrMode {
     Off,
     /// When the loop is hot.
     On,
-    /// A stress test: at every `period`-th arrival at any loop's header, with code that is compiled there and then.
-    /// Functions are not promoted otherwise.
-    Stress {
-        /// At least 1.
-        period: u32,
-    },
+    /// A stress test, with code that is compiled there and then. Functions are not promoted otherwise.
+    Stress(Stress),
+}
+
+/// What a stress test does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stress {
+    /// At one of so many arrivals at any loop's header the activation moves; at least 1.
+    pub period: u32,
+    /// Which of them: 0 for every `period`-th, any other number for a random choice that this is the seed of.
+    pub seed: u64,
+    /// Whether each call may run in either the lowest tier or the next, as chance has it.
+    pub flip: bool,
+}
+
+impl Stress {
+    /// Whether event number `event` is one of those chosen, one in `period`.
+    pub(crate) fn chooses(&self, event: u32, period: u32) -> bool {
+        if self.seed == 0 {
+            return event.is_multiple_of(period);
+        }
+        // Steele, Lea and Flood's SplitMix64.
+        let mut bits = self
+            .seed
+            .wrapping_add(u64::from(event).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)).is_multiple_of(u64::from(period))
+    }
+}
+
+/// What optimizing tiers make of the calls that were counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum InliningMode {
+    /// Calls stay calls, and no call targets are counted.
+    Off,
+    /// Hot calls of small functions are replaced by their bodies; indirect calls stay as they are.
+    Inline,
+    /// Indirect calls that have few targets become comparisons and direct calls, which stay calls.
+    Devirtualize,
+    /// Both, so that what is called indirectly may be inlined too.
+    #[default]
+    On,
+    /// A stress test: every call for which that can be done.
+    Stress,
+}
+
+impl InliningMode {
+    pub(crate) fn devirtualizes(self) -> bool {
+        !matches!(self, InliningMode::Off | InliningMode::Inline)
+    }
+
+    pub(crate) fn inlines(self) -> bool {
+        !matches!(self, InliningMode::Off | InliningMode::Devirtualize)
+    }
 }
 
 /// A stress test of deoptimization: guards are planted all over optimized code, and every `period`-th guard that a function
@@ -63,7 +112,7 @@ pub struct DeoptStress {
     /// At least 1.
     pub period: u32,
     /// Chooses where the guards are; if it is not 0, also how many of them hold in between, `period` on average.
-    pub seed: u32,
+    pub seed: u64,
 }
 
 /// How tier 0 makes code of a source that has a form of its own for it.
@@ -95,6 +144,8 @@ pub struct RuntimeConfig {
     pub compilers: [Vec<Arc<dyn Compiler>>; 3],
     /// Whether running activations move to better code.
     pub osr: OsrMode,
+    /// Whether calls are replaced by their callees' bodies, and indirect calls by direct ones.
+    pub inlining: InliningMode,
     /// Whether optimized code may take for granted what tier 0 can do without.
     pub speculation: bool,
     /// Whether deoptimization is put to the test.
@@ -118,6 +169,14 @@ impl fmt::Debug for RuntimeConfig {
 }
 
 impl RuntimeConfig {
+    /// The stress test that is to be done, if any.
+    pub(crate) fn stress(&self) -> Option<Stress> {
+        match self.osr {
+            OsrMode::Stress(stress) => Some(stress),
+            _ => None,
+        }
+    }
+
     /// The lowest tier that has a compiler.
     pub(crate) fn lowest_tier(&self) -> Option<Tier> {
         Tier::ALL.into_iter().find(|tier| self.has(*tier))

@@ -6,18 +6,18 @@
 
 use crate::assumptions::Place;
 use crate::backend::{
-    Failure, ask_baseline, compile_request, counting, install, run_compilers, survive,
-    wants_counters,
+    Failure, ask_baseline, body_request, compile_request, install, plant_counters, run_compilers,
+    survive,
 };
-use crate::config::{Baseline, DeoptStress, OsrMode};
+use crate::call_profile;
+use crate::config::{Baseline, DeoptStress};
 use crate::guards::Planted;
-use crate::profile;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
 use std::sync::Arc;
 use std::time::Instant;
 use upshift_base::Tier;
 use upshift_codegen::deopt::{FrameLayout, Speculation, StressGuards};
-use upshift_codegen::{CompileError, CompileKind, CompiledCode};
+use upshift_codegen::{BodyEntry, BodyRequest, CompileError, CompileKind, CompiledCode};
 use upshift_codemem::BlockLabel;
 use upshift_event::EventKind;
 
@@ -28,8 +28,11 @@ const FRAME_BYTES_MAX: u32 = 16 << 10;
 pub(crate) fn speculation(group: &Group, state: &FunctionState, tier: Tier) -> Option<Speculation> {
     let config = &group.shared.config;
     let falls_back = tier > Tier::Baseline && config.has(Tier::Baseline);
-    let stressed = matches!(config.osr, OsrMode::Stress { .. });
-    if !falls_back || stressed || !config.speculation || group.kind != CompileKind::Entry {
+    if !falls_back
+        || config.stress().is_some()
+        || !config.speculation
+        || group.kind != CompileKind::Entry
+    {
         return None;
     }
     let mut speculation = lock(&state.assumptions).speculation()?;
@@ -83,6 +86,7 @@ fn make_continuation(
     let started = Instant::now();
     let (code, frames, compiler) = code(group, state, positions)?;
     check_continuation(&code, &frames, positions)?;
+    call_profile::allocate(state, code.call_sites);
     let label = BlockLabel {
         function: state.function,
         tier: Tier::Baseline,
@@ -145,15 +149,18 @@ fn code(
     if let Some((code, frames)) = baseline {
         return Ok((code, frames, Baseline::NAME.to_owned()));
     }
-    let counted = wants_counters(group, state, Tier::Baseline);
-    let points = counted && group.shared.config.osr != OsrMode::Off;
-    let (mut body, frames) = survive(|| source.continuation(index, first, positions, points))?;
-    if counted {
-        profile::plant_counters(&mut body, counting(state, Tier::Baseline, false));
-    }
     let job = (Tier::Baseline, CompileKind::Continuation);
-    let (code, compiler, ()) = run_compilers(group, Tier::Baseline, |_| {
-        Ok((compile_request(state, job, body.clone()), ()))
+    let made = run_compilers(group, Tier::Baseline, |compiler| {
+        let request = BodyRequest {
+            entry: BodyEntry::Positions(positions),
+            checked_accesses: compiler.wants_checked_accesses(),
+            ..body_request(group, state, Tier::Baseline)
+        };
+        let (mut body, frames) = survive(|| source.continuation(&request))?;
+        let call_sites = plant_counters(group, state, job, &mut body);
+        Ok((compile_request(state, job, body), (frames, call_sites)))
     })?;
+    let (mut code, compiler, (frames, call_sites)) = made;
+    code.call_sites = call_sites;
     Ok((code, frames, compiler))
 }

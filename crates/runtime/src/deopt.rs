@@ -74,14 +74,7 @@ fn book(state: &FunctionState, guard: Guard, return_address: usize) {
     if lock(&state.assumptions).failed(guard) != Verdict::Refuted {
         return;
     }
-    // The code may be another function's, which this one was inlined into.
-    let Some(owner) = shared.group_of(label.function) else {
-        return;
-    };
-    let index = label.function.0 - owner.first().0;
-    if let Some(state) = owner.state(index) {
-        replace(&owner, state, guard.reason);
-    }
+    replace(&group, state, guard.reason);
 }
 
 /// Takes all code of a function out of use that takes something for granted, and asks for other code of the same tier.

@@ -19,11 +19,13 @@ mod assumptions;
 mod backend;
 mod backtrace;
 mod builtins;
+mod call_profile;
 mod config;
 mod continuation;
 mod deopt;
 mod guards;
 mod guest_memory;
+mod inline;
 mod lazy;
 mod loops;
 mod osr;
@@ -38,6 +40,7 @@ mod source;
 mod stats;
 mod sync;
 mod table;
+mod tail_duplication;
 mod tiering;
 mod trampoline;
 mod transfer;
@@ -46,7 +49,9 @@ mod value;
 
 pub use activation::host_call;
 pub use backtrace::{Backtrace, Frame};
-pub use config::{Baseline, CompileMode, DeoptStress, OsrMode, RuntimeConfig, Thresholds};
+pub use config::{
+    Baseline, CompileMode, DeoptStress, InliningMode, OsrMode, RuntimeConfig, Stress, Thresholds,
+};
 pub use guest_memory::{GuestMemoryRange, register as register_guest_memory};
 pub use profile::LOOP_ITERATIONS_PER_CALL;
 pub use runtime::{EntrySlot, FunctionGroup, HostStub, Runtime, RuntimeError, Trampoline};

@@ -5,7 +5,7 @@
 //! values travel in belongs to the thread, so it survives the frame that is left and may have any size.
 
 use crate::activation;
-use crate::config::OsrMode;
+use crate::config::Stress;
 use crate::loops::{Point, Step};
 use crate::pipeline::{Circumstances, compile_osr};
 use crate::policy::Decision;
@@ -86,8 +86,8 @@ fn arrive(state: &FunctionState, point: Point) -> Option<usize> {
     // SAFETY: the group that owns the state holds the shared part too.
     let shared = unsafe { &*state.shared };
     let group = state.group.upgrade()?;
-    if let OsrMode::Stress { period } = shared.config.osr {
-        return stressed(shared, &group, state, point, period);
+    if let Some(stress) = shared.config.stress() {
+        return stressed(shared, &group, state, point, stress);
     }
     let (entry, underway) = {
         let mut loops = lock(&state.osr_loops);
@@ -187,13 +187,13 @@ fn enter(group: &Group, state: &FunctionState, point: Point) -> Option<usize> {
     Some(code)
 }
 
-/// Moves at every `period`-th arrival, with code made there and then.
+/// Moves at the arrivals that the stress test chooses, with code made there and then.
 fn stressed(
     shared: &Shared,
     group: &Arc<Group>,
     state: &FunctionState,
     point: Point,
-    period: u32,
+    stress: Stress,
 ) -> Option<usize> {
     state.grant_iterations(1);
     let target = shared.config.tier_above(point.tier)?;
@@ -201,7 +201,7 @@ fn stressed(
         let mut loops = lock(&state.osr_loops);
         loops.arrive(point);
         loops.arrivals = loops.arrivals.wrapping_add(1);
-        if !loops.arrivals.is_multiple_of(period) {
+        if !stress.chooses(loops.arrivals, stress.period) {
             return None;
         }
         let none = loops.entry(point.loop_index, point.tier).is_none();

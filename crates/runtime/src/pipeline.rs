@@ -2,24 +2,26 @@
 
 use crate::activation;
 use crate::backend::{
-    Failure, ask_baseline, compile_request, counting, install, run_compilers, survive,
-    wants_counters,
+    Failure, ask_baseline, body_request, compile_request, install, plant_counters, run_compilers,
+    survive,
 };
-use crate::config::{Baseline, OsrMode};
+use crate::call_profile;
+use crate::config::Baseline;
 use crate::continuation;
 use crate::guards::plant_guards;
-use crate::profile;
+use crate::inline::{self, Inlining};
 use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
-
+use cranelift_codegen::ir;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::Tier;
-use upshift_codegen::deopt::{BodyEntry, BodyVersion};
+use upshift_codegen::call_site::CallTargets;
 use upshift_codegen::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
+    BaselineRequest, BodyEntry, BodyRequest, CompileError, CompileKind, CompileRequest,
+    CompiledCode, Compiler,
 };
 use upshift_codemem::BlockLabel;
 use upshift_event::{Compilation, EventKind};
@@ -145,7 +147,8 @@ fn on_enough_stack<T: Send>(f: impl FnOnce() -> Result<T, Failure> + Send) -> Re
     })
 }
 
-/// source → body → counters planted → compiled → placed and linked; in tier 0, where the source can, source → code →
+/// source → body → calls inlined → guards and counters planted → compiled → placed and linked; in tier 0, where the source
+/// can, source → code →
 /// placed and linked.
 fn compile(
     group: &Arc<Group>,
@@ -154,7 +157,10 @@ fn compile(
     circumstances: Circumstances,
 ) -> Result<CodeInstance, Failure> {
     let started = Instant::now();
-    let (code, compiler, speculative) = make(group, state, tier, kind, false)?;
+    let made = make(group, state, tier, kind, false)?;
+    let Made { code, compiler, .. } = made;
+    call_profile::allocate(state, code.call_sites);
+    let inlined = inline::report(group, &code.inlined);
     let label = BlockLabel {
         function: state.function,
         tier,
@@ -178,11 +184,13 @@ fn compile(
             duration,
             queued: circumstances.queued,
             on_program_thread: circumstances.on_program_thread,
+            devirtualized: made.devirtualized,
+            inlined,
         }),
     );
     Ok(CodeInstance {
         tier,
-        speculative,
+        speculative: made.speculative,
         code,
     })
 }
@@ -195,24 +203,46 @@ pub(crate) fn inspect(
 ) -> Result<(CompiledCode, String), CompileError> {
     let state = group.state_or_new(index);
     let made = make(group, state, tier, CompileKind::Entry, true);
-    let (code, compiler, _) = made.map_err(|failure| failure.error)?;
-    Ok((code, compiler))
+    let made = made.map_err(|failure| failure.error)?;
+    Ok((made.code, made.compiler))
 }
 
-/// The code, who made it, and the generation of the assumptions that it relies on, if it does.
+/// What a compiler made.
+struct Made {
+    code: CompiledCode,
+    compiler: String,
+    /// Indirect calls for which the code first looks for targets that were counted.
+    devirtualized: usize,
+    /// The generation of the assumptions that the code relies on, if it does.
+    speculative: Option<u32>,
+}
+
 fn make(
     group: &Arc<Group>,
     state: &FunctionState,
     tier: Tier,
     kind: CompileKind,
     every_position: bool,
-) -> Result<(CompiledCode, String, Option<u32>), Failure> {
-    match baseline(group, state, tier, kind, every_position)? {
-        Some(code) => Ok((code, Baseline::NAME.to_owned(), None)),
-        None => run_compilers(group, tier, |compiler| {
-            request(group, state, (tier, kind), compiler)
-        }),
+) -> Result<Made, Failure> {
+    if let Some(code) = baseline(group, state, tier, kind, every_position)? {
+        return Ok(Made {
+            code,
+            compiler: Baseline::NAME.to_owned(),
+            devirtualized: 0,
+            speculative: None,
+        });
     }
+    let (mut code, compiler, body) = run_compilers(group, tier, |compiler| {
+        request(group, state, (tier, kind), compiler)
+    })?;
+    code.call_sites = body.call_sites;
+    body.inlining.resolve(&mut code);
+    Ok(Made {
+        code,
+        compiler,
+        devirtualized: body.devirtualized,
+        speculative: body.speculative,
+    })
 }
 
 /// Asks the source for code of its own making, if that is how `tier` works. `None` if it declines.
@@ -251,32 +281,39 @@ fn find_frame(group: &Group, state: &FunctionState, loop_index: u32) -> Result<(
     Ok(())
 }
 
-/// Asks the source for the body, in the form that `compiler` wants, and plants the guards, and the counters that lead to
-/// the next tier. If the body takes something for granted, also the generation of the assumptions.
+/// What there is to know about a body besides its CLIF.
+struct AboutBody {
+    inlining: Inlining,
+    call_sites: u32,
+    devirtualized: usize,
+    speculative: Option<u32>,
+}
+
+/// source → body → calls inlined → guards planted → counters planted, in the form that `compiler` wants.
 fn request(
     group: &Arc<Group>,
     state: &FunctionState,
     (tier, kind): (Tier, CompileKind),
     compiler: &dyn Compiler,
-) -> Result<(CompileRequest, Option<u32>), Failure> {
-    let config = &group.shared.config;
-    let counted = wants_counters(group, state, tier);
-    let version = |speculation| BodyVersion {
+) -> Result<(CompileRequest, AboutBody), Failure> {
+    let targets = match optimizes(group, tier) {
+        true => call_profile::expected_targets(group, state),
+        false => CallTargets::default(),
+    };
+    let generation = lock(&state.assumptions).generation();
+    let speculation = continuation::speculation(group, state, tier);
+    let request = BodyRequest {
         entry: match kind {
             CompileKind::Osr(loop_index) => BodyEntry::Loop(loop_index),
             _ => BodyEntry::Start,
         },
-        osr_points: counted && config.osr != OsrMode::Off,
         checked_accesses: compiler.wants_checked_accesses(),
-        speculation,
+        targets: &targets,
+        speculation: speculation.as_ref(),
+        ..body_request(group, state, tier)
     };
-    let body = |version: BodyVersion<'_>| {
-        survive(|| group.source.version(state.index, group.first(), &version))
-    };
-    let generation = lock(&state.assumptions).generation();
-    let speculation = continuation::speculation(group, state, tier);
-    let mut made = body(version(speculation.as_ref()))?;
-    let stress = config.deopt_stress.is_some();
+    let (mut made, mut inlining) = body(group, state, tier, &request)?;
+    let stress = group.shared.config.deopt_stress.is_some();
     let planted = plant_guards(&mut made, state.function, stress);
     let mut speculative = (!planted.is_empty()).then_some(generation);
     if speculative.is_some()
@@ -285,14 +322,43 @@ fn request(
         lock(&state.assumptions).give_up();
         let reason = failure.error.to_string();
         group.emit(state.index, EventKind::SpeculationOff { tier, reason });
-        made = body(version(None))?;
+        let request = BodyRequest {
+            speculation: None,
+            ..request
+        };
+        (made, inlining) = body(group, state, tier, &request)?;
         speculative = None;
     }
-    if counted {
-        let calls = kind == CompileKind::Entry;
-        profile::plant_counters(&mut made, counting(state, tier, calls));
+    let about = AboutBody {
+        inlining,
+        call_sites: plant_counters(group, state, (tier, kind), &mut made),
+        devirtualized: targets.sites(),
+        speculative,
+    };
+    Ok((compile_request(state, (tier, kind), made), about))
+}
+
+/// Whether code of `tier` is made better by what was counted.
+fn optimizes(group: &Group, tier: Tier) -> bool {
+    tier > Tier::Baseline && group.kind == CompileKind::Entry
+}
+
+/// Asks the source for the body, and inlines calls in it if that is how the tier works.
+fn body(
+    group: &Group,
+    state: &FunctionState,
+    tier: Tier,
+    request: &BodyRequest<'_>,
+) -> Result<(ir::Function, Inlining), CompileError> {
+    let mut body = survive(|| group.source.body(request))?;
+    if optimizes(group, tier) && group.shared.config.inlining.inlines() {
+        match survive(|| inline::inline_calls(group, state, request, &mut body)) {
+            Ok(inlining) => return Ok((body, inlining)),
+            // Nothing is lost but the gain.
+            Err(_) => body = survive(|| group.source.body(request))?,
+        }
     }
-    Ok((compile_request(state, (tier, kind), made), speculative))
+    Ok((body, Inlining::default()))
 }
 
 /// Makes new calls use `instance`: one store to the entry slot. Code that a thread may still be in stays where it is.
@@ -359,8 +425,8 @@ pub(crate) fn retract(group: &Group, state: &FunctionState) -> Option<Tier> {
 fn grant_first_budget(group: &Group, state: &FunctionState, tier: Tier) {
     let config = &group.shared.config;
     let next = config.tier_above(tier);
-    if let OsrMode::Stress { .. } = config.osr {
-        state.grant_calls(u32::MAX);
+    if let Some(stress) = config.stress() {
+        state.grant_calls(if stress.flip { 1 } else { u32::MAX });
         state.grant_iterations(1);
     } else if let Some(next) = next {
         let counted = state.counts().score();

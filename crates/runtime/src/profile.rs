@@ -4,9 +4,11 @@
 //! The cells are plain memory. Threads that race may lose a count and never corrupt one, which costs half a nanosecond
 //! where a locked decrement costs five. When a budget runs out, a cold block calls the runtime, which decides and
 //! grants a new one. At a loop that the front end has marked as an OSR point ([`upshift_codegen::osr`]), the runtime
-//! may also answer that there is better code, and the cold block moves there.
+//! may also answer that there is better code, and the cold block moves there. At indirect calls that the front end has
+//! marked ([`upshift_codegen::call_site`]), the targets are counted.
 
 use crate::builtins;
+use crate::config::{OsrMode, RuntimeConfig};
 use crate::transfer::Exit;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::dominator_tree::DominatorTree;
@@ -19,23 +21,34 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::loop_analysis::LoopAnalysis;
 use std::collections::HashMap;
+use std::mem::offset_of;
 use upshift_base::{FuncId, Tier};
-use upshift_codegen::{CounterPlan, osr, symbol};
+use upshift_codegen::call_site::CallSite;
+use upshift_codegen::{CallSitePlan, CounterPlan, osr, symbol};
 
 /// Loop iterations that count as much as one call.
 pub const LOOP_ITERATIONS_PER_CALL: u32 = 10;
 
 /// Offsets in bytes of the budgets in a profile cell.
-const ENTRY_BUDGET: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, entry_budget) as i32;
-const LOOP_BUDGET: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, loop_budget) as i32;
+const ENTRY_BUDGET: i32 = offset_of!(upshift_codemem::ProfileCell, entry_budget) as i32;
+const LOOP_BUDGET: i32 = offset_of!(upshift_codemem::ProfileCell, loop_budget) as i32;
 
-/// What a compiler needs to know that plants the counters itself; `osr` says whether activations may move at loops.
-pub(crate) fn plan(osr: bool) -> CounterPlan {
+/// Where in a profile cell the address of the call sites is.
+const CALL_SITES: i32 = offset_of!(upshift_codemem::ProfileCell, call_sites) as i32;
+
+/// What a compiler needs to know that plants the counters itself.
+pub(crate) fn plan(config: &RuntimeConfig) -> CounterPlan {
+    let osr = config.osr != OsrMode::Off;
+    let call_sites = config.inlining.devirtualizes();
     CounterPlan {
         entry_budget: ENTRY_BUDGET,
         loop_budget: LOOP_BUDGET,
         tripped: builtins::COUNTER_TRIPPED,
         osr_tripped: osr.then_some(builtins::OSR_TRIPPED),
+        call_sites: call_sites.then_some(CallSitePlan {
+            array: CALL_SITES,
+            record: builtins::RECORD_TARGET,
+        }),
     }
 }
 
@@ -49,10 +62,11 @@ pub(crate) struct Counting {
     pub(crate) calls: bool,
 }
 
-/// Plants the counters in `body`, and makes OSR points of the front end's marks.
-pub(crate) fn plant_counters(body: &mut Function, counting: Counting) {
+/// Plants the counters in `body`, and makes OSR points and counted call sites of the front end's marks. Returns how many
+/// call sites there are.
+pub(crate) fn plant_counters(body: &mut Function, counting: Counting) -> u32 {
     let Some(entry) = body.layout.entry_block() else {
-        return;
+        return 0;
     };
     let marks = Marks::find(body);
     let headers = loop_headers(body, &marks);
@@ -80,6 +94,38 @@ pub(crate) fn plant_counters(body: &mut Function, counting: Counting) {
     if counting.calls {
         planter.plant(body, entry, ENTRY_BUDGET);
     }
+    planter.plant_call_sites(body)
+}
+
+/// The calls of what the front end has declared in `namespace`, with the numbers that it was declared with.
+fn find_marks(body: &Function, namespace: u32) -> Vec<(Inst, u32)> {
+    let mut functions: HashMap<FuncRef, u32> = HashMap::new();
+    for (function, data) in &body.dfg.ext_funcs {
+        if let ExternalName::User(name) = data.name {
+            let name = &body.params.user_named_funcs()[name];
+            if name.namespace == namespace {
+                functions.insert(function, name.index);
+            }
+        }
+    }
+    if functions.is_empty() {
+        return Vec::new();
+    }
+    let insts = body
+        .layout
+        .blocks()
+        .flat_map(|block| body.layout.block_insts(block));
+    let number = |inst| match body.dfg.insts[inst] {
+        InstructionData::Call {
+            opcode: Opcode::Call,
+            func_ref,
+            ..
+        } => functions.get(&func_ref).copied(),
+        _ => None,
+    };
+    insts
+        .filter_map(|inst| Some((inst, number(inst)?)))
+        .collect()
 }
 
 /// The front end's marks, by their block.
@@ -93,35 +139,12 @@ struct Mark {
 
 impl Marks {
     fn find(body: &Function) -> Marks {
-        let mut functions: HashMap<FuncRef, u32> = HashMap::new();
-        for (function, data) in &body.dfg.ext_funcs {
-            if let ExternalName::User(name) = data.name {
-                let name = &body.params.user_named_funcs()[name];
-                if name.namespace == symbol::OSR_POINT {
-                    functions.insert(function, name.index);
-                }
-            }
-        }
-        let mut marks = HashMap::new();
-        if functions.is_empty() {
-            return Marks(marks);
-        }
-        for block in body.layout.blocks() {
-            for inst in body.layout.block_insts(block) {
-                let InstructionData::Call {
-                    opcode: Opcode::Call,
-                    func_ref,
-                    ..
-                } = body.dfg.insts[inst]
-                else {
-                    continue;
-                };
-                if let Some(&loop_index) = functions.get(&func_ref) {
-                    marks.insert(block, Mark { inst, loop_index });
-                }
-            }
-        }
-        Marks(marks)
+        let marks = find_marks(body, symbol::OSR_POINT).into_iter();
+        let in_block = |(inst, loop_index)| {
+            let block = body.layout.inst_block(inst)?;
+            Some((block, Mark { inst, loop_index }))
+        };
+        Marks(marks.filter_map(in_block).collect())
     }
 }
 
@@ -211,6 +234,58 @@ impl Planter {
         cursor.ins().brif(record, leave, [], rest, []);
         cursor.goto_bottom(leave);
         points.exit.leave(&mut cursor, record, &values);
+    }
+
+    /// Puts counts in the place of the marks of call sites. Returns how many sites there are.
+    fn plant_call_sites(&self, body: &mut Function) -> u32 {
+        let marks = find_marks(body, symbol::CALL_SITE);
+        if marks.is_empty() {
+            return 0;
+        }
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.extend([symbol::pointer_param(); 2]);
+        let signature = body.import_signature(signature);
+        let count_target = symbol::import_builtin(body, builtins::COUNT_TARGET, signature);
+        for &(inst, site) in &marks {
+            self.plant_call_site(body, count_target, inst, site);
+        }
+        marks.iter().map(|&(_, site)| site + 1).max().unwrap_or(0)
+    }
+
+    /// A call of the first target seen at the site is counted in line, of any other out of line.
+    fn plant_call_site(&self, body: &mut Function, count_target: FuncRef, mark: Inst, site: u32) {
+        let (Some(next), Some(block)) = (body.layout.next_inst(mark), body.layout.inst_block(mark))
+        else {
+            return;
+        };
+        let position = body.srcloc(mark);
+        let slot = body.dfg.inst_args(mark)[0];
+        body.layout.remove_inst(mark);
+        let [first, other, rest] = [(); 3].map(|()| body.dfg.make_block());
+        body.layout.split_block(rest, next);
+        body.layout.insert_block(first, rest);
+        body.layout.append_block(other);
+        body.layout.set_cold(other);
+        let flags = MemFlagsData::trusted();
+        let mut cursor = FuncCursor::new(body).at_bottom(block);
+        cursor.set_srcloc(position);
+        let cell = cursor.ins().symbol_value(types::I64, self.cell);
+        let sites = cursor.ins().load(types::I64, flags, cell, CALL_SITES);
+        let offset = size_of::<CallSite>() as i64 * i64::from(site);
+        let site = cursor.ins().iadd_imm_s(sites, offset);
+        let slots = offset_of!(CallSite, slots) as i32;
+        let known = cursor.ins().load(types::I64, flags, site, slots);
+        let same = cursor.ins().icmp(IntCC::Equal, known, slot);
+        cursor.ins().brif(same, first, [], other, []);
+        cursor.goto_bottom(first);
+        let counts = offset_of!(CallSite, counts) as i32;
+        let count = cursor.ins().load(types::I32, flags, site, counts);
+        let count = cursor.ins().iadd_imm_s(count, 1);
+        cursor.ins().store(flags, count, site, counts);
+        cursor.ins().jump(rest, []);
+        cursor.goto_bottom(other);
+        cursor.ins().call(count_target, &[site, slot]);
+        cursor.ins().jump(rest, []);
     }
 
     /// Splits `block` before `first` and counts there. Returns the block that goes on and the empty one that is gone

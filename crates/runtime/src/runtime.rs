@@ -1,7 +1,8 @@
 //! The runtime as its users hold it.
 
 use crate::activation::{self, Left, Outcome};
-use crate::backtrace::{Backtrace, Counters, Frame};
+use crate::backtrace::{Backtrace, Counters, FRAMES_MAX, Frame};
+use crate::call_profile;
 use crate::config::{CompileMode, RuntimeConfig};
 use crate::deopt;
 use crate::lazy;
@@ -157,14 +158,16 @@ fn set_builtins(memory: &CodeMemory, shared: &Arc<Shared>) {
     arch::OSR_TRIPPED.store(osr_tripped, Ordering::Relaxed);
     let guard_failed = deopt::guard_failed as *const () as *mut ();
     arch::GUARD_FAILED.store(guard_failed, Ordering::Relaxed);
-    let entries: [(u32, *const ()); 4] = [
+    let guard_failed = arch::guard_failed_entry as *const ();
+    let record_target = arch::record_target_entry as *const ();
+    let count_target = call_profile::count_target as *const ();
+    let entries: [(u32, *const ()); 6] = [
         (BUILTIN_LAZY_COMPILE, arch::lazy_compile_entry as *const ()),
         (builtins::COUNTER_TRIPPED, arch::counter_entry as *const ()),
         (builtins::OSR_TRIPPED, arch::osr_entry as *const ()),
-        (
-            builtins::GUARD_FAILED,
-            arch::guard_failed_entry as *const (),
-        ),
+        (builtins::RECORD_TARGET, record_target),
+        (builtins::COUNT_TARGET, count_target),
+        (builtins::GUARD_FAILED, guard_failed),
     ];
     memory.set_builtin(BUILTIN_CONTEXT, Arc::as_ptr(shared) as usize);
     for (builtin, entry) in entries {
@@ -521,25 +524,29 @@ impl Trampoline {
     }
 
     fn backtrace(&self, counters: &Counters) -> Backtrace {
-        let frames = counters.pcs().filter_map(|pc| self.frame(pc)).collect();
-        Backtrace {
-            frames,
-            truncated: counters.truncated(),
-        }
+        let mut frames: Vec<Frame> = counters.pcs().flat_map(|pc| self.frames(pc)).collect();
+        // Inlined callees are frames too.
+        let truncated = counters.truncated() || frames.len() > FRAMES_MAX;
+        frames.truncate(FRAMES_MAX);
+        Backtrace { frames, truncated }
     }
 
-    fn frame(&self, pc: usize) -> Option<Frame> {
-        let block = self.shared.memory.lookup(pc)?;
+    fn frames(&self, pc: usize) -> Vec<Frame> {
+        let Some(block) = self.shared.memory.lookup(pc) else {
+            return Vec::new();
+        };
         let label = block.label();
-        if label.kind == CompileKind::Trampoline {
-            return None;
-        }
-        let group = self.shared.group_of(label.function)?;
-        Some(Frame {
-            function: label.function,
-            name: group.name(label.function.0 - group.first().0),
-            position: block.position_at((pc - block.start()) as u32),
+        let group = self.shared.group_of(label.function);
+        let Some(group) = group.filter(|_| label.kind != CompileKind::Trampoline) else {
+            return Vec::new();
+        };
+        let frame = |(function, position): (FuncId, Option<u32>)| Frame {
+            function,
+            name: group.name(function.0 - group.first().0),
+            position,
             tier: label.tier,
-        })
+        };
+        let offset = (pc - block.start()) as u32;
+        block.frames_at(offset).map(frame).collect()
     }
 }

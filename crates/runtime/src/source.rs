@@ -2,60 +2,40 @@
 
 use cranelift_codegen::ir;
 use upshift_base::FuncId;
-use upshift_codegen::deopt::{BodyEntry, BodyVersion, FrameLayout};
+use upshift_codegen::deopt::FrameLayout;
 use upshift_codegen::osr::FrameValue;
-use upshift_codegen::{BaselineRequest, CompileError, CompiledCode};
+use upshift_codegen::{BaselineRequest, BodyRequest, CompileError, CompiledCode};
 
 /// The bodies of a group of functions, produced on demand.
 ///
 /// A body is asked for at the function's first call, on the calling thread, and again for each later tier, on a worker
-/// thread. It must be the same each time. Names in it follow [`upshift_codegen::symbol`]; profile counters are planted
+/// thread. What it does must be the same each time. Names in it follow [`upshift_codegen::symbol`]; profile counters are planted
 /// afterwards, by the runtime.
 pub trait FunctionSource: Send + Sync {
-    /// The CLIF of function `index` of the group, whose first function is `first`.
+    /// The body that `request` asks for. A front end that has no loops to mark, call sites to count or things to take for
+    /// granted leaves marks out; loops without one are counted all the same.
     ///
     /// # Errors
-    /// If the body cannot be made; the reason ends up in the trap of whoever calls the function.
-    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError>;
+    /// [`CompileError::Bailout`] if there is no body that is entered there. Otherwise, if the body cannot be made; the reason ends up
+    /// in the trap of whoever calls the function.
+    fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError>;
 
-    /// A version of the same. One that is entered at its start may be the body as it is: loops without marks are counted
-    /// all the same, and nothing need be taken for granted.
+    /// The body that goes on at the positions that `request` names, and the frame that it expects at each of them.
     ///
     /// # Errors
     /// As [`FunctionSource::body`]. [`CompileError::Bailout`] if there is no such version.
-    fn version(
-        &self,
-        index: u32,
-        first: FuncId,
-        version: &BodyVersion<'_>,
-    ) -> Result<ir::Function, CompileError> {
-        match version.entry {
-            BodyEntry::Start => self.body(index, first),
-            _ => Err(CompileError::Bailout(
-                "the front end makes no such versions".to_owned(),
-            )),
-        }
-    }
-
-    /// The version that goes on at these positions, and the frame that it expects at each of them; with marks at its
-    /// loops if `osr_points`.
-    ///
-    /// # Errors
-    /// As [`FunctionSource::version`].
     fn continuation(
         &self,
-        index: u32,
-        first: FuncId,
-        positions: &[u32],
-        osr_points: bool,
+        request: &BodyRequest<'_>,
     ) -> Result<(ir::Function, Vec<FrameLayout>), CompileError> {
-        let _ = (index, first, positions, osr_points);
+        let _ = request;
         Err(CompileError::Bailout(
             "the front end makes no continuations".to_owned(),
         ))
     }
 
-    /// Code of function `index` of the group, made without CLIF, for tier 0; `first` is as above. The code plants its
+    /// Code of function `index` of the group, made without CLIF, for tier 0; `first` is the group's first
+    /// function. The code plants its
     /// own counters.
     ///
     /// # Errors

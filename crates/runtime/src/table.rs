@@ -20,7 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Instant;
 use upshift_base::{FuncId, Tier};
 use upshift_codegen::CompileKind;
-use upshift_codegen::deopt::scramble;
+use upshift_codegen::call_site::CallSite;
+use upshift_codegen::deopt::{fold, scramble};
 use upshift_codemem::{CodeBlock, CodeMemory, FuncRange, ProfileCell};
 use upshift_event::{Event, EventKind};
 
@@ -74,6 +75,8 @@ pub(crate) struct FunctionState {
     /// When the function was first compiled.
     pub(crate) since: Instant,
     pub(crate) instances: Mutex<Vec<CodeInstance>>,
+    /// What is counted at the function's indirect calls; the last is the one in use.
+    pub(crate) call_sites: Mutex<Vec<Box<[CallSite]>>>,
     /// What is known of the loops that activations may move to better code in.
     pub(crate) osr_loops: Mutex<Loops>,
     /// What optimized code takes for granted.
@@ -208,6 +211,10 @@ impl Group {
         FuncId(self.first().0 + index)
     }
 
+    pub(crate) fn contains(&self, function: FuncId) -> bool {
+        self.ids.contains(function)
+    }
+
     pub(crate) fn name(&self, index: u32) -> String {
         self.source.name(index)
     }
@@ -254,6 +261,7 @@ impl Group {
             granted_loops: AtomicI32::new(0),
             since: Instant::now(),
             instances: Mutex::default(),
+            call_sites: Mutex::default(),
             osr_loops: Mutex::default(),
             assumptions: Mutex::default(),
             stress_budget: AtomicI32::new(0),
@@ -331,7 +339,7 @@ impl FunctionState {
         self.failed.load(Ordering::Acquire) & (1 << tier.index()) != 0
     }
 
-    fn cell(&self) -> &ProfileCell {
+    pub(crate) fn cell(&self) -> &ProfileCell {
         // SAFETY: the state is owned by a group, and so is the id.
         unsafe { (*self.shared).memory.profile_cell(self.function).as_ref() }
     }
@@ -388,7 +396,7 @@ impl FunctionState {
         let guards = match stress.seed {
             0 => stress.period,
             seed => {
-                let chance = scramble(self.function.0 ^ scramble(number ^ scramble(seed)));
+                let chance = scramble(self.function.0 ^ scramble(number ^ scramble(fold(seed))));
                 1 + chance % (2 * stress.period - 1)
             }
         };

@@ -1,6 +1,7 @@
 //! Promotion: from a counter that tripped to a request, and from a request to better code.
 
-use crate::config::{CompileMode, OsrMode};
+use crate::activation;
+use crate::config::{CompileMode, Stress};
 use crate::pipeline::{Circumstances, compile_and_publish, compile_osr};
 use crate::policy::{self, Decision, Load};
 use crate::table::{FunctionState, Group, Request, Shared, lock};
@@ -30,9 +31,15 @@ pub(crate) fn consider(state: &FunctionState) {
     // SAFETY: the group that owns the state holds the shared part too.
     let shared = unsafe { &*state.shared };
     let next = state.tier().and_then(|tier| shared.config.tier_above(tier));
-    let stressed = matches!(shared.config.osr, OsrMode::Stress { .. });
+    if let Some(stress) = shared.config.stress() {
+        match stress.flip {
+            true => flip(shared, state, stress),
+            false => drop(state.grant(u32::MAX)),
+        }
+        return;
+    }
     let Some((next, group)) = next
-        .filter(|next| !stressed && !state.has_failed(*next))
+        .filter(|next| !state.has_failed(*next))
         .and_then(|next| Some((next, state.group.upgrade()?)))
     else {
         state.grant(u32::MAX);
@@ -43,6 +50,37 @@ pub(crate) fn consider(state: &FunctionState) {
             state.grant(calls);
         }
         Decision::Promote => promote(shared, &group, state, next),
+    }
+}
+
+/// Chooses the code that the next call of the function runs in: that of the lowest tier, or of the one above it.
+fn flip(shared: &Shared, state: &FunctionState, stress: Stress) {
+    state.grant(1);
+    let Some(group) = state.group.upgrade() else {
+        return;
+    };
+    let next = shared.config.lowest_tier();
+    let next = next.and_then(|lowest| shared.config.tier_above(lowest));
+    let Some(next) = next.filter(|next| !state.has_failed(*next)) else {
+        return;
+    };
+    if state.tier() < Some(next) {
+        if !activation::stack_is_low() {
+            // A failure is told to the subscriber, and is not tried again.
+            let _ = compile_and_publish(&group, state.index, next, Circumstances::AT_ONCE);
+        }
+        return;
+    }
+    let event = state.counts().calls as u32;
+    let upper = stress.chooses(event, 2);
+    let instances = lock(&state.instances);
+    let chosen = instances
+        .iter()
+        .filter(|instance| instance.code.label().kind == CompileKind::Entry)
+        .find(|instance| (instance.tier == next) == upper);
+    if let Some(chosen) = chosen {
+        let slot = group.entry_slot(state.index);
+        slot.store(chosen.code.entry().cast_mut(), Ordering::Release);
     }
 }
 

@@ -14,8 +14,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use std::ffi::c_void;
-use upshift_base::FuncId;
-use upshift_codegen::{CompileError, symbol};
+use upshift_codegen::{BodyRequest, CompileError, symbol};
 
 /// Host code behind a host stub: gets the context, the arguments (the context aside; results go to the same place) and
 /// the stub's frame pointer, which it passes to [`crate::host_call`].
@@ -32,7 +31,7 @@ pub(crate) enum Glue {
 }
 
 impl FunctionSource for Glue {
-    fn body(&self, _index: u32, _first: FuncId) -> Result<Function, CompileError> {
+    fn body(&self, _request: &BodyRequest<'_>) -> Result<Function, CompileError> {
         match self {
             Glue::HostToGuest(signature) => Ok(host_to_guest(signature)),
             Glue::GuestToHost(signature) => guest_to_host(signature),

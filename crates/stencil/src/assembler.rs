@@ -10,7 +10,7 @@ use crate::arch::x64::{
 };
 use crate::code::{Code, Label};
 use crate::moves::{Move, Source};
-use crate::plan::{ColdCall, Kept, Plan, SAVED_BYTES, TrapStub, WayIn};
+use crate::plan::{ColdCall, Kept, OtherTarget, Plan, SAVED_BYTES, TrapStub, WayIn};
 use crate::value::Ty;
 
 /// Where a value is.
@@ -24,18 +24,59 @@ pub(crate) enum Loc {
     Const(u64),
 }
 
-/// A value.
+/// A value: 16 bytes, because values are copied all the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Val {
-    pub(crate) ty: Ty,
-    pub(crate) loc: Loc,
-    /// Whether the home holds the value.
-    pub(crate) saved: bool,
+    /// The value, if it is known.
+    bits: u64,
     /// The home's distance from the frame pointer.
     pub(crate) home: i32,
+    pub(crate) ty: Ty,
+    /// A register's number, or one of the two numbers below.
+    place: u8,
+    /// Whether the home holds the value.
+    pub(crate) saved: bool,
 }
 
+const PLACE_HOME: u8 = REGISTERS as u8;
+const PLACE_KNOWN: u8 = PLACE_HOME + 1;
+
 impl Val {
+    #[inline(always)]
+    pub(crate) fn new(ty: Ty, loc: Loc, saved: bool, home: i32) -> Val {
+        let mut val = Val {
+            bits: 0,
+            home,
+            ty,
+            place: PLACE_HOME,
+            saved,
+        };
+        val.set_loc(loc);
+        val
+    }
+
+    /// Where it is.
+    #[inline(always)]
+    pub(crate) fn loc(&self) -> Loc {
+        match self.place {
+            PLACE_HOME => Loc::Home,
+            PLACE_KNOWN => Loc::Const(self.bits),
+            reg => Loc::Reg(Reg(reg)),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_loc(&mut self, loc: Loc) {
+        self.place = match loc {
+            Loc::Home => PLACE_HOME,
+            Loc::Reg(reg) => reg.0,
+            Loc::Const(bits) => {
+                self.bits = bits;
+                PLACE_KNOWN
+            }
+        };
+    }
+
     /// The type.
     pub fn ty(&self) -> Ty {
         self.ty
@@ -43,7 +84,7 @@ impl Val {
 
     /// The value, if it is known.
     pub fn constant(&self) -> Option<u64> {
-        match self.loc {
+        match self.loc() {
             Loc::Const(value) => Some(value),
             _ => None,
         }
@@ -127,11 +168,14 @@ pub struct Assembler {
     /// Home slots to be zeroed at entry, as distances from the frame pointer.
     pub(crate) zeroed: Option<(i32, i32)>,
     pub(crate) position: u32,
+    /// Call sites so far.
+    pub(crate) call_sites: u32,
     /// Whether something in the code counts on being aligned to 16 bytes.
     pub(crate) aligned: bool,
     pub(crate) epilogue: Label,
     pub(crate) trap_stubs: Vec<TrapStub>,
     pub(crate) cold_calls: Vec<ColdCall>,
+    pub(crate) other_targets: Vec<OtherTarget>,
     /// What the cold calls save and load again.
     pub(crate) kept: Vec<Kept>,
     /// What registers hold at destinations.
@@ -166,10 +210,12 @@ impl Assembler {
             results: Vec::new(),
             zeroed: None,
             position: 0,
+            call_sites: 0,
             aligned: false,
             epilogue: Label::default(),
             trap_stubs: Vec::new(),
             cold_calls: Vec::new(),
+            other_targets: Vec::new(),
             kept: Vec::new(),
             caches: Vec::new(),
             ways_in: Vec::new(),
@@ -192,6 +238,7 @@ impl Assembler {
         self.results = emptied(old.results);
         self.trap_stubs = emptied(old.trap_stubs);
         self.cold_calls = emptied(old.cold_calls);
+        self.other_targets = emptied(old.other_targets);
         self.kept = emptied(old.kept);
         self.caches = emptied(old.caches);
         self.moves = emptied(old.moves);
@@ -283,7 +330,7 @@ impl Assembler {
         let mut index = self.vals.len();
         while left > 0 && index > self.locals {
             index -= 1;
-            if self.vals[index].loc == Loc::Reg(reg) {
+            if self.vals[index].loc() == Loc::Reg(reg) {
                 self.move_home(index, reg);
                 left -= 1;
             }
@@ -292,11 +339,11 @@ impl Assembler {
 
     fn move_home(&mut self, index: usize, reg: Reg) {
         let val = &mut self.vals[index];
-        val.loc = Loc::Home;
+        val.set_loc(Loc::Home);
         if !val.saved {
             val.saved = true;
-            let (ty, home) = (val.ty, val.home());
-            self.code.store(ty, reg, home);
+            let (ty, home) = (val.ty, val.home);
+            self.code.store_home(ty, reg, home);
         }
     }
 
@@ -315,13 +362,13 @@ impl Assembler {
             false => self.dirty |= reg.bit(),
         }
         let val = &mut self.vals[local as usize];
-        val.loc = Loc::Reg(reg);
+        val.set_loc(Loc::Reg(reg));
         val.saved = saved;
     }
 
     /// Takes a local out of its register, whose value is of no use any more or saved.
     pub(crate) fn detach_local(&mut self, local: u32) {
-        if let Loc::Reg(reg) = self.vals[local as usize].loc {
+        if let Loc::Reg(reg) = self.vals[local as usize].loc() {
             self.forget_local_of(reg);
         }
     }
@@ -342,12 +389,7 @@ impl Assembler {
         self.operand_bytes += ty.slot_bytes();
         self.operand_bytes_max = self.operand_bytes_max.max(self.operand_bytes);
         let home = -(SAVED_BYTES + self.local_bytes + self.operand_bytes);
-        self.vals.push(Val {
-            ty,
-            loc,
-            saved,
-            home,
-        });
+        self.vals.push(Val::new(ty, loc, saved, home));
     }
 
     /// Pushes what a register holds.
@@ -371,7 +413,7 @@ impl Assembler {
 
     /// Pushes the same bits as another type, in the register or as the constant that `val`, just popped, is.
     pub(crate) fn push_as(&mut self, ty: Ty, val: Val) {
-        match val.loc {
+        match val.loc() {
             Loc::Const(value) => self.push_constant(ty, value),
             _ => {
                 let reg = self.in_register(val);
@@ -386,7 +428,7 @@ impl Assembler {
         let val = self.vals.pop().expect("validated: there is an operand");
         self.operand_bytes -= val.ty.slot_bytes();
         self.saved_below = self.saved_below.min(self.vals.len());
-        if let Loc::Reg(reg) = val.loc {
+        if let Loc::Reg(reg) = val.loc() {
             let holder = &mut self.holders[reg.index()];
             holder.operands -= 1;
             if holder.operands == 0 && holder.local == NO_LOCAL {
@@ -399,8 +441,8 @@ impl Assembler {
 
     /// Puts a value into a register.
     pub(crate) fn load_into(&mut self, to: Reg, val: Val) {
-        match val.loc {
-            Loc::Home => self.code.load(val.ty, to, val.home()),
+        match val.loc() {
+            Loc::Home => self.code.load_home(val.ty, to, val.home),
             Loc::Reg(from) if from == to => {}
             Loc::Reg(from) => self.code.move_register(val.ty, to, from),
             Loc::Const(value) => self.load_constant(val.ty, to, value),
@@ -422,7 +464,7 @@ impl Assembler {
     /// A register that holds a popped value; not to be changed.
     #[inline]
     pub(crate) fn in_register(&mut self, val: Val) -> Reg {
-        if let Loc::Reg(reg) = val.loc {
+        if let Loc::Reg(reg) = val.loc() {
             return reg;
         }
         let reg = self.allocate(val.ty.is_vector());
@@ -431,22 +473,22 @@ impl Assembler {
     }
 
     pub(crate) fn source(&self, val: Val) -> Source {
-        match val.loc {
+        match val.loc() {
             Loc::Reg(reg) => Source::Reg(val.ty, reg),
             Loc::Const(value) => Source::Const(val.ty, value),
-            Loc::Home => Source::Home(val.ty, val.home()),
+            Loc::Home => Source::Home(val.ty, val.home),
         }
     }
 
     /// Whether a popped value is in a register that may be changed.
     pub(crate) fn is_owned(&self, val: Val) -> bool {
-        matches!(val.loc, Loc::Reg(reg) if self.is_unshared(reg))
+        matches!(val.loc(), Loc::Reg(reg) if self.is_unshared(reg))
     }
 
     /// A register that holds a popped value and may be changed.
     #[inline]
     pub(crate) fn own(&mut self, val: Val) -> Reg {
-        if let Loc::Reg(reg) = val.loc
+        if let Loc::Reg(reg) = val.loc()
             && self.is_unshared(reg)
         {
             return reg;
@@ -460,7 +502,7 @@ impl Assembler {
 
     /// Stores a value that is not in memory.
     pub(crate) fn store_to(&mut self, val: Val, to: Mem) {
-        match val.loc {
+        match val.loc() {
             Loc::Reg(reg) => self.code.store(val.ty, reg, to),
             Loc::Const(value) => self.store_constant(val.ty, value, to),
             Loc::Home => {
@@ -469,7 +511,7 @@ impl Assembler {
                 } else {
                     SCRATCH
                 };
-                self.code.load(val.ty, scratch, val.home());
+                self.code.load_home(val.ty, scratch, val.home);
                 self.code.store(val.ty, scratch, to);
             }
         }
@@ -499,8 +541,8 @@ impl Assembler {
         for reg in members(std::mem::take(&mut self.dirty)) {
             let val = &mut self.vals[self.holders[reg.index()].local as usize];
             val.saved = true;
-            let (ty, home) = (val.ty, val.home());
-            self.code.store(ty, reg, home);
+            let (ty, home) = (val.ty, val.home);
+            self.code.store_home(ty, reg, home);
         }
         while let Some(local) = self.unsaved_constants.pop() {
             self.save(local as usize, true);
@@ -513,7 +555,7 @@ impl Assembler {
 
     fn save(&mut self, index: usize, only_constant: bool) {
         let val = self.vals[index];
-        if !val.saved && (!only_constant || matches!(val.loc, Loc::Const(_))) {
+        if !val.saved && (!only_constant || matches!(val.loc(), Loc::Const(_))) {
             self.vals[index].saved = true;
             self.store_to(val, val.home());
         }

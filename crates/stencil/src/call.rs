@@ -1,11 +1,16 @@
 //! Calls.
 
 use crate::abi::{Assignment, Place};
-use crate::arch::x64::{CALLEE_SAVED, CLOBBERED_BY_CALLS, GENERAL_ARGUMENTS, Mem, RAX, STACK};
+use crate::arch::x64::{
+    CALLEE_SAVED, CLOBBERED_BY_CALLS, Condition, GENERAL_ARGUMENTS, Mem, RAX, SCRATCH, STACK,
+};
 use crate::assembler::Assembler;
 use crate::moves::{Move, Source};
+use crate::plan::OtherTarget;
 use crate::value::Ty;
+use std::mem::offset_of;
 use upshift_base::FuncId;
+use upshift_codegen::call_site::CallSite;
 use upshift_codegen::{CompileError, RelocKind, Target};
 
 /// What is called.
@@ -75,12 +80,64 @@ impl Assembler {
         }
     }
 
+    /// A call site: counts which function is called, whose entry slot's address is in `rax`.
+    ///
+    /// The scratch register and `r10`, which passes no argument, are free here.
+    fn count_target(&mut self, callee: Callee) {
+        if !matches!(callee, Callee::Record(..)) {
+            return;
+        }
+        let number = self.call_sites;
+        self.call_sites += 1;
+        let Some(plan) = self.plan.counters.and_then(|counters| counters.call_sites) else {
+            return;
+        };
+        let site = size_of::<CallSite>() as i32 * number as i32;
+        let (label, back) = (self.code.label(), self.code.label());
+        self.code.load_relative(SCRATCH);
+        let cell = Target::ProfileCell(self.plan.function);
+        self.code
+            .relocate(RelocKind::PcRel4, cell, i64::from(plan.array));
+        let first = offset_of!(CallSite, slots) as i32;
+        self.code
+            .compare_memory(true, RAX, Mem::new(SCRATCH, site + first));
+        self.code.jump_if(Condition::NOT_EQUAL, label);
+        let count = offset_of!(CallSite, counts) as i32;
+        self.code.increment_memory(Mem::new(SCRATCH, site + count));
+        self.code.bind(back);
+        self.other_targets.push(OtherTarget {
+            label,
+            back,
+            site,
+            record: plan.record,
+        });
+    }
+
+    /// Leaves a call site out whose code cannot be reached: sites are numbered in the order of the source.
+    pub fn skip_call_site(&mut self) {
+        self.call_sites += 1;
+    }
+
+    /// Counts a call of a function that is not the first one seen at its call site.
+    pub(crate) fn other_target(&mut self, other: &OtherTarget) {
+        self.code.bind(other.label);
+        if other.site != 0 {
+            self.code
+                .address(true, SCRATCH, Mem::new(SCRATCH, other.site));
+        }
+        self.code.call_cell();
+        let record = Target::Builtin(other.record);
+        self.code.relocate(RelocKind::GotPcRel4, record, 0);
+        self.code.jump(other.back);
+    }
+
     /// Pops `count` arguments, calls, and pushes the results.
     pub fn call(&mut self, callee: Callee, count: usize, results: impl Iterator<Item = Ty>) {
         let stack_bytes = self.place_arguments(callee, count);
         self.outgoing_bytes = self.outgoing_bytes.max(stack_bytes);
         self.place_context(callee);
         self.code.position(self.position);
+        self.count_target(callee);
         match callee {
             Callee::Function(function) => {
                 self.code.call_cell();
@@ -122,6 +179,7 @@ impl Assembler {
         }
         self.place_context(callee);
         self.code.position(self.position);
+        self.count_target(callee);
         // What follows may use registers that nothing has used yet, which the prologue then saves: they are all put back.
         for reg in CALLEE_SAVED {
             self.used |= reg.bit();

@@ -171,7 +171,11 @@ impl Code {
         match self.positions.last_mut() {
             Some(last) if last.position == position => {}
             Some(last) if last.offset == offset => last.position = position,
-            _ => self.positions.push(SourcePosition { offset, position }),
+            _ => self.positions.push(SourcePosition {
+                offset,
+                position,
+                inlined: None,
+            }),
         }
     }
 

@@ -68,23 +68,23 @@ impl Assembler {
     pub fn loop_header(&mut self, which: Loop, params: usize, wanted: &[u32]) -> Destination {
         self.flush();
         for index in self.locals..self.vals.len() {
-            if let Loc::Reg(reg) = self.vals[index].loc {
+            if let Loc::Reg(reg) = self.vals[index].loc() {
                 self.evict(reg);
             }
         }
         let first_param = self.vals.len() - params;
         for val in &mut self.vals[first_param..] {
-            val.loc = Loc::Home;
+            val.set_loc(Loc::Home);
         }
         self.forget_constants();
         self.pinned = 0;
         for &local in wanted {
             let val = self.vals[local as usize];
-            if val.loc == Loc::Home {
+            if val.loc() == Loc::Home {
                 let reg = self.allocate(val.ty.is_vector());
                 self.load_into(reg, val);
                 self.attach_local(local, reg, true);
-            } else if let Loc::Reg(reg) = val.loc {
+            } else if let Loc::Reg(reg) = val.loc() {
                 self.pinned |= reg.bit();
             }
         }
@@ -114,8 +114,8 @@ impl Assembler {
     pub(crate) fn forget_constants(&mut self) {
         while let Some(local) = self.constants.pop() {
             let val = &mut self.vals[local as usize];
-            if matches!(val.loc, Loc::Const(_)) {
-                val.loc = Loc::Home;
+            if matches!(val.loc(), Loc::Const(_)) {
+                val.set_loc(Loc::Home);
                 val.saved = true;
             }
         }
@@ -230,7 +230,7 @@ impl Assembler {
             holder.operands = 0;
             if holder.local != NO_LOCAL {
                 let val = &mut self.vals[holder.local as usize];
-                val.loc = Loc::Home;
+                val.set_loc(Loc::Home);
                 val.saved = true;
                 holder.local = NO_LOCAL;
             }
@@ -239,7 +239,7 @@ impl Assembler {
         self.forget_constants();
         self.vals.truncate(self.locals + at.height);
         for val in &mut self.vals[self.locals..] {
-            val.loc = Loc::Home;
+            val.set_loc(Loc::Home);
             val.saved = true;
         }
         self.operand_bytes = at.bytes;

@@ -157,7 +157,7 @@ impl Assembler {
             self.zeroed = Some((from, last.home + last.ty.slot_bytes()));
         } else {
             for local in first..self.locals {
-                self.vals[local].loc = Loc::Const(0);
+                self.vals[local].set_loc(Loc::Const(0));
                 self.vals[local].saved = false;
                 self.constants.push(local as u32);
                 self.unsaved_constants.push(local as u32);
@@ -248,6 +248,9 @@ impl Assembler {
         if moves {
             self.move_out();
         }
+        while let Some(other) = self.other_targets.pop() {
+            self.other_target(&other);
+        }
         while let Some(stub) = self.trap_stubs.pop() {
             self.code.bind(stub.label);
             self.trap_at(stub.kind, stub.position);
@@ -286,7 +289,7 @@ impl Assembler {
         self.code.position(call.position);
         let kept = self.kept.get(call.kept).unwrap_or_default();
         for kept in kept.iter().filter(|kept| kept.dirty) {
-            self.code.store(kept.ty, kept.reg, kept.home());
+            self.code.store_home(kept.ty, kept.reg, kept.home);
         }
         self.code.address_relative(GENERAL_ARGUMENTS[0]);
         let cell = Target::ProfileCell(self.plan.function);
@@ -313,7 +316,7 @@ impl Assembler {
             self.code.jump_if(Condition::NOT_EQUAL, way_out);
         }
         for kept in kept {
-            self.code.load(kept.ty, kept.reg, kept.home());
+            self.code.load_home(kept.ty, kept.reg, kept.home);
         }
         self.code.jump(call.back);
     }
@@ -436,6 +439,8 @@ impl Assembler {
             traps: traps.collect(),
             positions,
             frame_bytes: frame_bytes as u32,
+            inlined: Vec::new(),
+            call_sites: self.call_sites,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A move of a value to a register.
 
-use crate::arch::x64::{Mem, Reg};
+use crate::arch::x64::Reg;
 use crate::value::Ty;
 
 /// Where a moved value comes from.
@@ -8,7 +8,8 @@ use crate::value::Ty;
 pub(crate) enum Source {
     Reg(Ty, Reg),
     Const(Ty, u64),
-    Home(Ty, Mem),
+    /// The home's distance from the frame pointer.
+    Home(Ty, i32),
 }
 
 /// One of the moves.

@@ -22,7 +22,7 @@ fn int(wide: bool) -> Ty {
 
 /// The constant as an operand of an instruction, which is sign-extended to 64 bits.
 fn short(val: Val) -> Option<i32> {
-    match (val.loc, val.ty) {
+    match (val.loc(), val.ty) {
         (Loc::Const(value), Ty::I32) => Some(value as i32),
         (Loc::Const(value), Ty::I64) => i32::try_from(value.cast_signed()).ok(),
         _ => None,
@@ -34,7 +34,7 @@ impl Assembler {
     pub fn int_binary(&mut self, op: IntOp, wide: bool) {
         let (mut right, mut left) = (self.pop(), self.pop());
         let swap =
-            matches!(left.loc, Loc::Const(_)) || !self.is_owned(left) && self.is_owned(right);
+            matches!(left.loc(), Loc::Const(_)) || !self.is_owned(left) && self.is_owned(right);
         if op.is_commutative() && swap {
             std::mem::swap(&mut left, &mut right);
         }
@@ -43,7 +43,7 @@ impl Assembler {
             return;
         }
         let from = self.in_register(right);
-        if let (IntOp::Add, Loc::Reg(base), false) = (op, left.loc, self.is_owned(left)) {
+        if let (IntOp::Add, Loc::Reg(base), false) = (op, left.loc(), self.is_owned(left)) {
             let to = self.allocate(false);
             self.code.add_three(wide, to, base, from);
             self.push_register(int(wide), to);
@@ -60,7 +60,8 @@ impl Assembler {
             IntOp::Sub => value.checked_neg(),
             _ => None,
         };
-        if let (Some(distance), Loc::Reg(base), false) = (distance, left.loc, self.is_owned(left)) {
+        if let (Some(distance), Loc::Reg(base), false) = (distance, left.loc(), self.is_owned(left))
+        {
             let to = self.allocate(false);
             self.code.address(wide, to, Mem::new(base, distance));
             self.push_register(int(wide), to);
@@ -74,7 +75,7 @@ impl Assembler {
     /// A shift or rotation.
     pub fn shift(&mut self, op: ShiftOp, wide: bool) {
         let (amount, left) = (self.pop(), self.pop());
-        if let Loc::Const(value) = amount.loc {
+        if let Loc::Const(value) = amount.loc() {
             let to = self.own(left);
             let mask = if wide { 63 } else { 31 };
             self.code.shift_constant(op, wide, to, value as u8 & mask);
@@ -84,7 +85,8 @@ impl Assembler {
         // The amount goes to `rcx`, whose content waits in the scratch register meanwhile.
         self.pinned |= RCX.bit();
         self.used |= RCX.bit();
-        let reusable = self.is_owned(left) && left.loc != Loc::Reg(RCX) && left.loc != amount.loc;
+        let reusable =
+            self.is_owned(left) && left.loc() != Loc::Reg(RCX) && left.loc() != amount.loc();
         let to = if reusable {
             self.own(left)
         } else {
@@ -92,7 +94,7 @@ impl Assembler {
             self.load_into(to, left);
             to
         };
-        let keep = !self.is_unshared(RCX) && amount.loc != Loc::Reg(RCX);
+        let keep = !self.is_unshared(RCX) && amount.loc() != Loc::Reg(RCX);
         if keep {
             self.code.move_register(Ty::I64, SCRATCH, RCX);
         }
@@ -110,7 +112,7 @@ impl Assembler {
         if flush {
             self.flush();
         }
-        if matches!(left.loc, Loc::Const(_)) {
+        if matches!(left.loc(), Loc::Const(_)) {
             std::mem::swap(&mut left, &mut right);
             test = test.swapped();
         }
@@ -202,7 +204,7 @@ impl Assembler {
     /// The low 32 bits of 64.
     pub fn wrap(&mut self) {
         let val = self.pop();
-        if let Loc::Const(value) = val.loc {
+        if let Loc::Const(value) = val.loc() {
             self.push_constant(Ty::I32, value & 0xffff_ffff);
             return;
         }
@@ -233,7 +235,7 @@ impl Assembler {
     /// The bits of a value as one of another type of the same size.
     pub fn reinterpret(&mut self, to: Ty) {
         let val = self.pop();
-        if let Loc::Const(value) = val.loc {
+        if let Loc::Const(value) = val.loc() {
             self.push_constant(to, value);
             return;
         }
@@ -310,7 +312,7 @@ impl Assembler {
     fn place(&mut self, memory: Memory, index: Val, offset: u64, bytes: u64) -> Mem {
         let base = self.memory_base(memory);
         let near = offset + bytes <= memory.guard_bytes;
-        if let (Loc::Const(index), true) = (index.loc, near)
+        if let (Loc::Const(index), true) = (index.loc(), near)
             && let Ok(displacement) = i32::try_from(index + offset)
         {
             return Mem::new(base, displacement);
@@ -341,7 +343,7 @@ impl Assembler {
     pub fn load(&mut self, kind: LoadKind, ty: Ty, bytes: u64, memory: Memory, offset: u64) {
         let index = self.pop();
         let place = self.place(memory, index, offset, bytes);
-        let to = match index.loc {
+        let to = match index.loc() {
             Loc::Reg(reg) if !ty.is_vector() && self.is_unshared(reg) => reg,
             _ => self.allocate(ty.is_vector()),
         };
@@ -470,11 +472,7 @@ impl Assembler {
             let bits = (value >> (64 * half)) as u64;
             let mut home = val.home();
             home.displacement += 8 * half;
-            let word = Val {
-                ty: Ty::I64,
-                loc: Loc::Const(bits),
-                ..val
-            };
+            let word = Val::new(Ty::I64, Loc::Const(bits), false, val.home);
             self.store_to(word, home);
         }
     }

@@ -1,6 +1,6 @@
 //! What a function is made by, and what is put off until its end.
 
-use crate::arch::x64::{CALLEE_SAVED, FRAME, Mem, Reg};
+use crate::arch::x64::{CALLEE_SAVED, Reg};
 use crate::code::Label;
 use crate::value::Ty;
 use std::ops::Range;
@@ -30,6 +30,18 @@ pub(crate) struct TrapStub {
     pub(crate) label: Label,
     pub(crate) kind: TrapKind,
     pub(crate) position: u32,
+}
+
+/// Code away from the others that counts a call of a function that is not the first one seen at a call site, and goes
+/// back.
+#[derive(Debug)]
+pub(crate) struct OtherTarget {
+    pub(crate) label: Label,
+    pub(crate) back: Label,
+    /// Where the call site is in the array whose address is in the scratch register.
+    pub(crate) site: i32,
+    /// The number of the runtime's entry point.
+    pub(crate) record: u32,
 }
 
 /// A loop, by its index in its function.

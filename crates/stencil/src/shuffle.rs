@@ -47,7 +47,7 @@ impl Assembler {
             match m.from {
                 Source::Reg(..) => {}
                 Source::Const(ty, value) => self.load_constant(ty, m.to, value),
-                Source::Home(ty, home) => self.code.load(ty, m.to, home),
+                Source::Home(ty, home) => self.code.load_home(ty, m.to, home),
             }
         }
     }

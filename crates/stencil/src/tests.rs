@@ -292,6 +292,8 @@ fn code(body: &[u8]) -> CompiledCode {
         traps: Vec::new(),
         positions: Vec::new(),
         frame_bytes: 0,
+        inlined: Vec::new(),
+        call_sites: 0,
     }
 }
 

@@ -10,7 +10,9 @@ use upshift_codegen::{CompileError, Compiler};
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 use upshift_event::Subscriber;
 use upshift_llvm::LlvmCompiler;
-use upshift_runtime::{Baseline, CompileMode, DeoptStress, OsrMode, RuntimeConfig, Thresholds};
+use upshift_runtime::{
+    Baseline, CompileMode, DeoptStress, InliningMode, OsrMode, RuntimeConfig, Stress, Thresholds,
+};
 
 /// What compiles the functions of a tier.
 #[derive(Clone)]
@@ -68,6 +70,7 @@ pub struct Config {
     osr: OsrMode,
     speculation: bool,
     deopt_stress: Option<DeoptStress>,
+    inlining: InliningMode,
     subscribers: Vec<Arc<dyn Subscriber>>,
 }
 
@@ -103,6 +106,7 @@ impl Default for Config {
             osr: OsrMode::On,
             speculation: true,
             deopt_stress: None,
+            inlining: InliningMode::On,
             subscribers: Vec::new(),
         }
     }
@@ -213,9 +217,29 @@ impl Config {
     /// header of any loop, with code that is compiled then and there, and calls always start in the lowest tier. Zero
     /// counts as one.
     pub fn stress_osr(mut self, period: u32) -> Config {
-        self.osr = OsrMode::Stress {
+        self.osr = OsrMode::Stress(Stress {
             period: period.max(1),
-        };
+            seed: 0,
+            flip: false,
+        });
+        self
+    }
+
+    /// The same with the arrivals chosen at random, one in `period`. The choice, which `seed` decides, is the same each
+    /// time. If `flip`, calls run in either the lowest tier or the next, chosen in the same way.
+    pub fn stress_random(mut self, period: u32, seed: u64, flip: bool) -> Config {
+        self.osr = OsrMode::Stress(Stress {
+            period: period.max(1),
+            seed: seed.max(1),
+            flip,
+        });
+        self
+    }
+
+    /// What optimizing tiers do about calls: nothing; make indirect calls with few targets direct; and, by default, also
+    /// replace hot calls of small functions by their bodies. What they know of calls is what lower tiers have counted.
+    pub fn inlining(mut self, inlining: InliningMode) -> Config {
+        self.inlining = inlining;
         self
     }
 
@@ -230,7 +254,7 @@ impl Config {
     /// call, one operation in three has a guard, and every `period`-th guard that a function comes to fails though it
     /// holds. `seed` chooses where the guards are; if it is not 0, the number of guards between two failures varies
     /// around `period`. A period of zero counts as one.
-    pub fn stress_deopt(mut self, period: u32, seed: u32) -> Config {
+    pub fn stress_deopt(mut self, period: u32, seed: u64) -> Config {
         self.deopt_stress = Some(DeoptStress {
             period: period.clamp(1, i32::MAX as u32),
             seed,
@@ -308,6 +332,7 @@ impl Config {
             osr: self.osr,
             speculation: self.speculation,
             deopt_stress: self.deopt_stress,
+            inlining: self.inlining,
             baseline,
             subscriber: Fanout::over(subscribers),
         })

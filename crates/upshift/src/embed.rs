@@ -8,8 +8,9 @@
 pub use crate::template::StencilMaker;
 pub use upshift_base::{FuncId, Guard, GuardReason, Owner, Tier, TrapKind, World};
 pub use upshift_codegen::{
-    BaselineRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler, RelocKind,
-    Relocation, SourcePosition, Target, TrapSite, deopt, osr, symbol,
+    BaselineRequest, BodyEntry, BodyRequest, CompileError, CompileKind, CompileRequest,
+    CompiledCode, Compiler, RelocKind, Relocation, SourcePosition, Target, TrapSite, call_site,
+    deopt, osr, symbol,
 };
 pub use upshift_runtime::{
     Backtrace, EntrySlot, Frame, FunctionGroup, FunctionSource, GuestMemoryRange, HostEntry,

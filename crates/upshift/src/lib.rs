@@ -67,8 +67,8 @@ pub use sink::Verbosity;
 pub use typed::{FuncParams, FuncResults, FuncValue, HostResult, TypedFunc};
 pub use upshift_base::{FuncId, Tier, TrapKind};
 pub use upshift_codemem::Usage as CodeMemoryUsage;
-pub use upshift_event::{Compilation, Event, EventKind, Recorder, Subscriber};
+pub use upshift_event::{Compilation, Event, EventKind, InlinedFunction, Recorder, Subscriber};
 pub use upshift_runtime::{
-    Backtrace, Frame, HostError, HostFailure, HotFunction, ProfileStatistics, TierStatistics, Trap,
-    Unwind,
+    Backtrace, Frame, HostError, HostFailure, HotFunction, InliningMode, ProfileStatistics,
+    TierStatistics, Trap, Unwind,
 };

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
 use upshift_base::FuncId;
-use upshift_codegen::{CompileError, symbol};
+use upshift_codegen::{BodyEntry, BodyRequest, CompileError, symbol};
 use upshift_runtime::{
     FunctionGroup, FunctionSource, HostEntry, RawValue, host_call, host_function_body,
 };
@@ -324,8 +324,11 @@ struct ClifFunctions {
 }
 
 impl FunctionSource for ClifFunctions {
-    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
-        let mut body = self.bodies[index as usize].1.clone();
+    fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError> {
+        if request.entry != BodyEntry::Start {
+            return Err(CompileError::Bailout("its loops have no marks".to_owned()));
+        }
+        let mut body = self.bodies[request.index as usize].1.clone();
         let named: Vec<_> = body
             .params
             .user_named_funcs()
@@ -337,7 +340,7 @@ impl FunctionSource for ClifFunctions {
                 continue;
             }
             let id = match (self.places.get(name.index as usize), &self.imports) {
-                (Some(Place::Own(index)), _) => FuncId(first.0 + index),
+                (Some(Place::Own(index)), _) => FuncId(request.first.0 + index),
                 (Some(Place::Import(index)), Some(imports)) => imports.id(*index),
                 _ => {
                     return Err(CompileError::Failed(format!(
@@ -370,8 +373,8 @@ struct HostFunctions {
 }
 
 impl FunctionSource for HostFunctions {
-    fn body(&self, index: u32, _first: FuncId) -> Result<ir::Function, CompileError> {
-        let (name, signature, context) = &self.functions[index as usize];
+    fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError> {
+        let (name, signature, context) = &self.functions[request.index as usize];
         let Some(context) = context.and_then(|index| self.contexts.get(index)) else {
             return Err(CompileError::Failed(format!("{name} is native code")));
         };

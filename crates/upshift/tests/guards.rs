@@ -8,9 +8,10 @@ use upshift::cranelift_codegen::ir::{
 };
 use upshift::cranelift_codegen::isa::CallConv;
 use upshift::cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use upshift::embed::deopt::{BodyVersion, FrameLayout, Speculation};
+use upshift::embed::deopt::{FrameLayout, Speculation};
 use upshift::embed::{
-    CompileError, FuncId, FunctionGroup, FunctionSource, Guard, GuardReason, RawValue, osr, symbol,
+    BodyEntry, BodyRequest, CompileError, FuncId, FunctionGroup, FunctionSource, Guard,
+    GuardReason, RawValue, osr, symbol,
 };
 use upshift::{Backend, Config, Engine, EventKind, Recorder, Tier};
 
@@ -142,26 +143,17 @@ fn make(positions: &[u32], speculation: Option<&Speculation>) -> Body {
 }
 
 impl FunctionSource for Bits {
-    fn body(&self, _index: u32, _first: FuncId) -> Result<Body, CompileError> {
-        Ok(make(&[], None))
-    }
-
-    fn version(
-        &self,
-        _index: u32,
-        _first: FuncId,
-        version: &BodyVersion<'_>,
-    ) -> Result<Body, CompileError> {
-        Ok(make(&[], version.speculation))
+    fn body(&self, request: &BodyRequest<'_>) -> Result<Body, CompileError> {
+        Ok(make(&[], request.speculation))
     }
 
     fn continuation(
         &self,
-        _index: u32,
-        _first: FuncId,
-        positions: &[u32],
-        _osr_points: bool,
+        request: &BodyRequest<'_>,
     ) -> Result<(Body, Vec<FrameLayout>), CompileError> {
+        let BodyEntry::Positions(positions) = request.entry else {
+            return Err(CompileError::Bailout("it has no loops".to_owned()));
+        };
         let frame = match self.0 {
             Fault::Missing => return Err(CompileError::Bailout("there is none".to_owned())),
             Fault::AnotherFrame => vec![types::I64, types::F64],

@@ -2,8 +2,8 @@
 //!
 //! * *one call*: kernels that are called once and loop. If moving works, one call that begins in tier 0 takes about as
 //!   long as in tier 1 from the start.
-//! * *counting*: the same kernels in tier 0 throughout, without counters, with plain counters, and with counters that
-//!   are marks, from which an activation could move but never does.
+//! * *counting*: the same kernels in tier 0 throughout, without counters, with plain counters, and with counters from
+//!   which an activation could move but never does.
 //! * *compiling*: the functions of a whole module for tier 0 in the same three ways. `UPSHIFT_BENCH_MODULE` names the
 //!   module; without it this part is left out.
 //!
@@ -11,7 +11,7 @@
 //! all of it runs once and briefly.
 
 use std::time::{Duration, Instant};
-use upshift::{Backend, Config, Engine, Function, Tier};
+use upshift::{Config, Engine, Function, Tier};
 use upshift_wasm::{Instance, Module, Store};
 
 const KERNELS: &str = r#"(module
@@ -92,9 +92,8 @@ const ONE_CALL: [Variant; 4] = [
     ("tier 0 only", || config().only_tier(Tier::Baseline)),
 ];
 
-/// Tier 0's code by a compiler that makes ways out of loops.
 fn config() -> Config {
-    Config::default().backend(Tier::Baseline, Backend::CraneliftNone)
+    Config::default()
 }
 
 /// Nothing gets hot.
@@ -105,7 +104,7 @@ fn never() -> Config {
 const COUNTING: [Variant; 3] = [
     ("no counters", || config().only_tier(Tier::Baseline)),
     ("counters", || never().osr(false)),
-    ("marks", never),
+    ("ways out", never),
 ];
 
 /// One call of a kernel in an engine of its own.

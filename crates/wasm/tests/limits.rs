@@ -5,7 +5,8 @@ mod common;
 use common::{engine, engines, in_each_way, instantiate, module};
 use std::sync::mpsc;
 use upshift_wasm::{
-    Instance, Linker, Memory, MemoryType, Module, ModuleOptions, Store, StoreLimits, TrapKind, Val,
+    Func, Instance, Linker, Memory, MemoryType, Module, ModuleOptions, Store, StoreLimits,
+    TrapKind, Val,
 };
 
 #[test]
@@ -186,8 +187,12 @@ fn stores_move_between_threads() {
 #[test]
 fn an_operation_on_a_large_range_is_stopped() {
     let text = r#"(module
+        (import "" "stop" (func $stop))
         (memory (export "memory") 4096)
         (table $t 2000000 funcref)
+        (func (export "stop and fill")
+            (call $stop)
+            (memory.fill (i32.const 0) (i32.const 3) (i32.const 0xfffffff)))
         (func (export "fill") (memory.fill (i32.const 1) (i32.const 7) (i32.const 0xffffffe)))
         (func (export "up") (memory.copy (i32.const 9) (i32.const 0) (i32.const 0xffffff0)))
         (func (export "down") (memory.copy (i32.const 0) (i32.const 9) (i32.const 0xffffff0)))
@@ -200,13 +205,22 @@ fn an_operation_on_a_large_range_is_stopped() {
         };
         let module = Module::with_options(&engine, text, options).unwrap();
         let mut store = Store::new(&engine, ());
-        let instance = Instance::new(&mut store, &module, &[]).unwrap();
-        let memory = instance.get_memory(&store, "memory").unwrap();
         let handle = store.interrupt_handle();
+        let stop = {
+            let handle = store.interrupt_handle();
+            Func::wrap(&mut store, move || handle.interrupt()).unwrap()
+        };
+        let instance = Instance::new(&mut store, &module, &[stop.into()]).unwrap();
+        let memory = instance.get_memory(&store, "memory").unwrap();
         let call = |store: &mut Store<()>, name: &str| {
             let function = instance.get_func(&*store, name).unwrap();
             function.call(store, &[], &mut [])
         };
+        // Nothing but the operation itself can notice.
+        let error = call(&mut store, "stop and fill").unwrap_err();
+        assert_eq!(error.trap().unwrap().kind(), TrapKind::Interrupted);
+        assert_eq!(memory.data(&store)[0xffffff0], 0);
+        handle.reset();
         call(&mut store, "fill").unwrap();
         assert_eq!(memory.data(&store)[..2], [0, 7]);
         assert_eq!(memory.data(&store)[0xffffffe..], [7, 0]);

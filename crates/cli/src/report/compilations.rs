@@ -11,6 +11,9 @@ const HEADER: &str = concat!(
     "  function  (% OSR, b the program waited)\n"
 );
 
+/// The column in which the inlined calls of a function begin, one a line.
+const INLINED_AT: usize = 59;
+
 /// Prints compilations as they are reported.
 pub struct PrintCompilations {
     header: Once,
@@ -41,14 +44,21 @@ fn line(event: &Event) -> Option<String> {
             let osr = if c.osr.is_some() { '%' } else { ' ' };
             let waited = if c.on_program_thread { 'b' } else { ' ' };
             let at = AtLoop(c.osr);
-            Some(format!(
+            let mut lines = format!(
                 "{time:>10.3} {:>6}  {osr}{waited} {:>4} {:>9} {:>8} {:>9.3}  {name}{at}\n",
                 c.id,
                 c.tier.index(),
                 c.source_bytes,
                 c.code_bytes,
                 milliseconds(c.duration),
-            ))
+            );
+            for inlined in &c.inlined {
+                let indent = INLINED_AT + 2 * inlined.depth as usize;
+                let at = inlined.position.unwrap_or(0);
+                let (name, bytes) = (&inlined.name, inlined.source_bytes);
+                lines += &format!("{:indent$}@ {at:#x}  {name} ({bytes} bytes)  inline\n", "");
+            }
+            Some(lines)
         }
         EventKind::Failed {
             tier,
@@ -103,7 +113,7 @@ impl fmt::Display for AtLoop {
 mod tests {
     use super::*;
     use std::time::Duration;
-    use upshift::{Compilation, FuncId, Tier};
+    use upshift::{Compilation, FuncId, InlinedFunction, Tier};
 
     fn event(kind: EventKind) -> Event {
         let time = Duration::from_micros(12_345);
@@ -127,6 +137,8 @@ mod tests {
             duration: Duration::from_micros(1500),
             queued: Duration::ZERO,
             on_program_thread: true,
+            devirtualized: 0,
+            inlined: Vec::new(),
         };
         let osr = Compilation {
             osr: Some(2),
@@ -137,7 +149,24 @@ mod tests {
             osr,
             "    12.345      3  %b    1        55      120     1.500  f @ loop 2\n"
         );
+        let callee = |depth| InlinedFunction {
+            function: FuncId(8),
+            name: "g".to_owned(),
+            position: Some(0x1f),
+            source_bytes: 12,
+            depth,
+        };
+        let inlined = Compilation {
+            inlined: vec![callee(0), callee(1)],
+            ..compiled.clone()
+        };
         let ok = line(&event(EventKind::Compiled(compiled))).unwrap();
+        let inlined = line(&event(EventKind::Compiled(inlined))).unwrap();
+        let tree = inlined.strip_prefix(&ok).unwrap();
+        let name_at = ok.find(" f\n").unwrap() + 1;
+        assert_eq!(tree.find('@'), Some(name_at + 2));
+        assert_eq!(tree.matches("@ 0x1f  g (12 bytes)  inline\n").count(), 2);
+
         assert_eq!(
             ok,
             "    12.345      3   b    1        55      120     1.500  f\n"

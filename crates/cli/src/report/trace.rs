@@ -96,6 +96,10 @@ enum Details<'a> {
         duration_us: f64,
         queued_us: f64,
         on_program_thread: bool,
+        #[serde(skip_serializing_if = "is_zero")]
+        devirtualized: usize,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        inlined: Vec<&'a str>,
     },
     Code {
         tier: usize,
@@ -156,6 +160,14 @@ enum Details<'a> {
     },
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde asks for"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 fn line(event: &Event) -> String {
     let (what, details) = details(&event.kind);
     let line = Line {
@@ -197,6 +209,8 @@ fn details(kind: &EventKind) -> (&'static str, Details<'_>) {
                 duration_us: c.duration.as_nanos() as f64 / 1e3,
                 queued_us: c.queued.as_nanos() as f64 / 1e3,
                 on_program_thread: c.on_program_thread,
+                devirtualized: c.devirtualized,
+                inlined: c.inlined.iter().map(|f| f.name.as_str()).collect(),
             },
         ),
         EventKind::Published { tier, code_bytes } => (

@@ -35,7 +35,8 @@ fn help_explains_every_flag() {
         "--stats",
         "--print-compilation",
         "--trace <TOPIC[=FILE]>",
-        "--stress <osr[=N]|deopt[=N[,SEED]]>",
+        "-O <OPTION>",
+        "--stress <TEST>",
     ];
     for flag in flags {
         let (_, after) = run

@@ -82,8 +82,17 @@ fn compilations_are_printed_in_columns() {
     let mut lines = outcome.stderr.lines();
     let header = lines.next().unwrap();
     let place_of = |column: &str| header.find(column).unwrap() + column.len();
-    let rows: Vec<&str> = lines.collect();
+    let (inlined, rows): (Vec<&str>, Vec<&str>) =
+        lines.partition(|line| line.trim_start().starts_with('@'));
     assert_eq!(rows.len(), 11, "{outcome:#?}");
+    // Functions that are inlined in one another are indented.
+    let column = |end: &str| {
+        let line = inlined.iter().find(|line| line.ends_with(end));
+        line.and_then(|line| line.find('@'))
+            .unwrap_or_else(|| panic!("{end} in {outcome:#?}"))
+    };
+    let inner = inlined.iter().filter_map(|line| line.find('@')).max();
+    assert_eq!(inner, Some(column("pixel (123 bytes)  inline") + 2));
     for (number, row) in (1..).zip(&rows) {
         let number: u64 = number;
         assert_eq!(
@@ -209,6 +218,43 @@ fn all_reports_together() {
         .code(0);
     outcome.says(&["time/ms", "iterate", "statistics of"]);
     assert!(!events(&place.read("t")).is_empty());
+}
+
+/// What `-O` switches off is not done.
+#[test]
+fn inlining_can_be_switched_off() {
+    let place = Place::new(&[]);
+    let mandelbrot = example("mandelbrot.wat");
+    let traced = |flags: &[&str]| {
+        let args = [
+            &["run", "--sync", "--trace", "tier=t"],
+            flags,
+            &[&mandelbrot],
+        ]
+        .concat();
+        let picture = place.upshift(&args).code(0).stdout;
+        let inlined = events(&place.read("t"))
+            .iter()
+            .filter_map(|event| event["inlined"].as_array().cloned())
+            .flatten()
+            .count();
+        (picture, inlined)
+    };
+    let (picture, inlined) = traced(&[]);
+    assert!(inlined > 0);
+    assert_eq!(traced(&["-O", "inlining=n"]), (picture.clone(), 0));
+    assert_eq!(traced(&["--stress", "inline"]).0, picture);
+    assert_eq!(traced(&["--stress", "inline,deopt=3,seed=7"]).0, picture);
+}
+
+/// Going back is tested alone, because code that is put to the test of moves has no guards.
+#[test]
+fn moves_and_going_back_are_separate_tests() {
+    let place = Place::new(&[]);
+    for tests in ["deopt,osr", "flip,deopt=2"] {
+        let args = ["run", "--stress", tests, &example("mandelbrot.wat")];
+        place.upshift(&args).code(1).says(&["does not go together"]);
+    }
 }
 
 /// A file of more than 4 MiB is mapped, and what it does is the same.

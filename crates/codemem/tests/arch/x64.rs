@@ -31,6 +31,8 @@ fn install(memory: &CodeMemory, bytes: &[u8], relocations: &[Relocation]) -> Cod
         traps: Vec::new(),
         positions: Vec::new(),
         frame_bytes: 0,
+        inlined: Vec::new(),
+        call_sites: 0,
     };
     memory.install(label, &code).unwrap()
 }

@@ -48,6 +48,8 @@ pub fn read(bytes: &[u8]) -> Result<CompiledCode, CompileError> {
         traps: Vec::new(),
         positions: positions(&file, code_bytes)?,
         frame_bytes: 0,
+        inlined: Vec::new(),
+        call_sites: 0,
     };
     let mut kept: Vec<_> = placement
         .starts
@@ -192,6 +194,7 @@ fn positions(file: &File<'_>, code_bytes: u64) -> Result<Vec<SourcePosition>, Co
     let mut positions: Vec<SourcePosition> = vec![SourcePosition {
         offset: 0,
         position: None,
+        inlined: None,
     }];
     let Some(section) = file.section_by_name(".debug_line") else {
         return Ok(positions);
@@ -213,7 +216,11 @@ fn positions(file: &File<'_>, code_bytes: u64) -> Result<Vec<SourcePosition>, Co
         match positions.last_mut() {
             Some(last) if last.offset == offset => last.position = position,
             Some(last) if last.position == position => {}
-            _ => positions.push(SourcePosition { offset, position }),
+            _ => positions.push(SourcePosition {
+                offset,
+                position,
+                inlined: None,
+            }),
         }
     }
     Ok(positions)

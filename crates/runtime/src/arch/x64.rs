@@ -6,7 +6,9 @@
 #![cfg(target_arch = "x86_64")]
 
 use core::ffi::c_void;
+use core::mem::offset_of;
 use core::sync::atomic::AtomicPtr;
+use upshift_codegen::call_site::{CALL_SITE_TARGETS, CallSite};
 
 /// Calls `trampoline(slot, values)`, having saved the stack pointer to `*saved_stack`. Returns 0 if the trampoline
 /// returned, 1 if it was left by [`unwind_to`].
@@ -197,6 +199,38 @@ pub(crate) unsafe extern "C" fn guard_failed_entry() {
         "mov r8, [rsp]",
         "jmp qword ptr [rip + {failed}]",
         failed = sym GUARD_FAILED,
+    )
+}
+
+/// Where tier-0 code arrives to count a call of a function that is not its call site's first: `r11` is the address of the
+/// [`CallSite`], `rax` that of the target's entry slot. Changes `r10` and the flags, and otherwise does the same as
+/// [`CallSite::record`].
+///
+/// # Safety
+/// Never called from Rust: only code of baseline compilers calls it.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn record_target_entry() {
+    core::arch::naked_asm!(
+        "xor r10d, r10d",
+        "2:",
+        "cmp qword ptr [r11 + r10 * 8 + {slots}], 0",
+        "je 3f",
+        "cmp qword ptr [r11 + r10 * 8 + {slots}], rax",
+        "je 4f",
+        "inc r10d",
+        "cmp r10d, {targets}",
+        "jb 2b",
+        "inc dword ptr [r11 + {rest}]",
+        "ret",
+        "3:",
+        "mov qword ptr [r11 + r10 * 8 + {slots}], rax",
+        "4:",
+        "inc dword ptr [r11 + r10 * 4 + {counts}]",
+        "ret",
+        slots = const offset_of!(CallSite, slots),
+        counts = const offset_of!(CallSite, counts),
+        rest = const offset_of!(CallSite, rest),
+        targets = const CALL_SITE_TARGETS,
     )
 }
 

@@ -29,7 +29,7 @@ impl Reg {
 
     /// The index as it is used in the tables of the assembler.
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.0 as usize % REGISTERS
     }
 
     const fn low(self) -> u8 {
@@ -342,6 +342,21 @@ impl Code {
         self.rm(op, wide, from, mem);
     }
 
+    /// Loads a value from a distance from the frame pointer: [`Code::load`] of what is loaded most often.
+    pub fn load_home(&mut self, ty: Ty, to: Reg, home: i32) {
+        self.move_home(full(ty, 0), to, home);
+    }
+
+    /// Stores a value at a distance from the frame pointer: [`Code::store`] of what is stored most often.
+    pub fn store_home(&mut self, ty: Ty, from: Reg, home: i32) {
+        self.move_home(full(ty, 1), from, home);
+    }
+
+    fn move_home(&mut self, (op, wide): (Op, bool), reg: Reg, home: i32) {
+        let rm = Rm::Mem(Mem::new(FRAME, home));
+        self.instruction(op, wide, reg.0 & 15, rm, false, NO_IMM);
+    }
+
     /// Stores a constant of 4 bytes, or of 8 bytes that are the sign extension of 4.
     pub fn store_constant(&mut self, wide: bool, value: i32, mem: Mem) {
         self.instruction(one(0xc7), wide, 0, Rm::Mem(mem), false, imm4(value));
@@ -609,6 +624,16 @@ impl Code {
     /// Decrements 4 bytes whose displacement, the last 4 bytes, is to be relocated.
     pub fn decrement_relative(&mut self) {
         self.instruction(one(0xff), false, 1, Rm::Rip, false, NO_IMM);
+    }
+
+    /// Loads 8 bytes whose displacement, the last 4 bytes, is to be relocated.
+    pub fn load_relative(&mut self, to: Reg) {
+        self.instruction(one(0x8b), true, to.0, Rm::Rip, false, NO_IMM);
+    }
+
+    /// Increments 4 bytes.
+    pub fn increment_memory(&mut self, mem: Mem) {
+        self.instruction(one(0xff), false, 0, Rm::Mem(mem), false, NO_IMM);
     }
 
     /// Puts an address into `to` whose displacement, the last 4 bytes, is to be relocated.

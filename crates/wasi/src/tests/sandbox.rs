@@ -260,7 +260,14 @@ fn links_at_the_end_do_not_lead_out() {
         symlink(world.outside("new"), world.inside("absolute_dangling")).unwrap();
         symlink("/", world.inside("root")).unwrap();
         symlink("/proc/self/cwd", world.inside("magic")).unwrap();
+        // It must not be taken for a path from where the link is, either.
+        std::fs::write(world.inside("sub/there"), "").unwrap();
+        symlink("/there", world.inside("sub/absolute")).unwrap();
         let mut guest = world.guest(resolver);
+        assert_eq!(
+            guest.stat("sub/absolute", 1).map(drop),
+            Err(Errno::NotCapable)
+        );
         let absolute = ["absolute", "absolute_dangling", "root", "magic"];
         for name in links.iter().map(|&(_, name)| name).chain(absolute) {
             if name.contains("secret")

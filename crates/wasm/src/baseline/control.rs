@@ -19,6 +19,9 @@ pub(super) fn unreachable_operator(
     at: usize,
 ) -> Result<(), CompileError> {
     d.loops += u32::from(matches!(op, Op::Loop));
+    if matches!(op, Op::CallIndirect | Op::ReturnCallIndirect) {
+        d.asm.skip_call_site();
+    }
     match op {
         Op::Else if d.skipped == 0 => else_(d),
         Op::End if d.skipped == 0 => end(d),

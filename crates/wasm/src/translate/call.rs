@@ -5,7 +5,6 @@
 //! slot that it points to, and the callee's context comes with it.
 
 use super::env::{Env, trap_code};
-use super::table::table_get;
 use crate::vmctx::offset;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
@@ -45,16 +44,14 @@ pub fn function(b: &mut FunctionBuilder<'_>, env: &mut Env<'_>, index: u32) -> C
     }
 }
 
-/// The function that element `index` of a table refers to. Traps unless there is such an element, it is not null, and
-/// the function is of the module's type `ty`.
-pub fn table_element(
+/// The function that a reference leads to, and the address of its entry slot. Traps unless the reference is not null
+/// and the function is of the module's type `ty`.
+pub fn reference(
     b: &mut FunctionBuilder<'_>,
     env: &mut Env<'_>,
-    table: u32,
     ty: u32,
-    index: Value,
-) -> Callee {
-    let funcref = table_get(b, env, table, index);
+    funcref: Value,
+) -> (Callee, Value) {
     b.ins()
         .trapz(funcref, trap_code(TrapKind::IndirectCallToNull));
 
@@ -66,13 +63,20 @@ pub fn table_element(
     b.ins().trapz(same, trap_code(TrapKind::BadSignature));
 
     let signature = env.signature(b, ty);
-    let slot = b.ins().load(I64, flags, funcref, offset::FUNCREF_SLOT);
+    let slot = slot(b, funcref);
     let vmctx = b.ins().load(I64, flags, funcref, offset::FUNCREF_VMCTX);
     let code = b.ins().load(I64, MemFlagsData::trusted(), slot, 0);
-    Callee {
+    let callee = Callee {
         code: Code::Address(signature, code),
         vmctx,
-    }
+    };
+    (callee, slot)
+}
+
+/// The address of the entry slot of the function that a reference leads to, which is not null.
+pub(super) fn slot(b: &mut FunctionBuilder<'_>, funcref: Value) -> Value {
+    let flags = MemFlagsData::trusted().with_readonly();
+    b.ins().load(I64, flags, funcref, offset::FUNCREF_SLOT)
 }
 
 /// `call`, whatever the callee was found by. The results are those of the instruction.

@@ -21,6 +21,9 @@ pub(super) fn unreachable_operator(t: &mut Translator<'_, '_>, operator: &Operat
         Operator::Else if t.skipped == 0 => else_(t),
         Operator::End if t.skipped == 0 => end(t),
         Operator::End => t.skipped -= 1,
+        Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
+            t.call_sites.next();
+        }
         _ => {}
     }
 }

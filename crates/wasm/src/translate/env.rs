@@ -103,6 +103,12 @@ impl<'m> Env<'m> {
         function
     }
 
+    /// The index of a function among the module's own.
+    pub(super) fn own_function(&self, id: FuncId) -> Option<u32> {
+        let own = id.0.checked_sub(self.first.0)?;
+        (own < self.info.bodies.len() as u32).then_some(own)
+    }
+
     /// Calls a helper function with `args` behind the VM context.
     pub(super) fn call_builtin(
         &mut self,

@@ -6,6 +6,7 @@ use super::memory::check_interrupt;
 use super::operator::operator;
 use super::osr;
 use super::state::{Frame, FrameKind, Translator, not_supported};
+use super::targets::CallSites;
 use super::version::Osr;
 use crate::info::ModuleInfo;
 use crate::types::ValType;
@@ -18,8 +19,8 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::cell::Cell;
-use upshift::embed::deopt::{BodyEntry, BodyVersion, FrameLayout};
-use upshift::embed::{CompileError, FuncId, symbol};
+use upshift::embed::deopt::FrameLayout;
+use upshift::embed::{BodyEntry, BodyRequest, CompileError, FuncId, symbol};
 use wasmparser::{BinaryReaderError, FunctionBody, Operator, OperatorsReader};
 
 thread_local! {
@@ -32,32 +33,31 @@ thread_local! {
 /// # Errors
 /// If the module has no such function, or its body is not valid after all.
 pub fn function(info: &ModuleInfo, own: u32, first: FuncId) -> Result<Function, CompileError> {
-    Ok(function_version(info, own, first, BodyVersion::default())?.0)
+    Ok(function_version(info, &BodyRequest::plain(own, first))?.0)
 }
 
-/// A version of function `own`: entered elsewhere, or with places where activations may move to such a version. Also what
-/// each way in expects. See [`upshift::embed::osr`] and [`upshift::embed::deopt`].
+/// The CLIF that `request` asks for: entered at the function's start or elsewhere, with marks or without. Also what each
+/// way in expects. See [`upshift::embed::osr`] and [`upshift::embed::deopt`].
 ///
 /// # Errors
 /// As [`function`]. [`CompileError::Bailout`] if it cannot be entered there.
-pub fn function_version(
-    info: &ModuleInfo,
-    own: u32,
-    first: FuncId,
-    version: BodyVersion<'_>,
+pub fn function_version<'m>(
+    info: &'m ModuleInfo,
+    request: &BodyRequest<'m>,
 ) -> Result<(Function, Vec<FrameLayout>), CompileError> {
+    let (own, first) = (request.index, request.first);
     let body = info.body(own)?;
     let ty = info.func_type(info.imported_functions + own);
     let name = UserFuncName::user(symbol::FUNCTION, first.0 + own);
     let mut signature = ty.signature();
-    if version.entry != BodyEntry::Start {
+    if request.entry != BodyEntry::Start {
         signature = upshift::embed::osr::signature(&signature);
     }
-    let liveness = live_locals(&body, ty.params().len(), version)?;
-    let mut osr = Osr::new(version, liveness);
+    let liveness = live_locals(&body, ty.params().len(), request)?;
+    let mut osr = Osr::new(*request, liveness);
     let mut function = Function::with_name_signature(name, signature);
     // A continuation takes the place of a frame that was checked; see `upshift::embed::deopt`.
-    if !matches!(version.entry, BodyEntry::Positions(_)) {
+    if !matches!(request.entry, BodyEntry::Positions(_)) {
         function.stack_limit = Some(stack_limit(&mut function));
     }
 
@@ -78,12 +78,13 @@ pub fn function_version(
     };
     let mut t = Translator {
         b,
-        env: Env::new(info, first, vmctx).with_checked_accesses(version.checked_accesses),
+        env: Env::new(info, first, vmctx).with_checked_accesses(request.checked_accesses),
         stack: Vec::with_capacity(16),
         control: vec![function_frame],
         reachable: true,
         skipped: 0,
         osr,
+        call_sites: CallSites::new(request),
         local_types: Vec::new(),
     };
     translate_body(&mut t, &body, ty.params(), entry)?;
@@ -96,7 +97,7 @@ pub fn function_version(
     t.b.finalize(symbol::frontend_config());
     // Only a context whose function was finished is empty again.
     CONTEXT.set(Some(context));
-    let function = match version.entry {
+    let function = match request.entry {
         BodyEntry::Start => function,
         _ => osr::remove_unreachable(function)?,
     };
@@ -107,16 +108,16 @@ pub fn function_version(
 fn live_locals(
     body: &FunctionBody<'_>,
     params: usize,
-    version: BodyVersion<'_>,
+    request: &BodyRequest<'_>,
 ) -> Result<Liveness, CompileError> {
-    if version.entry == BodyEntry::Start && !version.osr_points && version.speculation.is_none() {
+    if request.entry == BodyEntry::Start && !request.osr_points && request.speculation.is_none() {
         return Ok(Liveness::default());
     }
     let locals = count_locals(body, params)?;
-    let stress = version.speculation.and_then(|s| s.stress);
-    liveness(body, locals, |position, operator| match version.entry {
+    let stress = request.speculation.and_then(|s| s.stress);
+    liveness(body, locals, |position, operator| match request.entry {
         BodyEntry::Positions(positions) => positions.binary_search(&position).is_ok(),
-        _ if version.speculation.is_none() => false,
+        _ if request.speculation.is_none() => false,
         _ => is_guarded(operator) || stress.is_some_and(|stress| stress.chooses(position)),
     })
 }

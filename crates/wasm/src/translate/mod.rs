@@ -17,6 +17,7 @@ pub mod reference;
 pub mod table;
 
 mod branch;
+mod call_site;
 mod control;
 mod env;
 mod function;
@@ -25,6 +26,7 @@ mod operator;
 mod osr;
 mod source;
 mod state;
+mod targets;
 mod version;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Which code an operator is, and what it takes from the operand stack and puts there.
 
 use super::state::{Translator, not_supported};
-use super::{branch, bulk, call, control, env, global, memory, reference, table};
+use super::{branch, bulk, call, call_site, control, env, global, memory, reference, table};
 use crate::lower;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::Variable;
@@ -46,10 +46,16 @@ pub(super) fn operator(
             t.b.ins().trap(env::trap_code(TrapKind::Unreachable));
             t.reachable = false;
         }
-        Operator::Call { .. }
-        | Operator::CallIndirect { .. }
-        | Operator::ReturnCall { .. }
-        | Operator::ReturnCallIndirect { .. } => call(t, operator)?,
+        Operator::Call { function_index } => call(t, function_index, false),
+        Operator::ReturnCall { function_index } => call(t, function_index, true),
+        Operator::CallIndirect {
+            type_index,
+            table_index,
+        } => call_site::call_indirect(t, table_index, type_index, false),
+        Operator::ReturnCallIndirect {
+            type_index,
+            table_index,
+        } => call_site::call_indirect(t, table_index, type_index, true),
         Operator::GlobalGet { global_index } => {
             let value = global::global_get(&mut t.b, &mut t.env, global_index);
             t.push(value);
@@ -108,41 +114,18 @@ fn access(t: &mut Translator<'_, '_>, operator: &Operator<'_>) -> bool {
     true
 }
 
-/// A call of any kind.
-fn call(t: &mut Translator<'_, '_>, operator: &Operator<'_>) -> Result<(), CompileError> {
-    let info = t.env.info();
-    let (callee, ty) = match *operator {
-        Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
-            let callee = call::function(&mut t.b, &mut t.env, function_index);
-            (callee, info.func_type(function_index))
-        }
-        Operator::CallIndirect {
-            type_index,
-            table_index,
-        }
-        | Operator::ReturnCallIndirect {
-            type_index,
-            table_index,
-        } => {
-            let index = t.pop();
-            let callee = call::table_element(&mut t.b, &mut t.env, table_index, type_index, index);
-            (callee, &info.types[type_index as usize])
-        }
-        _ => return Err(not_supported(operator)),
-    };
-    let bottom = t.stack.len() - ty.params().len();
-    if matches!(
-        operator,
-        Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. }
-    ) {
-        call::return_call(&mut t.b, callee, &t.stack[bottom..]);
+/// `call` and `return_call`.
+fn call(t: &mut Translator<'_, '_>, function: u32, is_tail: bool) {
+    let callee = call::function(&mut t.b, &mut t.env, function);
+    let params = t.env.info().func_type(function).params();
+    let args = t.stack.split_off(t.stack.len() - params.len());
+    if is_tail {
+        call::return_call(&mut t.b, callee, &args);
         t.reachable = false;
-        return Ok(());
+        return;
     }
-    let call = call::call(&mut t.b, callee, &t.stack[bottom..]);
-    t.stack.truncate(bottom);
+    let call = call::call(&mut t.b, callee, &args);
     t.stack.extend_from_slice(t.b.inst_results(call));
-    Ok(())
 }
 
 /// An operation on a reference, a table, or a memory as a whole.

@@ -18,8 +18,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::settings::{self, Configurable, Flags};
 use cranelift_frontend::{FunctionBuilder, Variable};
-use upshift::embed::deopt::BodyEntry;
-use upshift::embed::{CompileError, Guard, GuardReason, osr, symbol};
+use upshift::embed::{BodyEntry, CompileError, Guard, GuardReason, osr, symbol};
 
 /// A loop with more live values is not moved in: what moving costs, also while it does not happen, grows with them.
 pub const OSR_VALUES_MAX: usize = osr::TRANSFER_VALUES_MAX;

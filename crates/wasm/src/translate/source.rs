@@ -1,14 +1,16 @@
 //! What the runtime asks for the bodies of a module's functions.
 
-use super::function::{function, function_version};
+use super::function::function_version;
 use super::liveness::{count_locals, liveness};
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
-use upshift::embed::deopt::{BodyEntry, BodyVersion, FrameLayout};
+use upshift::embed::deopt::FrameLayout;
 use upshift::embed::osr::FrameValue;
-use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId, FunctionSource};
+use upshift::embed::{
+    BaselineRequest, BodyRequest, CompileError, CompiledCode, FuncId, FunctionSource,
+};
 
 /// A module as a source of function bodies. Function 0 of the group is the first that is not imported.
 #[derive(Debug)]
@@ -24,32 +26,15 @@ impl ModuleSource {
 }
 
 impl FunctionSource for ModuleSource {
-    fn body(&self, index: u32, first: FuncId) -> Result<ir::Function, CompileError> {
-        function(&self.info, index, first)
-    }
-
-    fn version(
-        &self,
-        index: u32,
-        first: FuncId,
-        version: &BodyVersion<'_>,
-    ) -> Result<ir::Function, CompileError> {
-        Ok(function_version(&self.info, index, first, *version)?.0)
+    fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError> {
+        Ok(function_version(&self.info, request)?.0)
     }
 
     fn continuation(
         &self,
-        index: u32,
-        first: FuncId,
-        positions: &[u32],
-        osr_points: bool,
+        request: &BodyRequest<'_>,
     ) -> Result<(ir::Function, Vec<FrameLayout>), CompileError> {
-        let version = BodyVersion {
-            entry: BodyEntry::Positions(positions),
-            osr_points,
-            ..BodyVersion::default()
-        };
-        function_version(&self.info, index, first, version)
+        function_version(&self.info, request)
     }
 
     fn baseline(

@@ -1,6 +1,7 @@
 //! The state of a translation: where it is in the code, on the operand stack and in the nest of blocks.
 
 use super::env::Env;
+use super::targets::CallSites;
 use super::version::Osr;
 use crate::types::ValType;
 use cranelift_codegen::ir::{Block, BlockArg, Type, Value};
@@ -22,6 +23,8 @@ pub(super) struct Translator<'a, 'm> {
     pub(super) skipped: u32,
     /// What is to be done for on-stack replacement and deoptimization.
     pub(super) osr: Osr<'m>,
+    /// The indirect calls.
+    pub(super) call_sites: CallSites<'m>,
     /// The types of the locals, the parameters first.
     pub(super) local_types: Vec<Type>,
 }

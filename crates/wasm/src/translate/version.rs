@@ -9,12 +9,13 @@ use cranelift_codegen::ir::{Block, Type, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use std::collections::HashMap;
 use std::ops::Range;
-use upshift::embed::deopt::{BodyEntry, BodyVersion, FrameLayout};
+use upshift::embed::deopt::FrameLayout;
+use upshift::embed::{BodyEntry, BodyRequest};
 use wasmparser::Operator;
 
 /// What a translation has to do for the version that it makes.
 pub(super) struct Osr<'v> {
-    pub(super) version: BodyVersion<'v>,
+    pub(super) version: BodyRequest<'v>,
     pub(super) liveness: Liveness,
     /// Loops that began so far, those in code that cannot be reached counted.
     pub(super) loops: u32,
@@ -35,7 +36,7 @@ pub(super) struct WayIn {
 }
 
 impl<'v> Osr<'v> {
-    pub(super) fn new(version: BodyVersion<'v>, liveness: Liveness) -> Osr<'v> {
+    pub(super) fn new(version: BodyRequest<'v>, liveness: Liveness) -> Osr<'v> {
         Osr {
             version,
             liveness,

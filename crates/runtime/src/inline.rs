@@ -1,0 +1,512 @@
+//! Inlining: calls of small functions of the same group are replaced by the callee's body, as CLIF, before any
+//! optimizing tier's compiler sees it.
+//!
+//! It goes in rounds. Each looks at the direct calls that the last one brought in (the first: at the function's own),
+//! takes those that are worth it, hottest first, as far as the budget goes, and has
+//! [`cranelift_codegen::inline`] do the replacing. What a call is worth follows from what tier 0 counted, from how many
+//! loops it is in, and from the callee's size, much as in HotSpot's compilers (`MaxInlineSize`, `FreqInlineSize`) and
+//! V8's for WebAssembly.
+//!
+//! A callee is inlined only where it is called with the caller's own VM context, so that both are code of one instance.
+//! A body that is inlined has no counters, no marks at its loops and no guards: nobody leaves in the middle of it for other
+//! code.
+//!
+//! Source positions stay exact. While calls are inlined, the body's source locations are numbers of [`Place`]s: a
+//! position and whose body it is in. A compiler does not look at them; afterwards [`Inlining::resolve`] makes of them
+//! what a backtrace needs.
+
+use crate::call_profile;
+use crate::config::InliningMode;
+use crate::table::{FunctionState, Group};
+use crate::tail_duplication::duplicate_tails;
+use cranelift_codegen::Context;
+use cranelift_codegen::dominator_tree::DominatorTree;
+use cranelift_codegen::entity::EntityRef;
+use cranelift_codegen::flowgraph::ControlFlowGraph;
+use cranelift_codegen::inline::{Inline, InlineCommand};
+use cranelift_codegen::ir::{
+    ArgumentPurpose, ExternalName, FuncRef, Function, Inst, InstructionData, Opcode, SourceLoc,
+    Value,
+};
+use cranelift_codegen::loop_analysis::LoopAnalysis;
+use cranelift_codegen::traversals::Dfs;
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use upshift_base::FuncId;
+use upshift_codegen::{BodyRequest, CompileError, CompiledCode, InlinedCall, symbol};
+use upshift_event::InlinedFunction;
+
+/// How far inlining goes. None of these changes what a program does.
+struct Limits {
+    /// Source bytes of functions that are always inlined.
+    small_bytes: u32,
+    /// Source bytes of the largest function that is inlined outside of loops, and for each loop around the call.
+    bytes: u32,
+    bytes_per_loop: u32,
+    /// Inlined calls inside of one another.
+    depth: usize,
+    /// Bodies of one function inside of one another, its own not counted.
+    recursion: usize,
+    /// CLIF instructions that may come in: so many, and so many times those that are there.
+    budget: usize,
+    budget_factor: usize,
+    budget_max: usize,
+    /// Whether what was counted matters.
+    profiled: bool,
+}
+
+impl Limits {
+    fn of(mode: InliningMode) -> Limits {
+        match mode {
+            InliningMode::Stress => Limits {
+                small_bytes: u32::MAX,
+                bytes: u32::MAX,
+                bytes_per_loop: 0,
+                depth: 8,
+                recursion: 2,
+                budget: 4000,
+                budget_factor: 0,
+                budget_max: 4000,
+                profiled: false,
+            },
+            _ => Limits {
+                small_bytes: 24,
+                bytes: 90,
+                bytes_per_loop: 120,
+                depth: 6,
+                recursion: 1,
+                budget: 400,
+                budget_factor: 1,
+                budget_max: 2000,
+                profiled: true,
+            },
+        }
+    }
+}
+
+/// The heat of a call is multiplied by this for each loop around it.
+const LOOP_HEAT: u64 = 8;
+/// A call is cold if its callee was called less than once in so many calls of the caller.
+const COLD_SHARE: u64 = 64;
+
+/// Where an instruction comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Place {
+    position: Option<u32>,
+    /// The inlined call, if it is not the function's own.
+    inlined: Option<u32>,
+}
+
+/// What was inlined in a body, and what its source locations mean now.
+#[derive(Debug, Default)]
+pub(crate) struct Inlining {
+    pub(crate) calls: Vec<InlinedCall>,
+    places: Vec<Place>,
+    numbers: HashMap<Place, u32>,
+}
+
+impl Inlining {
+    /// Makes positions of what the compiler has taken for positions.
+    pub(crate) fn resolve(self, code: &mut CompiledCode) {
+        if self.calls.is_empty() {
+            return;
+        }
+        for position in &mut code.positions {
+            let place = position.position.map(|number| self.place(number));
+            position.position = place.and_then(|place| place.position);
+            position.inlined = place.and_then(|place| place.inlined);
+        }
+        code.inlined = self.calls;
+    }
+
+    fn place(&self, number: u32) -> Place {
+        let nowhere = Place {
+            position: None,
+            inlined: None,
+        };
+        self.places.get(number as usize).copied().unwrap_or(nowhere)
+    }
+
+    fn location(&mut self, place: Place) -> SourceLoc {
+        let next = self.places.len() as u32;
+        let number = *self.numbers.entry(place).or_insert(next);
+        if number == next {
+            self.places.push(place);
+        }
+        SourceLoc::new(number)
+    }
+
+    /// Makes the source locations of a function's own instructions numbers.
+    fn number_own(&mut self, body: &mut Function) {
+        let insts: Vec<Inst> = body
+            .layout
+            .blocks()
+            .flat_map(|block| body.layout.block_insts(block))
+            .collect();
+        for inst in insts {
+            let place = Place {
+                position: position(body, inst),
+                inlined: None,
+            };
+            let location = self.location(place);
+            body.set_srcloc(inst, location);
+        }
+    }
+
+    /// The same for the instructions of `callee` that inlining has made, from number `first` on: they are made in the
+    /// order of a depth-first traversal, each one for one, and behind a tail call that no longer is one comes a jump.
+    fn number_inlined(&mut self, body: &mut Function, callee: &Function, done: Done, call: u32) {
+        let mut next = done.first;
+        for block in Dfs::new().pre_order_iter(callee) {
+            for inst in callee.layout.block_insts(block) {
+                let place = Place {
+                    position: position(callee, inst),
+                    inlined: Some(call),
+                };
+                let location = self.location(place);
+                body.set_srcloc(Inst::new(next), location);
+                let opcode = callee.dfg.insts[inst].opcode();
+                let is_tail = opcode.is_return() && opcode.is_call();
+                next += 1 + usize::from(is_tail && !done.is_tail);
+            }
+        }
+    }
+
+    /// The call that brought in the code that an instruction is of, and those around it, inside out.
+    fn chain(&self, inlined: Option<u32>) -> impl Iterator<Item = &InlinedCall> {
+        let call = |index: u32| self.calls.get(index as usize);
+        std::iter::successors(inlined.and_then(call), move |inner| {
+            inner.caller.and_then(call)
+        })
+    }
+}
+
+fn position(body: &Function, inst: Inst) -> Option<u32> {
+    let location = body.srcloc(inst);
+    (!location.is_default()).then(|| location.bits())
+}
+
+/// Inlines calls in `body`, the body of `state`'s function that `request` asked for.
+///
+/// # Errors
+/// If Cranelift's limits are exceeded, or a callee has no body after all. Then `body` is of no use any more.
+pub(crate) fn inline_calls(
+    group: &Group,
+    state: &FunctionState,
+    request: &BodyRequest<'_>,
+    body: &mut Function,
+) -> Result<Inlining, CompileError> {
+    let mut inliner = Inliner {
+        group,
+        state,
+        checked_accesses: request.checked_accesses,
+        limits: Limits::of(group.shared.config.inlining),
+        callees: HashMap::new(),
+        inlining: Inlining::default(),
+        budget: 0,
+    };
+    let own = body.dfg.num_insts();
+    let limits = &inliner.limits;
+    inliner.budget = (limits.budget + own * limits.budget_factor).min(limits.budget_max);
+    // The calls that the last round brought in have at least this number.
+    let mut first = None;
+    loop {
+        let chosen = inliner.choose(body, first)?;
+        if chosen.is_empty() {
+            if !inliner.inlining.calls.is_empty() {
+                duplicate_tails(body);
+            }
+            return Ok(inliner.inlining);
+        }
+        if inliner.inlining.calls.is_empty() {
+            inliner.inlining.number_own(body);
+        }
+        first = Some(inliner.inlining.calls.len() as u32);
+        inliner.replace(body, chosen)?;
+    }
+}
+
+/// The inlined calls as the subscriber is told of them, each followed by those inside of it.
+pub(crate) fn report(group: &Group, calls: &[InlinedCall]) -> Vec<InlinedFunction> {
+    // A call's caller comes before it. Sorted by the calls around each and where it is, inside follows outside.
+    let mut paths: Vec<Vec<(Option<u32>, usize)>> = Vec::with_capacity(calls.len());
+    for (index, call) in calls.iter().enumerate() {
+        let mut path = call
+            .caller
+            .map_or(Vec::new(), |caller| paths[caller as usize].clone());
+        path.push((call.position, index));
+        paths.push(path);
+    }
+    paths.sort();
+    let function = |path: &Vec<(Option<u32>, usize)>| {
+        let call = calls[path.last()?.1];
+        let callee = call.callee.0 - group.first().0;
+        Some(InlinedFunction {
+            function: call.callee,
+            name: group.name(callee),
+            position: call.position,
+            source_bytes: group.source.source_bytes(callee),
+            depth: path.len() as u32 - 1,
+        })
+    };
+    paths.iter().filter_map(function).collect()
+}
+
+/// A call that could be inlined.
+struct Candidate {
+    inst: Inst,
+    /// The callee's index in the group.
+    callee: u32,
+    heat: u64,
+    source_bytes: u32,
+}
+
+struct Inliner<'g> {
+    group: &'g Group,
+    state: &'g FunctionState,
+    /// Whether accesses to memory are checked in the function's body, and have to be in its callees'.
+    checked_accesses: bool,
+    limits: Limits,
+    /// Bodies made so far.
+    callees: HashMap<u32, Function>,
+    inlining: Inlining,
+    /// Instructions that may still come in.
+    budget: usize,
+}
+
+impl Inliner<'_> {
+    /// The calls to inline next: among those brought in by inlined calls from `first` on, or all.
+    fn choose(
+        &mut self,
+        body: &Function,
+        first: Option<u32>,
+    ) -> Result<HashMap<Inst, u32>, CompileError> {
+        let mut candidates = self.candidates(body, first);
+        candidates.sort_by_key(|c| Reverse(c.heat * 64 / (u64::from(c.source_bytes) + 16)));
+        let mut chosen = HashMap::new();
+        for candidate in candidates {
+            let callee = candidate.callee;
+            if !self.callees.contains_key(&callee) {
+                let made = self.callee_body(callee)?;
+                self.callees.insert(callee, made);
+            }
+            let made = &self.callees[&callee];
+            let size = made.dfg.num_insts();
+            if size <= self.budget && fits(body, candidate.inst, made) {
+                self.budget -= size;
+                chosen.insert(candidate.inst, callee);
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn callee_body(&self, index: u32) -> Result<Function, CompileError> {
+        let targets = match self.group.state(index) {
+            Some(state) => call_profile::expected_targets(self.group, state),
+            None => Default::default(),
+        };
+        let request = BodyRequest {
+            checked_accesses: self.checked_accesses,
+            targets: &targets,
+            ..BodyRequest::plain(index, self.group.first())
+        };
+        self.group.source.body(&request)
+    }
+
+    /// The direct calls of functions of the group that are worth it.
+    fn candidates(&self, body: &Function, first: Option<u32>) -> Vec<Candidate> {
+        let callees = self.callees_of(body);
+        let mut candidates = Vec::new();
+        if callees.is_empty() {
+            return candidates;
+        }
+        let cfg = ControlFlowGraph::with_function(body);
+        let domtree = DominatorTree::with_function(body, &cfg);
+        let mut loops = LoopAnalysis::new();
+        loops.compute(body, &cfg, &domtree);
+        for block in body.layout.blocks() {
+            let around = |l: &_| loops.loop_parent(*l);
+            let depth = std::iter::successors(loops.innermost_loop(block), around).count();
+            for inst in body.layout.block_insts(block) {
+                let Some((callee, inlined)) = self.callee(body, inst, &callees) else {
+                    continue;
+                };
+                if first.is_some_and(|first| inlined.is_none_or(|call| call < first)) {
+                    continue;
+                }
+                let is_cold = body.layout.is_cold(block);
+                candidates.extend(self.judge((inst, callee), inlined, depth as u32, is_cold));
+            }
+        }
+        candidates
+    }
+
+    /// The functions of the group that `body` refers to, by their indices.
+    fn callees_of(&self, body: &Function) -> HashMap<FuncRef, u32> {
+        let own = |data: &cranelift_codegen::ir::ExtFuncData| {
+            let ExternalName::User(name) = data.name else {
+                return None;
+            };
+            let name = &body.params.user_named_funcs()[name];
+            let function = FuncId(name.index);
+            (name.namespace == symbol::FUNCTION && self.group.contains(function))
+                .then(|| function.0 - self.group.first().0)
+        };
+        let functions = body.dfg.ext_funcs.iter();
+        functions
+            .filter_map(|(function, data)| Some((function, own(data)?)))
+            .collect()
+    }
+
+    /// The callee of a direct call of one of `callees`, and the inlined call that the instruction came with.
+    fn callee(
+        &self,
+        body: &Function,
+        inst: Inst,
+        callees: &HashMap<FuncRef, u32>,
+    ) -> Option<(u32, Option<u32>)> {
+        let InstructionData::Call {
+            opcode: Opcode::Call | Opcode::ReturnCall,
+            func_ref,
+            ..
+        } = body.dfg.insts[inst]
+        else {
+            return None;
+        };
+        let callee = *callees.get(&func_ref)?;
+        if self.inlining.calls.is_empty() {
+            return Some((callee, None));
+        }
+        Some((
+            callee,
+            self.inlining.place(body.srcloc(inst).bits()).inlined,
+        ))
+    }
+
+    /// Whether a call in `depth` loops is worth it.
+    fn judge(
+        &self,
+        (inst, callee): (Inst, u32),
+        inlined: Option<u32>,
+        depth: u32,
+        is_cold: bool,
+    ) -> Option<Candidate> {
+        let limits = &self.limits;
+        let id = self.group.id(callee);
+        let chain = || self.inlining.chain(inlined);
+        let same = chain().filter(|call| call.callee == id).count();
+        let recursion = same + usize::from(id == self.state.function);
+        if chain().count() >= limits.depth || recursion > limits.recursion {
+            return None;
+        }
+        let source_bytes = self.group.source.source_bytes(callee);
+        let calls = self.group.state(callee).map_or(0, |s| s.counts().calls);
+        let own_calls = self.state.counts().calls;
+        let small = source_bytes <= limits.small_bytes;
+        let loops = depth.min(4);
+        let largest = limits.bytes.saturating_add(limits.bytes_per_loop * loops);
+        let is_cold = limits.profiled && (is_cold || calls * COLD_SHARE < own_calls.max(1));
+        if source_bytes > largest || (is_cold && !small) {
+            return None;
+        }
+        Some(Candidate {
+            inst,
+            callee,
+            heat: if is_cold { 0 } else { LOOP_HEAT.pow(loops) },
+            source_bytes,
+        })
+    }
+
+    /// Replaces the chosen calls, which lead to functions with these indices.
+    fn replace(
+        &mut self,
+        body: &mut Function,
+        chosen: HashMap<Inst, u32>,
+    ) -> Result<(), CompileError> {
+        let mut replacing = Replacing {
+            chosen,
+            callees: &self.callees,
+            done: Vec::new(),
+        };
+        let mut context = Context::for_function(std::mem::replace(body, Function::new()));
+        let result = context.inline(&mut replacing);
+        let done = replacing.done;
+        *body = context.func;
+        result.map_err(|error| CompileError::Failed(format!("inlining calls: {error}")))?;
+        for done in done {
+            let place = self.inlining.place(body.srcloc(done.inst).bits());
+            let call = self.inlining.calls.len() as u32;
+            self.inlining.calls.push(InlinedCall {
+                callee: self.group.id(done.callee),
+                position: place.position,
+                caller: place.inlined,
+            });
+            let callee = &self.callees[&done.callee];
+            self.inlining.number_inlined(body, callee, done, call);
+        }
+        Ok(())
+    }
+}
+
+/// Whether `callee` can take the place of a call: the types are the same, both run with the same VM context, and what
+/// limits the stack in the callee does so in the caller.
+fn fits(body: &Function, call: Inst, callee: &Function) -> bool {
+    let InstructionData::Call { func_ref, .. } = body.dfg.insts[call] else {
+        return false;
+    };
+    let signature = &body.dfg.signatures[body.dfg.ext_funcs[func_ref].signature];
+    let Some(entry) = body.layout.entry_block() else {
+        return false;
+    };
+    let context = |signature: &cranelift_codegen::ir::Signature, values: &[Value]| {
+        let index = signature.special_param_index(ArgumentPurpose::VMContext)?;
+        Some(body.dfg.resolve_aliases(*values.get(index)?))
+    };
+    let passed = context(signature, body.dfg.inst_args(call));
+    let own = context(&body.signature, body.dfg.block_params(entry));
+    *signature == callee.signature
+        && (passed.is_none() || passed == own)
+        && (callee.stack_limit.is_none() || body.stack_limit.is_some())
+}
+
+/// An inlined call: where it was, whose body took its place, and the number of that body's first instruction.
+#[derive(Clone, Copy)]
+struct Done {
+    inst: Inst,
+    callee: u32,
+    first: usize,
+    is_tail: bool,
+}
+
+/// Tells Cranelift what to inline.
+struct Replacing<'a> {
+    chosen: HashMap<Inst, u32>,
+    callees: &'a HashMap<u32, Function>,
+    done: Vec<Done>,
+}
+
+impl Inline for Replacing<'_> {
+    fn inline(
+        &mut self,
+        caller: &Function,
+        inst: Inst,
+        opcode: Opcode,
+        _callee: FuncRef,
+        _args: &[Value],
+    ) -> InlineCommand<'_> {
+        let Some(&callee) = self.chosen.get(&inst) else {
+            return InlineCommand::KeepCall;
+        };
+        self.done.push(Done {
+            inst,
+            callee,
+            first: caller.dfg.num_insts(),
+            is_tail: opcode == Opcode::ReturnCall,
+        });
+        InlineCommand::Inline {
+            callee: Cow::Borrowed(&self.callees[&callee]),
+            visit_callee: false,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask stress`: the specification's tests and the corpus while activations and calls change tiers all the time.
+//!
+//! The tests run with each combination of tiers that there is, the corpus with the tiers that the command has. Every
+//! run is the same again with the same seed.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{corpus, spec};
+
+/// What `cargo xtask stress` was asked for.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The seeds are 1 to N
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    seeds: u64,
+    /// Leave out the programs that take long to run, and build the command without optimization
+    #[arg(long)]
+    quick: bool,
+    /// The command to run programs with, instead of one built for it
+    #[arg(long, value_name = "FILE")]
+    upshift: Option<PathBuf>,
+}
+
+/// Runs all of it; false if anything was wrong.
+pub fn run(options: &Options) -> Result<bool> {
+    let good = spec::run(&spec::Options::with(vec![format!(
+        "--random={}",
+        options.seeds
+    )]))?;
+    let mut tests = vec!["osr".to_owned()];
+    for seed in 1..=options.seeds {
+        let stressed = |test: &str| format!("{test},seed={seed}");
+        tests.extend(["osr=3", "flip", "deopt=3"].map(stressed));
+    }
+    let corpus = corpus::Options::stressed(tests, options.quick, options.upshift.clone());
+    Ok(corpus::run(&corpus)? && good)
+}
