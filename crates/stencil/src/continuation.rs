@@ -46,7 +46,7 @@ impl Assembler {
         self.code.bind(label);
         let locals = locals.iter().map(|local| &self.vals[*local as usize]);
         let values = locals.chain(&self.vals[self.locals..]);
-        let values: Vec<(Ty, Mem)> = values.map(|val| (val.ty, val.home())).collect();
+        let values: Vec<(Ty, i32)> = values.map(|val| (val.ty, val.home)).collect();
         let types = values.iter().map(|(ty, _)| *ty).collect();
         if let Some(way_in) = self.ways_in.get_mut(number) {
             way_in.place = Some(Place { label, values });
@@ -61,7 +61,7 @@ impl Assembler {
         self.forget_constants();
         self.pinned = 0;
         let in_home = |val: &mut Val| {
-            val.loc = Loc::Home;
+            val.set_loc(Loc::Home);
             val.saved = true;
         };
         self.vals.iter_mut().for_each(in_home);
@@ -86,7 +86,7 @@ impl Assembler {
                 };
                 let from = Mem::new(GENERAL_ARGUMENTS[1], osr::transfer_value(index));
                 self.code.load(ty, scratch, from);
-                self.code.store(ty, scratch, home);
+                self.code.store_home(ty, scratch, home);
             }
             self.code.jump(label);
         }

@@ -76,12 +76,6 @@ pub(crate) struct Kept {
     pub(crate) dirty: bool,
 }
 
-impl Kept {
-    pub(crate) fn home(&self) -> Mem {
-        Mem::new(FRAME, self.home)
-    }
-}
-
 /// A way into a continuation.
 #[derive(Debug)]
 pub(crate) struct WayIn {
@@ -95,6 +89,6 @@ pub(crate) struct WayIn {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) label: Label,
-    /// What is live there, and the home slots.
-    pub(crate) values: Vec<(Ty, Mem)>,
+    /// What is live there, and the homes' distances from the frame pointer.
+    pub(crate) values: Vec<(Ty, i32)>,
 }

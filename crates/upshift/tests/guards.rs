@@ -10,8 +10,8 @@ use upshift::cranelift_codegen::isa::CallConv;
 use upshift::cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use upshift::embed::deopt::{FrameLayout, Speculation};
 use upshift::embed::{
-    BodyEntry, BodyRequest, CompileError, FuncId, FunctionGroup, FunctionSource, Guard,
-    GuardReason, RawValue, osr, symbol,
+    BodyEntry, BodyRequest, CompileError, FunctionGroup, FunctionSource, Guard, GuardReason,
+    RawValue, osr, symbol,
 };
 use upshift::{Backend, Config, Engine, EventKind, Recorder, Tier};
 
