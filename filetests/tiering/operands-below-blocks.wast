@@ -27,5 +27,6 @@
 ;; nothing: tier 0 -> 1 wanted after 100 calls, 0 iterations
 ;; nothing: tier 1
 ;; f: loop 0: tier 0 -> 1 wanted after 1000 iterations
+;; f: tier 1 made: 0 indirect calls direct, inlined nothing
 ;; f: loop 0: tier 1 ready
 ;; f: loop 0: tier 0 -> 1
