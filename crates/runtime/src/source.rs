@@ -37,7 +37,7 @@ pub trait FunctionSource: Send + Sync {
     }
 
     /// Where the values that travel from the header of loop `loop_index` are in the frame of the code that
-    /// [`FunctionSource::baseline`] makes for `request`, in the order in which [`FunctionSource::osr_body`] loads them.
+    /// [`FunctionSource::baseline`] makes for `request`, in the order in which the OSR version loads them.
     ///
     /// # Errors
     /// [`CompileError::Bailout`] if there is no such code, or it never gets there.

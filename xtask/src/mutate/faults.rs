@@ -359,8 +359,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "locals taken for zero are not",
         file: "crates/stencil/src/frame.rs",
-        find: "self.vals[local].loc = Loc::Const(0);",
-        replace: "self.vals[local].loc = Loc::Const(1);",
+        find: "self.vals[local].set_loc(Loc::Const(0));",
+        replace: "self.vals[local].set_loc(Loc::Const(1));",
         tests: STENCILS,
     },
     Fault {
