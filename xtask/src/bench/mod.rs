@@ -56,13 +56,19 @@ pub struct Options {
     /// Stop a program that runs for longer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     limit: u64,
+    /// Only the curves, for the page of what was measured last
+    #[arg(long)]
+    curves: bool,
     /// Give the programs of the curves more work until the best engine takes so long, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     longest: u64,
 }
 
 const RESULTS: &str = "corpus/bench/results.json";
 const PAGE: &str = "docs/performance.md";
+/// A curve has many points, so each is measured less often, and those that take longer than this once.
+const CURVE_RUNS: usize = 3;
+const CURVE_SLOW: Duration = Duration::from_secs(1);
 /// Fewer runs make no page.
 const RUNS_MIN: u32 = 5;
 
@@ -75,6 +81,11 @@ pub fn run(options: &Options) -> Result<bool> {
             .with_context(|| format!("{RESULTS} is from another version"))?;
         write_page(&root, &report)?;
         return Ok(true);
+    }
+    if options.curves {
+        let report = curves_again(&root, options)?;
+        write_page(&root, &report)?;
+        return Ok(all_agree(&report));
     }
     let report = measure(&root, options)?;
     if options.compile {
@@ -151,13 +162,68 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         report.machine.busy = report.machine.busy.max(machine::busy()?);
         keep(&report)?;
     }
-    let curves = |program: &&Program| programs::CURVES.contains(&program.name) && !options.quick;
-    for program in programs.iter().filter(curves) {
-        let longest = Duration::from_secs(options.longest);
-        report.curves.push(bench.curve(program, longest)?);
-        report.machine.busy = report.machine.busy.max(machine::busy()?);
+    if !options.quick {
+        measure_curves(&bench, &programs, options, &mut report)?;
         keep(&report)?;
     }
+    Ok(report)
+}
+
+/// The programs that have a curve, with more and more work.
+fn measure_curves(
+    bench: &Bench,
+    programs: &[Program],
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let bench = Bench {
+        plan: Plan {
+            runs: CURVE_RUNS.min(bench.plan.runs),
+            slow: CURVE_SLOW,
+            ..bench.plan
+        },
+        stopped: RefCell::default(),
+        ..*bench
+    };
+    report.curves.clear();
+    for program in programs {
+        if programs::CURVES.contains(&program.name) {
+            let longest = Duration::from_secs(options.longest);
+            report.curves.push(bench.curve(program, longest)?);
+            report.machine.busy = report.machine.busy.max(machine::busy()?);
+        }
+    }
+    Ok(())
+}
+
+/// What was measured last, with new curves.
+fn curves_again(root: &Path, options: &Options) -> Result<Report> {
+    let text = shell::read(&root.join(RESULTS))?;
+    let mut report: Report = serde_json::from_str(&text)
+        .with_context(|| format!("{RESULTS} is from another version"))?;
+    let programs = programs::load(root, &[])?;
+    let engines = engines(root, options)?;
+    if engines
+        .iter()
+        .map(|engine| engine.id)
+        .ne(report.engines.iter().map(|engine| &engine.id))
+    {
+        bail!("other engines are there now; run `cargo xtask bench` without --curves");
+    }
+    let plan = Plan {
+        runs: options.runs as usize,
+        limit: Duration::from_secs(options.limit),
+        slow: CURVE_SLOW,
+    };
+    let bench = Bench {
+        root,
+        engines: &engines,
+        plan,
+        stopped: RefCell::default(),
+    };
+    measure_curves(&bench, &programs, options, &mut report)?;
+    let text = serde_json::to_string_pretty(&report)?;
+    shell::write(&root.join(RESULTS), text.as_bytes())?;
     Ok(report)
 }
 

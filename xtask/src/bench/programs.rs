@@ -136,7 +136,7 @@ const ENTRIES: &[Entry] = &[
 pub const QUICK: &str = "quicksort";
 
 /// The programs that are measured with more and more work. Their only argument is how much.
-pub const CURVES: [&str; 3] = ["sha256", "nbody", "sqlite"];
+pub const CURVES: [&str; 2] = ["sha256", "nbody"];
 
 /// The names of all programs.
 pub fn names() -> impl Iterator<Item = &'static str> {
