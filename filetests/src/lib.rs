@@ -4,10 +4,12 @@
 //! together.
 #![forbid(unsafe_code)]
 
+mod relay;
 mod setup;
 mod skips;
 mod suite;
 
+pub use relay::{Harm, Relay, scramble, unnamed_losses};
 pub use setup::{Setup, llvm_server};
 pub use skips::SkipList;
 pub use suite::{Script, suite};

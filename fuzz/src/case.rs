@@ -58,6 +58,9 @@ pub struct Schedule {
     /// The stress test that is done, if any.
     #[serde(default)]
     pub stress: Option<Stress>,
+    /// Whether LLVM compiles for tier 2.
+    #[serde(default)]
+    pub llvm: bool,
 }
 
 /// Activations that move in the middle of loops, and calls that change tiers.
@@ -117,6 +120,26 @@ pub enum Format {
 }
 
 impl Case {
+    /// The same, with tier 2 in the schedule that has several tiers, and another one in which functions go from tier 0 to
+    /// tier 2 at once; LLVM compiles for it.
+    pub fn with_llvm(mut self) -> Case {
+        if let Case::Wasm(case) = &mut self
+            && let Some(mixed) = case.schedules.last_mut()
+        {
+            mixed.tiers = vec![0, 1, 2];
+            mixed.llvm = true;
+            let at_once = Schedule {
+                tiers: vec![0, 2],
+                thresholds: (1, 1),
+                workers: None,
+                promotions: Vec::new(),
+                ..mixed.clone()
+            };
+            case.schedules.push(at_once);
+        }
+        self
+    }
+
     /// Reads a case from its file.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub mod compare;
 pub mod generator;
 pub mod host;
 pub mod limits;
+pub mod llvm;
 pub mod malformed;
 pub mod minimise;
 

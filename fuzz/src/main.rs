@@ -1,6 +1,6 @@
 //! The program behind `cargo xtask fuzz`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +25,9 @@ struct Options {
     /// Only this body
     #[arg(long)]
     only: Option<Body>,
+    /// LLVM compiles for tier 2, which every module is run in too
+    #[arg(long)]
+    llvm: bool,
     /// Run the case in this file
     #[arg(long)]
     replay: Option<PathBuf>,
@@ -94,13 +97,21 @@ fn run() -> Result<bool> {
     if options.worker {
         let body = options.only.context("a worker needs a body")?;
         let position = options.position.context("a worker needs a position file")?;
-        supervise::work(body, seed, options.from..options.modules, &position)?;
+        supervise::work(
+            (body, options.llvm),
+            seed,
+            options.from..options.modules,
+            &position,
+        )?;
         return Ok(true);
     }
     fuzz(&options, seed)
 }
 
 fn fuzz(options: &Options, seed: u64) -> Result<bool> {
+    if options.llvm && upshift_filetests::llvm_server().is_none() {
+        bail!("there is no LLVM server; `cargo xtask llvm` builds it");
+    }
     let bodies: Vec<Body> = match options.only {
         Some(body) => vec![body],
         None => Body::ALL.to_vec(),
@@ -114,6 +125,7 @@ fn fuzz(options: &Options, seed: u64) -> Result<bool> {
         let job = Job {
             body,
             seed,
+            llvm: options.llvm,
             cases: match options.only {
                 Some(_) => options.modules,
                 None => (options.modules * body.percent() / 100).max(1),
@@ -193,6 +205,9 @@ fn command(options: &Options) -> String {
     }
     if let Some(body) = options.only {
         command.push_str(&format!(" --only {body}"));
+    }
+    if options.llvm {
+        command.push_str(" --llvm");
     }
     if cfg!(feature = "wasmtime") {
         command.push_str(" --wasmtime");

@@ -108,6 +108,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         inline_all: random.one_in(2),
         promotions: Vec::new(),
         stress: None,
+        llvm: false,
     };
     let stress = random.one_in(3).then(|| Stress {
         period: random.between(1, 6) as u32,
@@ -140,6 +141,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         inline_all: random.one_in(2),
         promotions,
         stress,
+        llvm: false,
         tiers,
     };
     vec![alone, mixed]

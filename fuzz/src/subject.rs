@@ -2,6 +2,7 @@
 
 use crate::case::{Schedule, WasmCase};
 use crate::host::{Answer, ENTRY, FUEL, Host};
+use crate::llvm;
 use crate::record::Record;
 use crate::value::{Outcome, State, Stop, Type, Value, hash_memory};
 use std::fmt;
@@ -41,6 +42,7 @@ pub fn engine(schedule: &Schedule) -> Result<Engine, upshift::Error> {
         let backend = match (schedule.tiers.contains(&tier.index()), tier) {
             (false, _) => upshift::Backend::Off,
             (true, Tier::Baseline) => upshift::Backend::CopyAndPatch,
+            (true, Tier::Top) if schedule.llvm => llvm::backend(),
             (true, _) => upshift::Backend::CraneliftSpeed,
         };
         config = config.backend(tier, backend);

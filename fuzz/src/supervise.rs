@@ -30,6 +30,8 @@ pub struct Job {
     pub body: Body,
     /// The seed.
     pub seed: u64,
+    /// Whether LLVM compiles for tier 2.
+    pub llvm: bool,
     /// How many cases.
     pub cases: u64,
     /// For how long at most.
@@ -97,7 +99,7 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Report)) -> Result<Report> {
 fn keep(job: &Job, index: u64, reason: &str, report: &mut Report) -> Result<()> {
     let name = format!("{}-{:x}-{index}.json", job.body, job.seed);
     let path = job.failures.join(name);
-    if let Some(case) = job.body.case(job.seed, index) {
+    if let Some(case) = case(job.body, job.seed, index, job.llvm) {
         case.write(&path)?;
     }
     report.failures.push((reason.to_owned(), path));
@@ -131,6 +133,7 @@ impl Worker {
         std::fs::write(&position, from.to_string()).context("writing the position file")?;
         let mut child = Command::new(own)
             .arg("--worker")
+            .args(job.llvm.then_some("--llvm"))
             .args(["--only", &job.body.to_string()])
             .args(["--seed", &job.seed.to_string()])
             .args(["--from", &from.to_string()])
@@ -207,13 +210,18 @@ impl Worker {
 ///
 /// # Errors
 /// If it cannot write its position or its reports.
-pub fn work(body: Body, seed: u64, range: std::ops::Range<u64>, position: &Path) -> Result<()> {
+pub fn work(
+    (body, llvm): (Body, bool),
+    seed: u64,
+    range: std::ops::Range<u64>,
+    position: &Path,
+) -> Result<()> {
     let mut counts = Counts::default();
     let mut output = std::io::stdout().lock();
     let mut reported = Instant::now();
     for index in range {
         std::fs::write(position, index.to_string()).context("writing the position file")?;
-        if let Verdict::Mismatch(reason) = run_one(body, seed, index, &mut counts) {
+        if let Verdict::Mismatch(reason) = run_one((body, llvm), seed, index, &mut counts) {
             writeln!(output, "{index} {}", reason.replace('\n', " "))?;
         }
         if reported.elapsed() > REPORT {
@@ -226,9 +234,15 @@ pub fn work(body: Body, seed: u64, range: std::ops::Range<u64>, position: &Path)
     Ok(())
 }
 
+/// Case number `index` of a run with that seed.
+fn case(body: Body, seed: u64, index: u64, llvm: bool) -> Option<Case> {
+    let case = body.case(seed, index)?;
+    Some(if llvm { case.with_llvm() } else { case })
+}
+
 /// Makes and runs one case.
-pub fn run_one(body: Body, seed: u64, index: u64, counts: &mut Counts) -> Verdict {
-    let case = match body.case(seed, index) {
+pub fn run_one((body, llvm): (Body, bool), seed: u64, index: u64, counts: &mut Counts) -> Verdict {
+    let case = match case(body, seed, index, llvm) {
         Some(case) => case,
         None => {
             let verdict = Verdict::Skipped("the choices do not make a case".to_owned());

@@ -11,7 +11,7 @@ fn smoke(body: Body, cases: u64) -> Counts {
     let run = move || {
         let mut counts = Counts::default();
         for index in 0..cases {
-            let verdict = run_one(body, SEED, index, &mut counts);
+            let verdict = run_one((body, false), SEED, index, &mut counts);
             assert!(
                 !matches!(verdict, Verdict::Mismatch(_)),
                 "{verdict:?}: cargo xtask fuzz --only {body} --seed {SEED} --print {index} > case.json"

@@ -31,6 +31,9 @@ pub struct Options {
     /// Write docs/fuzzing.md from what was measured
     #[arg(long)]
     page: bool,
+    /// LLVM compiles for tier 2, which every module is run in too; `cargo xtask llvm` builds its server
+    #[arg(long)]
+    llvm: bool,
     /// Compare with wasmtime, too; building it takes minutes
     #[arg(long)]
     wasmtime: bool,
@@ -65,6 +68,9 @@ pub fn run(options: &Options) -> Result<bool> {
         if let Some(value) = value {
             command.args([name, value]);
         }
+    }
+    if options.llvm {
+        command.arg("--llvm");
     }
     if options.page {
         command.args(["--page", "docs/fuzzing.md"]);

@@ -44,7 +44,9 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     if options.test {
         shell::step("its tests");
-        return Ok(build("test").status()?.success());
+        let tested = build("test").arg("--locked").status()?.success();
+        let lints = ["--all-targets", "--", "-D", "warnings"];
+        return Ok(tested && build("clippy").args(lints).status()?.success());
     }
     let server = folder.join("target/release/upshift-llvm");
     println!(
@@ -80,12 +82,15 @@ fn install() -> Option<PathBuf> {
     }
     let packages = packages();
     shell::step(&format!("apt-get install {}", packages.join(" ")));
-    let status = Command::new("apt-get")
-        .args(["install", "--yes", "--no-install-recommends"])
-        .args(&packages)
-        .args(["zlib1g-dev", "libzstd-dev", "libxml2-dev", "libffi-dev"])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .status();
-    let installed_now = status.is_ok_and(|status| status.success());
+    let apt_get = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        command.status().is_ok_and(|status| status.success())
+    };
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(packages.iter().map(String::as_str));
+    install.extend(["zlib1g-dev", "libzstd-dev", "libxml2-dev", "libffi-dev"]);
+    // A fresh machine does not know yet what packages there are.
+    let installed_now = apt_get(&install) || (apt_get(&["update"]) && apt_get(&install));
     installed_now.then(installed).flatten()
 }

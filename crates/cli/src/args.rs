@@ -121,8 +121,9 @@ pub struct EngineArgs {
     #[arg(long, conflicts_with = "workers")]
     pub sync: bool,
     /// How code is optimized, several with commas between. What compiles for tier 2: `cranelift`, or `llvm`, in a process
-    /// of its own if its server `upshift-llvm` is found; without this there is no tier 2 beside tier 1. `inlining=n` leaves
-    /// calls calls, `devirtualization=n` indirect ones indirect
+    /// of its own if its server `upshift-llvm` is found; without this there is no tier 2 beside tier 1.
+    /// `llvm-server=FILE` is `llvm` with that server: its program, or the socket of one that was started with `--listen`.
+    /// `inlining=n` leaves calls calls, `devirtualization=n` indirect ones indirect
     #[arg(short = 'O', value_name = "OPTION", value_delimiter = ',')]
     pub optimize: Vec<OptimizeOption>,
     /// Test the engine, several tests with commas between: `osr` moves to better code at every loop header, `osr=N` at
@@ -217,6 +218,9 @@ pub struct CompileArgs {
     /// Compile on N threads
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
+    /// What compiles for tier 2: `cranelift`, `llvm` or `llvm-server=FILE`, as for `run`
+    #[arg(short = 'O', value_name = "OPTION", value_delimiter = ',')]
+    pub optimize: Vec<OptimizeOption>,
     /// For tier 0, compile by way of CLIF, as what copy-and-patch declines is compiled
     #[arg(long)]
     pub clif: bool,
@@ -256,12 +260,14 @@ pub enum Preset {
 }
 
 /// A value of `-O`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OptimizeOption {
     /// Cranelift compiles for tier 2.
     Cranelift,
     /// LLVM compiles for tier 2.
     Llvm,
+    /// The same, with this server.
+    LlvmServer(PathBuf),
     /// Whether calls are replaced by their callees' bodies.
     Inlining(bool),
     /// Whether indirect calls become direct ones.
@@ -273,6 +279,7 @@ impl FromStr for OptimizeOption {
 
     fn from_str(text: &str) -> Result<OptimizeOption, String> {
         let (key, value) = match text.split_once('=') {
+            Some(("llvm-server", place)) => return Ok(OptimizeOption::LlvmServer(place.into())),
             Some((key, value)) => (key, parse_yes(value)?),
             None => (text, true),
         };
@@ -282,7 +289,7 @@ impl FromStr for OptimizeOption {
             "inlining" => Ok(OptimizeOption::Inlining(value)),
             "devirtualization" => Ok(OptimizeOption::Devirtualization(value)),
             _ => Err(format!(
-                "there is no option `{text}`; there are cranelift, llvm, inlining=y|n, devirtualization=y|n"
+                "there is no option `{text}`; there are cranelift, llvm, llvm-server=FILE, inlining=y|n, devirtualization=y|n"
             )),
         }
     }
@@ -574,6 +581,8 @@ mod tests {
         let key = "devirtualization".parse();
         assert_eq!(key, Ok(OptimizeOption::Devirtualization(true)));
         assert_eq!("llvm".parse(), Ok(OptimizeOption::Llvm));
+        let server = OptimizeOption::LlvmServer("a/b".into());
+        assert_eq!("llvm-server=a/b".parse(), Ok(server));
         assert!("llvm=y".parse::<OptimizeOption>().is_err());
         assert!("inlining=2".parse::<OptimizeOption>().is_err());
         assert!("unrolling=y".parse::<OptimizeOption>().is_err());

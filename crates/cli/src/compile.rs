@@ -1,10 +1,10 @@
 //! `upshift compile`: all functions of a module, compiled and not run, with the time of each phase.
 
 use crate::args::{CompileArgs, EXIT_ERROR};
-use crate::input;
 use crate::report;
 use crate::report::format::{bytes, count, duration, megabytes_per_second, milliseconds};
 use crate::report::table::{Align, Table};
+use crate::{engine, input};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub fn compile(args: &CompileArgs) -> Result<i32> {
         .map_err(|error| anyhow!("{file} is not valid: {error}"))?;
     let info = Arc::new(info);
     let tally = Arc::new(Tally::default());
-    let engine = Engine::new(config(tier, args.clif, &tally)).map_err(flat)?;
+    let engine = Engine::new(config(tier, args, &tally)?).map_err(flat)?;
     let names = engine
         .tiers()
         .iter()
@@ -95,16 +95,19 @@ fn flat(error: upshift::Error) -> anyhow::Error {
 
 /// The configuration that a program runs with, so that the code is what it would be there: with the counters that lead
 /// to the tier above, for example.
-fn config(tier: Tier, clif: bool, tally: &Arc<Tally>) -> Config {
+fn config(tier: Tier, args: &CompileArgs, tally: &Arc<Tally>) -> Result<Config> {
     let config = Config::default()
         .workers(1)
         .code_memory_bytes(2 << 30)
         .subscriber(tally.clone());
-    match tier {
-        Tier::Top => config.backend(Tier::Top, Backend::CraneliftSpeed),
-        Tier::Baseline if clif => config.backend(Tier::Baseline, Backend::CraneliftNone),
+    Ok(match tier {
+        Tier::Top => {
+            let config = config.backend(Tier::Top, Backend::CraneliftSpeed);
+            engine::top_backend(config, &args.optimize)?
+        }
+        Tier::Baseline if args.clif => config.backend(Tier::Baseline, Backend::CraneliftNone),
         _ => config,
-    }
+    })
 }
 
 fn compile_all(engine: &Engine, group: &FunctionGroup, tier: Tier, threads: usize) {

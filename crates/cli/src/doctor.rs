@@ -309,16 +309,17 @@ fn traps() -> Finding {
 fn llvm() -> Finding {
     let what = "LLVM server";
     let Some(file) = upshift::llvm::find_server() else {
-        let text = "upshift-llvm is neither beside this program nor in the search path; `-O llvm` uses Cranelift";
+        let places = upshift::llvm::places();
+        let text = format!("none, so `-O llvm` uses Cranelift; looked for {places}");
         return finding(what, Mark::Note, text);
     };
     let place = file.display();
     match upshift::llvm::server_version(&file) {
-        Some(version) => finding(what, Mark::Ok, format!("{version}, {place}")),
-        None => finding(
+        Ok(version) => finding(what, Mark::Ok, format!("{version}, {place}")),
+        Err(reason) => finding(
             what,
             Mark::Warn,
-            format!("{place} does not run; `-O llvm` would stay in tier 1"),
+            format!("{reason}; `-O llvm` would stay in tier 1"),
         ),
     }
 }

@@ -1,8 +1,11 @@
 //! From flags to an engine's configuration.
 
 use crate::args::{EngineArgs, OptimizeOption, Preset, Stress, TierChoice};
+use crate::report;
 use anyhow::{Result, bail};
-use upshift::{Backend, Config, InliningMode, Tier};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use upshift::{Backend, Config, Event, EventKind, InliningMode, Subscriber, Tier};
 
 /// The configuration that the flags ask for.
 ///
@@ -14,13 +17,7 @@ pub fn config(args: &EngineArgs) -> Result<Config> {
         Preset::Development => Config::development(),
         Preset::Production => Config::production(),
     };
-    for option in &args.optimize {
-        config = match option {
-            OptimizeOption::Cranelift => config.backend(Tier::Top, Backend::CraneliftSpeed),
-            OptimizeOption::Llvm => config.backend(Tier::Top, Backend::Llvm),
-            OptimizeOption::Inlining(_) | OptimizeOption::Devirtualization(_) => config,
-        };
-    }
+    config = top_backend(config, &args.optimize)?;
     config = match args.tier {
         TierChoice::Auto => config,
         TierChoice::Zero => config.only_tier(Tier::Baseline),
@@ -32,6 +29,65 @@ pub fn config(args: &EngineArgs) -> Result<Config> {
     }
     config = stressed(config.inlining(inlining(args)), &args.stress)?;
     Ok(config.synchronous(args.sync))
+}
+
+/// The configuration with what `-O` says about tier 2's compiler. That there is no LLVM is said once.
+///
+/// # Errors
+/// If there is no such server as is named.
+pub fn top_backend(mut config: Config, options: &[OptimizeOption]) -> Result<Config> {
+    let mut llvm = None;
+    for option in options {
+        match option {
+            OptimizeOption::Cranelift => {
+                llvm = None;
+                config = config.backend(Tier::Top, Backend::CraneliftSpeed);
+            }
+            OptimizeOption::Llvm => llvm = Some(upshift::llvm::find_server()),
+            OptimizeOption::LlvmServer(place) if !place.exists() => {
+                bail!("-O llvm-server={0}: there is no {0}", place.display());
+            }
+            OptimizeOption::LlvmServer(place) => llvm = Some(Some(place.clone())),
+            OptimizeOption::Inlining(_) | OptimizeOption::Devirtualization(_) => {}
+        }
+    }
+    let Some(server) = llvm else {
+        return Ok(config);
+    };
+    config = config.backend(Tier::Top, Backend::Llvm);
+    Ok(match server {
+        Some(server) => config
+            .llvm_server(server)
+            .subscriber(Arc::new(ServerFailure::default())),
+        None => {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| report::stderr(&missing_server()));
+            config
+        }
+    })
+}
+
+fn missing_server() -> String {
+    let places = upshift::llvm::places();
+    format!(
+        "warning: -O llvm: there is no LLVM server, so Cranelift compiles for tier 2: looked for {places}\n\
+         hint: `cargo xtask llvm` builds the server; `upshift doctor` says whether it works\n"
+    )
+}
+
+/// Says once that the server cannot be used: what would be compiled by it stays in tier 1.
+#[derive(Default)]
+struct ServerFailure(AtomicBool);
+
+impl Subscriber for ServerFailure {
+    fn event(&self, event: &Event) {
+        if let EventKind::ServerFailed { reason } = &event.kind {
+            let text = format!("warning: -O llvm: {reason}\nhint: `upshift doctor` says more\n");
+            if !self.0.swap(true, Ordering::Relaxed) {
+                report::stderr(&text);
+            }
+        }
+    }
 }
 
 /// The configuration with tests of the engine, most of which may go together.
@@ -69,7 +125,7 @@ fn inlining(args: &EngineArgs) -> InliningMode {
         match *option {
             OptimizeOption::Inlining(yes) => inlining = yes,
             OptimizeOption::Devirtualization(yes) => devirtualization = yes,
-            OptimizeOption::Cranelift | OptimizeOption::Llvm => {}
+            OptimizeOption::Cranelift | OptimizeOption::Llvm | OptimizeOption::LlvmServer(_) => {}
         }
     }
     match (inlining, devirtualization) {

@@ -5,7 +5,9 @@ use crate::call_site::CallTargets;
 use crate::deopt::Speculation;
 use cranelift_codegen::ir;
 use std::fmt;
+use std::num::NonZeroUsize;
 use upshift_base::{FuncId, Owner, Tier, World};
+use upshift_event::EventKind;
 
 /// What entry of a function is to be compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -99,6 +101,28 @@ pub trait Compiler: Send + Sync + fmt::Debug {
     /// [`CompileError::Bailout`] if this compiler declines the body, which is not a fault: the function keeps running
     /// in the tier below. [`CompileError::Failed`] if the body is wrong or the compiler broke.
     fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError>;
+
+    /// The same, for compilers that have more to tell than the result: `tell` takes events of the function.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    fn compile_and_tell(
+        &self,
+        request: &CompileRequest,
+        tell: &dyn Fn(EventKind),
+    ) -> Result<CompiledCode, CompileError> {
+        let _ = tell;
+        self.compile(request)
+    }
+
+    /// How many requests it wants at a time, if it works elsewhere and the threads that ask only wait. `None` if they do
+    /// the work.
+    fn remote_jobs(&self) -> Option<NonZeroUsize> {
+        None
+    }
+
+    /// Ends what it is at and declines all that comes: the runtime that it belongs to is being dropped.
+    fn shut_down(&self) {}
 
     /// Whether bodies should check the bounds of each access before it, instead of having accesses that may fault: for
     /// compilers that cannot promise to keep every fault in its place.

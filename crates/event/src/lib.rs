@@ -4,6 +4,7 @@
 //! runtime that emits the events does not know which, and builds none of them when there is no subscriber.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 use upshift_base::{FuncId, GuardReason, Tier};
@@ -133,6 +134,36 @@ pub enum EventKind {
         /// What was taken for granted.
         reason: GuardReason,
     },
+    /// A compile server was started, or connected to, because there was work for it and none that lived.
+    ServerStarted {
+        /// The server's name for itself.
+        server: String,
+        /// How often in a row there had been no answer but a server's end, before this one.
+        failures: u32,
+        /// How long the start was put off for that.
+        paused: Duration,
+    },
+    /// A compile server could not be started, or connected to, or is not one that fits.
+    ServerFailed {
+        /// Why not.
+        reason: String,
+    },
+    /// A compile server has answered.
+    JobDone {
+        /// From sending the job to having the answer.
+        latency: Duration,
+        /// The size of the job as it was sent.
+        sent_bytes: usize,
+        /// The size of the answer.
+        received_bytes: usize,
+    },
+    /// A compile server was given a job, or should have been, and has not answered.
+    JobLost {
+        /// Why not.
+        reason: JobLoss,
+        /// Whether the job is tried once more. If not, the function stays in the tier that it is in.
+        again: bool,
+    },
     /// The function was dropped and its code memory given back.
     Freed {
         /// The tier of the code.
@@ -140,6 +171,31 @@ pub enum EventKind {
         /// Its size in bytes.
         code_bytes: usize,
     },
+}
+
+/// Why a compile server has not answered a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum JobLoss {
+    /// The server is gone, by this job's fault or another's.
+    Died,
+    /// The job took longer than a job may, and the server was ended.
+    TimedOut,
+    /// What came is no answer.
+    BadAnswer,
+    /// There is no server that would take the job.
+    Refused,
+}
+
+impl fmt::Display for JobLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            JobLoss::Died => "the server died",
+            JobLoss::TimedOut => "it took too long",
+            JobLoss::BadAnswer => "the answer made no sense",
+            JobLoss::Refused => "there is no server",
+        })
+    }
 }
 
 /// One successful compilation.

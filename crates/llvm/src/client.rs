@@ -3,40 +3,48 @@
 //! Several threads may compile at once; their jobs are all with the server at the same time. When the server dies, each
 //! of them tries once more, alone, with a new one. Only a job that is lost then too, or that takes too long, has failed:
 //! its function is not tried again. A server that dies again and again is started more and more hesitantly, and in
-//! the end not any more.
+//! the end not any more. Each of these things is told as an event of the function whose job it was.
 
 use crate::arch;
 use crate::protocol::Job;
-use crate::server::{Lost, Server};
+use crate::server::{Answer, Server};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift_codegen::{CompileError, CompileKind, CompileRequest, CompiledCode, Compiler};
+use upshift_event::{EventKind, JobLoss};
+
+/// Jobs that should be with the server at a time: those that it is at, and a batch that it can begin with then.
+const JOBS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// So long after the first failure a new server is started; twice as long after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// So many failures in a row end it.
 const FAILURES_MAX: u32 = 7;
 
+/// Why nothing is compiled any more.
+const CLOSED: &str = "the engine is being dropped";
+
 /// What an [`LlvmCompiler`] is made with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// The server's file.
+    /// The server's program, or the socket of a server that runs already.
     pub server: PathBuf,
     /// Make every NaN that an operation produces the canonical one.
     pub canonical_nans: bool,
     /// Have LLVM's verifier check each function.
     pub verify: bool,
-    /// How long a job may take.
+    /// How long a job may take, from sending it to having the answer.
     pub time_limit: Duration,
-    /// Bytes of address space that the server may use.
+    /// Bytes of address space that the server may use, if its program is started.
     pub memory_bytes_max: u64,
 }
 
 impl Options {
-    /// The defaults for the server at that path: 20 seconds for a job, 4 GiB.
+    /// The defaults for the server there: 20 seconds for a job, 4 GiB.
     pub fn new(server: PathBuf) -> Options {
         Options {
             server,
@@ -58,6 +66,8 @@ pub struct LlvmCompiler {
     connection: Mutex<Connection>,
     /// Held for reading by jobs that share the server, for writing by one that is alone with it.
     sharing: RwLock<()>,
+    /// No jobs are taken any more.
+    closed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +76,8 @@ struct Connection {
     /// Failures since the last reply.
     failures: u32,
     not_before: Option<Instant>,
+    /// Why there is none, if the last could not be started.
+    reason: Option<String>,
 }
 
 impl LlvmCompiler {
@@ -78,15 +90,16 @@ impl LlvmCompiler {
             next_job: AtomicU64::new(0),
             connection: Mutex::default(),
             sharing: RwLock::default(),
+            closed: AtomicBool::new(false),
         }
     }
 
-    /// The process id of the server, if one runs.
+    /// The process id of the server, if one runs that was started by this.
     pub fn server_process_id(&self) -> Option<u32> {
         let server = self.connection().server.clone();
         server
             .filter(|server| server.is_alive())
-            .map(|server| server.process_id())
+            .and_then(|server| server.process_id())
     }
 
     fn connection(&self) -> std::sync::MutexGuard<'_, Connection> {
@@ -95,45 +108,109 @@ impl LlvmCompiler {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The server, started if none runs.
-    fn server(&self) -> Result<Arc<Server>, CompileError> {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The server, started if none runs, or why there is none.
+    fn server(&self, tell: &dyn Fn(EventKind)) -> Result<Arc<Server>, String> {
         let mut connection = self.connection();
-        if let Some(server) = connection
-            .server
-            .as_ref()
-            .filter(|server| server.is_alive())
-        {
+        let alive = |server: &&Arc<Server>| server.is_alive();
+        if let Some(server) = connection.server.as_ref().filter(alive) {
             return Ok(Arc::clone(server));
         }
-        if connection.server.take().is_some() {
+        if let Some(gone) = connection.server.take() {
+            gone.close(JobLoss::Died);
             connection.failed();
         }
-        let mut reason = "it died too often".to_owned();
-        while connection.failures < FAILURES_MAX {
-            if let Some(until) = connection.not_before {
-                thread::sleep(until.saturating_duration_since(Instant::now()));
-            }
+        while connection.failures < FAILURES_MAX && !self.is_closed() {
+            let pause = connection.not_before;
+            let pause = pause.map(|until| until.saturating_duration_since(Instant::now()));
+            let paused = pause.unwrap_or_default();
+            thread::sleep(paused);
             match Server::start(&self.options.server, self.options.memory_bytes_max) {
                 Ok(server) => {
                     let server = Arc::new(server);
+                    if self.is_closed() {
+                        break;
+                    }
                     connection.server = Some(Arc::clone(&server));
+                    tell(EventKind::ServerStarted {
+                        server: server.name().to_owned(),
+                        failures: connection.failures,
+                        paused,
+                    });
                     return Ok(server);
                 }
-                Err(error) => reason = error,
+                Err(reason) => {
+                    let told = reason.clone();
+                    tell(EventKind::ServerFailed { reason: told });
+                    connection.reason = Some(reason);
+                }
             }
             connection.failed();
         }
-        Err(CompileError::Bailout(format!("no LLVM server: {reason}")))
+        let reason = connection.reason.as_deref();
+        Err(reason.unwrap_or("it died too often").to_owned())
     }
 
-    fn run(&self, job: &Job) -> Result<Result<CompiledCode, CompileError>, Lost> {
-        let server = match self.server() {
-            Ok(server) => server,
-            Err(error) => return Ok(Err(error)),
+    fn run(&self, job: &Job, tell: &dyn Fn(EventKind)) -> Result<Answer, Lost> {
+        let server = self.server(tell).map_err(Lost::Refused)?;
+        let answer = server
+            .run(job, self.options.time_limit)
+            .map_err(Lost::Sent)?;
+        let mut connection = self.connection();
+        connection.failures = 0;
+        connection.reason = None;
+        Ok(answer)
+    }
+
+    /// Runs the job, once more if the server died, and tells of each loss.
+    fn run_twice(&self, job: &Job, tell: &dyn Fn(EventKind)) -> Result<Answer, CompileError> {
+        let shared = {
+            let _sharing = self.sharing.read().unwrap_or_else(PoisonError::into_inner);
+            self.run(job, tell)
         };
-        let reply = server.run(job, self.options.time_limit)?;
-        self.connection().failures = 0;
-        Ok(reply.result)
+        if shared.is_err() && self.is_closed() {
+            return Err(CompileError::Bailout(CLOSED.to_owned()));
+        }
+        // Perhaps it was another job's fault.
+        let again = matches!(&shared, Err(Lost::Sent(reason)) if *reason != JobLoss::TimedOut);
+        let lost = |lost: &Lost, again| {
+            let reason = lost.reason();
+            tell(EventKind::JobLost { reason, again });
+        };
+        let result = shared.inspect_err(|error| lost(error, again));
+        let result = match again {
+            true => {
+                let _alone = self.sharing.write().unwrap_or_else(PoisonError::into_inner);
+                self.run(job, tell).inspect_err(|error| lost(error, false))
+            }
+            false => result,
+        };
+        result.map_err(|error| match error {
+            Lost::Refused(reason) => CompileError::Bailout(format!("no LLVM server: {reason}")),
+            Lost::Sent(reason) => {
+                CompileError::Failed(format!("lost by the LLVM server: {reason}"))
+            }
+        })
+    }
+}
+
+/// Why a job has no answer.
+enum Lost {
+    /// There was no server to send it to.
+    Refused(String),
+    /// It was sent.
+    Sent(JobLoss),
+}
+
+impl Lost {
+    fn reason(&self) -> JobLoss {
+        match self {
+            Lost::Refused(_) => JobLoss::Refused,
+            Lost::Sent(reason) => *reason,
+        }
     }
 }
 
@@ -153,10 +230,25 @@ impl Compiler for LlvmCompiler {
         true
     }
 
+    fn remote_jobs(&self) -> Option<NonZeroUsize> {
+        Some(JOBS)
+    }
+
     fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError> {
+        self.compile_and_tell(request, &|_| {})
+    }
+
+    fn compile_and_tell(
+        &self,
+        request: &CompileRequest,
+        tell: &dyn Fn(EventKind),
+    ) -> Result<CompiledCode, CompileError> {
+        let declined = |reason: &str| Err(CompileError::Bailout(reason.to_owned()));
         if request.kind == CompileKind::Trampoline {
-            let reason = "code between host and guest is not worth the trouble";
-            return Err(CompileError::Bailout(reason.to_owned()));
+            return declined("code between host and guest is not worth the trouble");
+        }
+        if self.is_closed() {
+            return declined(CLOSED);
         }
         let job = Job {
             number: self.next_job.fetch_add(1, Ordering::Relaxed),
@@ -165,22 +257,22 @@ impl Compiler for LlvmCompiler {
             features: self.features.clone(),
             clif: request.body.display().to_string(),
         };
-        let shared = {
-            let _sharing = self.sharing.read().unwrap_or_else(PoisonError::into_inner);
-            self.run(&job)
-        };
-        let result = match shared {
-            // Perhaps it was another job's fault.
-            Err(Lost::Died) => {
-                let _alone = self.sharing.write().unwrap_or_else(PoisonError::into_inner);
-                self.run(&job)
-            }
-            other => other,
-        };
-        let failed = |reason: &str| CompileError::Failed(format!("the LLVM server {reason}"));
-        result.unwrap_or_else(|lost| match lost {
-            Lost::Died => Err(failed("died of it")),
-            Lost::TimedOut => Err(failed("took too long and was ended")),
-        })
+        let answer = self.run_twice(&job, tell)?;
+        tell(EventKind::JobDone {
+            latency: answer.latency,
+            sent_bytes: answer.sent_bytes,
+            received_bytes: answer.received_bytes,
+        });
+        answer.reply.result
+    }
+
+    fn shut_down(&self) {
+        self.closed.store(true, Ordering::Release);
+        // Whoever starts one at the moment holds the lock, and will find that it is not wanted.
+        let server = self.connection.try_lock().ok();
+        let server = server.and_then(|mut connection| connection.server.take());
+        if let Some(server) = server {
+            server.close(JobLoss::Died);
+        }
     }
 }

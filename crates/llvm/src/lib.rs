@@ -6,7 +6,7 @@
 //! the job that it was at is lost, and the function stays in the tier that it is in.
 //!
 //! ```text
-//! request ─▶ CLIF as text ─▶ frame ─▶ pipe ─▶ upshift-llvm ─▶ pipe ─▶ frame ─▶ CompiledCode | Bailout | Failed
+//! request ─▶ CLIF as text ─▶ frame ─▶ socket ─▶ upshift-llvm ─▶ socket ─▶ frame ─▶ CompiledCode | Bailout | Failed
 //! ```
 #![forbid(unsafe_code)]
 
@@ -17,7 +17,9 @@ mod artefact;
 mod client;
 mod find;
 mod server;
+mod stream;
 mod wire;
 
 pub use client::{LlvmCompiler, Options};
-pub use find::{SERVER, find_server, server_version};
+pub use find::{SERVER, find_server, places, server_version};
+pub use stream::limit_memory;

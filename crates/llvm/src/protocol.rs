@@ -1,7 +1,7 @@
 //! What client and server say to each other.
 //!
-//! Each sends one greeting first, with the version of the protocol and of CLIF's text form; a server that cannot serve a
-//! client says why and hangs up. Then requests and replies go their own ways, in any order: a job has a number, and its
+//! Each sends one greeting first, with the version of the protocol and of CLIF's text form; the form of frames and
+//! greetings is the same in all versions. A server of another version than its client says so and hangs up. Then requests and replies go their own ways, in any order: a job has a number, and its
 //! reply carries it. A body travels as CLIF text, which is versioned, readable in a dump, and costs the server
 //! little beside what LLVM takes.
 
@@ -12,7 +12,7 @@ use upshift_codegen::{CompileError, CompiledCode};
 pub use crate::wire::{WireError, read_frame, write_frame};
 
 /// The version of this protocol: messages of other versions are not understood.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The first bytes of a greeting.
 const MAGIC: &[u8; 8] = b"UPSHIFTL";
@@ -261,7 +261,15 @@ mod tests {
         for end in 1..stream.len() {
             assert!(read_frame(&mut &stream[..end]).is_err());
         }
-        let long = u32::MAX.to_le_bytes();
+        for at in 4..stream.len() {
+            let mut damaged = stream.clone();
+            damaged[at] ^= 0x10;
+            assert!(matches!(
+                read_frame(&mut &damaged[..]),
+                Err(WireError::Malformed(_))
+            ));
+        }
+        let long = [0xff; 12];
         assert!(matches!(
             read_frame(&mut &long[..]),
             Err(WireError::TooLong(_))

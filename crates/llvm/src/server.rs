@@ -1,15 +1,18 @@
-//! One server process: started, spoken to, and ended.
+//! One connection to a server: made, used by many threads at once, and ended.
 
 use crate::protocol::{Greeting, Job, Reply, WireError, read_frame, write_frame};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use crate::stream::{self, Until};
 use std::collections::HashMap;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use upshift_event::JobLoss;
 
 /// How long a server may take to say who it is.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -17,146 +20,194 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of stack of the thread that reads replies.
 const READER_STACK_BYTES: usize = 256 << 10;
 
-/// Why a job has no reply.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Lost {
-    /// The server is gone, by this job's fault or another's.
-    Died,
-    /// This job took longer than it may.
-    TimedOut,
+/// The answer to a job, and what it took.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) latency: Duration,
+    pub(crate) sent_bytes: usize,
+    pub(crate) received_bytes: usize,
 }
 
-/// Jobs whose replies are waited for; `None` once there will be no more replies.
-type Pending = Arc<Mutex<Option<HashMap<u64, Sender<Reply>>>>>;
+/// A reply with the size of its message.
+type Received = (Reply, usize);
 
-/// A server that runs, or has just died.
+/// Jobs whose replies are waited for, or why there will be no more replies.
+#[derive(Debug)]
+enum Pending {
+    Open(HashMap<u64, Sender<Received>>),
+    Closed(JobLoss),
+}
+
+impl Pending {
+    /// Lets all who wait know that nothing will come. The first reason counts.
+    fn close(&mut self, reason: JobLoss) {
+        if let Pending::Open(_) = self {
+            *self = Pending::Closed(reason);
+        }
+    }
+}
+
+/// A server that runs, or has just gone.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Mutex<Child>,
-    input: Mutex<ChildStdin>,
-    pending: Pending,
+    name: String,
+    /// The process, if it is there for this client alone.
+    child: Option<Mutex<Child>>,
+    stream: UnixStream,
+    /// Held by the thread that sends a job.
+    sending: Mutex<()>,
+    pending: Arc<Mutex<Pending>>,
 }
 
 impl Server {
-    /// Starts the server at `path` with a limit on its memory.
-    pub(crate) fn start(path: &Path, memory_bytes: u64) -> Result<Server, String> {
-        let mut child = Command::new(path)
-            .arg("--pipe")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", path.display()))?;
-        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err("the server has no pipes".to_owned());
+    /// Starts the server in the file `place` with a limit on its memory, or connects to it if that is a socket.
+    pub(crate) fn start(place: &Path, memory_bytes: u64) -> Result<Server, String> {
+        let failed =
+            |what: &str, error: io::Error| format!("cannot {what} {}: {error}", place.display());
+        let (stream, child) = match stream::is_socket(place) {
+            true => {
+                let stream = stream::connect_to(place);
+                (stream.map_err(|error| failed("connect to", error))?, None)
+            }
+            false => {
+                let spawned = stream::spawn(place, memory_bytes);
+                let (stream, child) = spawned.map_err(|error| failed("start", error))?;
+                (stream, Some(Mutex::new(child)))
+            }
         };
-        let pending: Pending = Arc::new(Mutex::new(Some(HashMap::new())));
+        let mut server = Server {
+            name: String::new(),
+            child,
+            stream,
+            sending: Mutex::default(),
+            pending: Arc::new(Mutex::new(Pending::Open(HashMap::new()))),
+        };
+        // What is dropped is ended.
+        let greeting = server.read_in_background()?;
+        server.name = server.greet(&greeting)?;
+        Ok(server)
+    }
+
+    fn read_in_background(&self) -> Result<Receiver<Result<Greeting, String>>, String> {
+        let failed = |error| format!("cannot start a thread: {error}");
+        let stream = self.stream.try_clone().map_err(failed)?;
         let (greeted, greeting) = channel();
-        let replies = Arc::clone(&pending);
-        let reader = thread::Builder::new()
+        let pending = Arc::clone(&self.pending);
+        thread::Builder::new()
             .name("upshift-llvm-replies".to_owned())
             .stack_size(READER_STACK_BYTES)
-            .spawn(move || read_replies(output, &greeted, &replies));
-        let started = reader
-            .map_err(|error| format!("cannot start a thread: {error}"))
-            .and_then(|_| limit_memory(&child, memory_bytes))
-            .and_then(|()| greet(&mut input, &greeting));
-        if let Err(reason) = started {
-            end(&mut child);
-            return Err(reason);
+            .spawn(move || read_replies(stream, &greeted, &pending))
+            .map_err(failed)?;
+        Ok(greeting)
+    }
+
+    /// Exchanges greetings. The server's name.
+    fn greet(&self, greeting: &Receiver<Result<Greeting, String>>) -> Result<String, String> {
+        let own = Greeting::new("upshift".to_owned());
+        self.send(&own.encode(), Instant::now() + GREETING_TIMEOUT)
+            .map_err(|error| format!("cannot speak to the server: {error}"))?;
+        let server = greeting
+            .recv_timeout(GREETING_TIMEOUT)
+            .map_err(|_| "the server does not say who it is".to_owned())??;
+        match own.mismatch(&server) {
+            None => Ok(server.name),
+            Some(reason) => Err(format!("{} does not fit: {reason}", server.name)),
         }
-        Ok(Server {
-            child: Mutex::new(child),
-            input: Mutex::new(input),
-            pending,
-        })
+    }
+
+    fn send(&self, payload: &[u8], end: Instant) -> Result<(), WireError> {
+        let _sending = lock(&self.sending);
+        let stream = &self.stream;
+        write_frame(&mut Until { stream, end }, payload)
+    }
+
+    /// What it calls itself.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether it still answers.
     pub(crate) fn is_alive(&self) -> bool {
-        lock(&self.pending).is_some()
+        matches!(*lock(&self.pending), Pending::Open(_))
     }
 
-    /// The server's process id.
-    pub(crate) fn process_id(&self) -> u32 {
-        lock(&self.child).id()
+    /// The id of its process, if that is there for this client alone.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.child.as_ref().map(|child| lock(child).id())
     }
 
-    /// Sends a job and waits for its reply.
-    pub(crate) fn run(&self, job: &Job, limit: Duration) -> Result<Reply, Lost> {
-        let (sender, reply) = channel();
-        lock(&self.pending)
-            .as_mut()
-            .ok_or(Lost::Died)?
-            .insert(job.number, sender);
-        if write_frame(&mut *lock(&self.input), &job.encode()).is_err() {
-            self.kill();
-            return Err(Lost::Died);
+    /// Sends a job and waits for its answer.
+    pub(crate) fn run(&self, job: &Job, limit: Duration) -> Result<Answer, JobLoss> {
+        let (sender, received) = channel();
+        match &mut *lock(&self.pending) {
+            Pending::Open(jobs) => jobs.insert(job.number, sender),
+            Pending::Closed(reason) => return Err(*reason),
+        };
+        let start = Instant::now();
+        let payload = job.encode();
+        if let Err(error) = self.send(&payload, start + limit) {
+            return Err(self.close(match error {
+                WireError::Io(error) if is_timeout(&error) => JobLoss::TimedOut,
+                _ => JobLoss::Died,
+            }));
         }
-        match reply.recv_timeout(limit) {
-            Ok(reply) => Ok(reply),
-            Err(RecvTimeoutError::Disconnected) => Err(Lost::Died),
+        let left = (start + limit).saturating_duration_since(Instant::now());
+        match received.recv_timeout(left) {
+            Ok((reply, received_bytes)) => Ok(Answer {
+                reply,
+                latency: start.elapsed(),
+                sent_bytes: payload.len(),
+                received_bytes,
+            }),
+            Err(RecvTimeoutError::Disconnected) => Err(self.close(JobLoss::Died)),
             Err(RecvTimeoutError::Timeout) => {
-                self.kill();
-                Err(Lost::TimedOut)
+                self.close(JobLoss::Died);
+                Err(JobLoss::TimedOut)
             }
         }
     }
 
-    /// Ends the process. Who waits for a reply learns of it.
-    pub(crate) fn kill(&self) {
-        lock(&self.pending).take();
-        end(&mut lock(&self.child));
+    /// Ends the connection, and the process if it is there for this client alone. Who waits for a reply learns of it.
+    /// Returns why there are no more replies: `reason`, or an earlier one.
+    pub(crate) fn close(&self, reason: JobLoss) -> JobLoss {
+        let mut pending = lock(&self.pending);
+        pending.close(reason);
+        let first = match *pending {
+            Pending::Closed(first) => first,
+            Pending::Open(_) => reason,
+        };
+        drop(pending);
+        // It fails if the other side was quicker.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        if let Some(child) = &self.child {
+            stream::end(&mut lock(child));
+        }
+        first
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.kill();
+        self.close(JobLoss::Died);
     }
 }
 
-fn end(child: &mut Child) {
-    // Both fail only if it has ended by itself.
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-fn limit_memory(child: &Child, bytes: u64) -> Result<(), String> {
-    let limit = Rlimit {
-        current: Some(bytes),
-        maximum: Some(bytes),
-    };
-    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let limited = prlimit(process, Resource::As, limit);
-    limited.map_err(|error| format!("cannot limit the server's memory: {error}"))?;
-    Ok(())
-}
-
-fn greet(
-    input: &mut ChildStdin,
-    greeting: &Receiver<Result<Greeting, String>>,
-) -> Result<(), String> {
-    let own = Greeting::new("upshift".to_owned());
-    let failed = |error: WireError| format!("cannot speak to the server: {error}");
-    write_frame(input, &own.encode()).map_err(failed)?;
-    let server = greeting
-        .recv_timeout(GREETING_TIMEOUT)
-        .map_err(|_| "the server does not say who it is".to_owned())??;
-    match own.mismatch(&server) {
-        None => Ok(()),
-        Some(reason) => Err(format!("{} does not fit: {reason}", server.name)),
-    }
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+    )
 }
 
 /// Hands replies to those who wait for them, until the server is gone or says something wrong.
 fn read_replies(
-    output: ChildStdout,
+    stream: UnixStream,
     greeted: &Sender<Result<Greeting, String>>,
-    pending: &Pending,
+    pending: &Mutex<Pending>,
 ) {
-    let mut output = BufReader::new(output);
-    let greeting = match read_frame(&mut output) {
+    let mut stream = BufReader::new(stream);
+    let greeting = match read_frame(&mut stream) {
         Ok(Some(payload)) => Greeting::decode(&payload).map_err(|error| error.to_string()),
         Ok(None) => Err("the server ended at once".to_owned()),
         Err(error) => Err(error.to_string()),
@@ -164,25 +215,34 @@ fn read_replies(
     let usable = greeting.is_ok();
     // Nobody listens any more if that took too long.
     let _ = greeted.send(greeting);
-    if usable {
-        deliver(&mut output, pending);
-    }
-    lock(pending).take();
+    let reason = match usable {
+        true => deliver(&mut stream, pending),
+        false => JobLoss::BadAnswer,
+    };
+    lock(pending).close(reason);
 }
 
-fn deliver(output: &mut impl Read, pending: &Pending) {
-    while let Ok(Some(payload)) = read_frame(output) {
+/// Why there is no further reply.
+fn deliver(stream: &mut impl Read, pending: &Mutex<Pending>) -> JobLoss {
+    loop {
+        let payload = match read_frame(stream) {
+            Ok(Some(payload)) => payload,
+            Ok(None) | Err(WireError::Io(_) | WireError::CutOff) => return JobLoss::Died,
+            Err(_) => return JobLoss::BadAnswer,
+        };
         let Ok(reply) = Reply::decode(&payload) else {
-            return;
+            return JobLoss::BadAnswer;
         };
-        let waiting = match lock(pending).as_mut() {
-            Some(pending) => pending.remove(&reply.number),
-            None => return,
+        let waiting = match &mut *lock(pending) {
+            Pending::Open(jobs) => jobs.remove(&reply.number),
+            Pending::Closed(reason) => return *reason,
         };
-        if let Some(waiting) = waiting {
-            // Who waited may have lost patience.
-            let _ = waiting.send(reply);
-        }
+        // An answer that nobody has asked for.
+        let Some(waiting) = waiting else {
+            return JobLoss::BadAnswer;
+        };
+        // Who waited may have lost patience.
+        let _ = waiting.send((reply, payload.len()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Frames and the values in them. All numbers are little-endian; nothing that is read is trusted.
 //!
-//! A frame is its length in 4 bytes and as many bytes. A reader never sets memory aside for more than has arrived.
+//! A frame is its length in 4 bytes, a checksum in 8, and as many bytes. A reader never sets memory aside for more than has
+//! arrived. The checksum is for accidents: code that was damaged on its way must not run.
 
 use std::io::{self, Read, Write};
 use thiserror::Error;
@@ -8,18 +9,39 @@ use thiserror::Error;
 /// A longer frame is refused: the largest function bodies are a tenth of that.
 pub const FRAME_BYTES_MAX: u32 = 256 << 20;
 
+/// Items of a list that memory is set aside for before they have been seen.
+const LIST_CAPACITY_MAX: usize = 1024;
+
+/// The length and the checksum.
+const HEADER_BYTES: usize = 12;
+
 /// What is wrong with a message.
 #[derive(Debug, Error)]
 pub enum WireError {
-    /// The stream failed, or ended in the middle of a frame.
+    /// The stream failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
+    /// The stream ended in the middle of a frame.
+    #[error("the connection ended in the middle of a message")]
+    CutOff,
     /// The frame is longer than is allowed.
     #[error("a message of {0} bytes is too long")]
     TooLong(u32),
     /// The bytes are not the message that they should be.
     #[error("a malformed message: {0}")]
     Malformed(&'static str),
+}
+
+/// The 64-bit FNV-1a hash of Fowler, Noll and Vo, over words of 8 bytes.
+fn checksum(payload: &[u8]) -> u64 {
+    let step = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+    let (words, rest) = payload.as_chunks();
+    let hash = words.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, word| {
+        // So that high bits come to bear on low ones too.
+        step(hash, u64::from_le_bytes(*word)).rotate_left(29)
+    });
+    rest.iter()
+        .fold(hash, |hash, byte| step(hash, u64::from(*byte)))
 }
 
 /// Writes one frame.
@@ -31,7 +53,10 @@ pub fn write_frame(stream: &mut impl Write, payload: &[u8]) -> Result<(), WireEr
     if bytes > FRAME_BYTES_MAX {
         return Err(WireError::TooLong(bytes));
     }
-    stream.write_all(&bytes.to_le_bytes())?;
+    let mut header = [0; HEADER_BYTES];
+    header[..4].copy_from_slice(&bytes.to_le_bytes());
+    header[4..].copy_from_slice(&checksum(payload).to_le_bytes());
+    stream.write_all(&header)?;
     stream.write_all(payload)?;
     Ok(stream.flush()?)
 }
@@ -39,27 +64,27 @@ pub fn write_frame(stream: &mut impl Write, payload: &[u8]) -> Result<(), WireEr
 /// Reads one frame; `None` at the end of the stream.
 ///
 /// # Errors
-/// If it is too long or cut off, or the stream fails.
+/// If it is too long, cut off or damaged, or the stream fails.
 pub fn read_frame(stream: &mut impl Read) -> Result<Option<Vec<u8>>, WireError> {
-    let mut header = [0; 4];
-    let mut got = 0;
-    while got < header.len() {
-        match stream.read(&mut header[got..]) {
-            Ok(0) if got == 0 => return Ok(None),
-            Ok(0) => return Err(WireError::Malformed("the header is cut off")),
-            Ok(bytes) => got += bytes,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    let mut limited = Read::by_ref(stream).take(HEADER_BYTES as u64);
+    match limited.read_to_end(&mut header)? {
+        0 => return Ok(None),
+        HEADER_BYTES => {}
+        _ => return Err(WireError::CutOff),
     }
-    let bytes = u32::from_le_bytes(header);
+    let mut d = Decoder(&header);
+    let (bytes, sum) = (d.u32()?, d.u64()?);
     if bytes > FRAME_BYTES_MAX {
         return Err(WireError::TooLong(bytes));
     }
     let mut payload = Vec::new();
     stream.take(u64::from(bytes)).read_to_end(&mut payload)?;
     if payload.len() != bytes as usize {
-        return Err(WireError::Malformed("the message is cut off"));
+        return Err(WireError::CutOff);
+    }
+    if checksum(&payload) != sum {
+        return Err(WireError::Malformed("its checksum is wrong"));
     }
     Ok(Some(payload))
 }
@@ -152,7 +177,8 @@ impl<'a> Decoder<'a> {
         mut decode: impl FnMut(&mut Decoder<'a>) -> Result<T, WireError>,
     ) -> Result<Vec<T>, WireError> {
         let count = self.u32()?;
-        let mut items = Vec::with_capacity((count as usize).min(self.0.len()));
+        // What is claimed to come costs nothing; what comes does.
+        let mut items = Vec::with_capacity((count as usize).min(LIST_CAPACITY_MAX));
         for _ in 0..count {
             items.push(decode(self)?);
         }

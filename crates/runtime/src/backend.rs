@@ -112,14 +112,15 @@ pub(crate) fn compile_request(
 /// What the first of the tier's compilers makes that does not decline, of the request that `request` makes for it; and what
 /// there is to know about the request.
 pub(crate) fn run_compilers<T>(
-    group: &Group,
+    (group, index): (&Group, u32),
     tier: Tier,
     request: impl Fn(&dyn Compiler) -> Result<(CompileRequest, T), Failure>,
 ) -> Result<(CompiledCode, String, T), Failure> {
     let mut declined = CompileError::Bailout(format!("tier {tier} has no compiler"));
     for compiler in &group.shared.config.compilers[tier.index()] {
         let (request, about) = request(&**compiler)?;
-        match survive(|| compiler.compile(&request)) {
+        let tell = |event| group.emit(index, event);
+        match survive(|| compiler.compile_and_tell(&request, &tell)) {
             Ok(code) => return Ok((code, compiler.name().to_owned(), about)),
             Err(CompileError::Bailout(reason)) => declined = CompileError::Bailout(reason),
             Err(failed) => return Err(failed.into()),

@@ -1,6 +1,7 @@
 //! What a runtime is made with.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 use upshift_base::Tier;
@@ -187,6 +188,11 @@ impl RuntimeConfig {
         Tier::ALL
             .into_iter()
             .find(|next| *next > tier && self.has(*next))
+    }
+
+    /// How many requests for `tier` are wanted at a time by its compiler, if that works elsewhere.
+    pub(crate) fn remote_jobs(&self, tier: Tier) -> Option<NonZeroUsize> {
+        self.compilers[tier.index()].first()?.remote_jobs()
     }
 
     pub(crate) fn has(&self, tier: Tier) -> bool {

@@ -150,7 +150,7 @@ fn code(
         return Ok((code, frames, Baseline::NAME.to_owned()));
     }
     let job = (Tier::Baseline, CompileKind::Continuation);
-    let made = run_compilers(group, Tier::Baseline, |compiler| {
+    let made = run_compilers((group, state.index), Tier::Baseline, |compiler| {
         let request = BodyRequest {
             entry: BodyEntry::Positions(positions),
             checked_accesses: compiler.wants_checked_accesses(),

@@ -56,7 +56,7 @@ pub use guest_memory::{GuestMemoryRange, register as register_guest_memory};
 pub use profile::LOOP_ITERATIONS_PER_CALL;
 pub use runtime::{EntrySlot, FunctionGroup, HostStub, Runtime, RuntimeError, Trampoline};
 pub use source::FunctionSource;
-pub use stats::{HotFunction, ProfileStatistics, TierStatistics};
+pub use stats::{DurationCounts, HotFunction, ProfileStatistics, TierStatistics};
 pub use trampoline::{HostEntry, host_function_body};
 pub use trap::{HostError, HostFailure, Trap, Unwind};
 pub use value::RawValue;

@@ -48,7 +48,7 @@ pub(crate) unsafe extern "C" fn osr_tripped(
         parent: (parent != NO_PARENT).then_some(parent),
         tier,
     };
-    let Some(code) = arrive(state, point) else {
+    let Some(code) = tiering::timed(state, || arrive(state, point)) else {
         return ptr::null_mut();
     };
     if values != VALUES_IN_FRAME {

@@ -232,7 +232,7 @@ fn make(
             speculative: None,
         });
     }
-    let (mut code, compiler, body) = run_compilers(group, tier, |compiler| {
+    let (mut code, compiler, body) = run_compilers((group, state.index), tier, |compiler| {
         request(group, state, (tier, kind), compiler)
     })?;
     code.call_sites = body.call_sites;

@@ -20,6 +20,7 @@ use crate::{arch, builtins};
 use cranelift_codegen::ir::Signature;
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -202,18 +203,26 @@ impl Runtime {
             glue: Mutex::default(),
         };
         if let CompileMode::Background { workers } = mode {
-            runtime.start_workers(workers.max(1))?;
+            let remote_jobs = Tier::ALL.map(|tier| runtime.config().remote_jobs(tier));
+            let remote_jobs = remote_jobs.into_iter().flatten().max();
+            let counts = [workers.max(1), remote_jobs.map_or(0, NonZeroUsize::get)];
+            for (number, (name, count)) in
+                ["upshift", "upshift-remote"].iter().zip(counts).enumerate()
+            {
+                runtime.start_workers(number, name, count)?;
+            }
         }
         Ok(runtime)
     }
 
-    fn start_workers(&self, count: usize) -> Result<(), RuntimeError> {
+    /// Starts threads that serve one of the queues.
+    fn start_workers(&self, queue: usize, name: &str, count: usize) -> Result<(), RuntimeError> {
         for number in 0..count {
             let shared = Arc::clone(&self.shared);
             let worker = thread::Builder::new()
-                .name(format!("upshift-{number}"))
+                .name(format!("{name}-{number}"))
                 .stack_size(WORKER_STACK_BYTES)
-                .spawn(move || tiering::work(&shared))
+                .spawn(move || tiering::work(&shared, shared.queues()[queue]))
                 .map_err(|source| RuntimeError::System {
                     action: "start a worker thread",
                     source,
@@ -428,7 +437,8 @@ impl Runtime {
         report.hot_functions = hot;
         report.executions = executions;
         report.loop_iterations = loops;
-        report.queued = self.shared.queue.len() as u64;
+        let waiting = self.shared.queues().map(|queue| queue.len() as u64);
+        report.queued = waiting.iter().sum();
         report
     }
 
@@ -451,7 +461,12 @@ impl Runtime {
     /// Stops background compilation and waits for the worker threads. Requests that wait are dropped; the one that a
     /// worker is at is finished. Functions keep running, and are still compiled at their first call.
     pub fn shutdown(&self) {
-        self.shared.queue.close();
+        for queue in self.shared.queues() {
+            queue.close();
+        }
+        for compiler in self.shared.config.compilers.iter().flatten() {
+            compiler.shut_down();
+        }
         for worker in lock(&self.workers).drain(..) {
             // A worker may be the one that drops the runtime, having dropped the last function's owner.
             if worker.thread().id() != thread::current().id() {

@@ -25,6 +25,10 @@ impl TierTotals {
     }
 }
 
+/// How often something took how long: entry `n` counts what took less than 2 to the power of `n` microseconds and not less
+/// than half of that; the last one also what took longer.
+pub type DurationCounts = [u64; 20];
+
 /// Counters that the pipeline keeps up to date.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -35,12 +39,20 @@ pub(crate) struct Totals {
     deoptimizations: AtomicU64,
     invalidations: AtomicU64,
     without_way_back: AtomicU64,
+    visits: [AtomicU64; 20],
 }
 
 impl Totals {
     /// The number of the next compilation, counted from 1.
     pub(crate) fn next_compilation(&self) -> u64 {
         self.compilations.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Books that running code was in the runtime for so long, because of a counter.
+    pub(crate) fn book_visit(&self, duration: Duration) {
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let index = (u64::BITS - microseconds.leading_zeros()) as usize;
+        self.visits[index.min(self.visits.len() - 1)].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Adds what an event says.
@@ -119,6 +131,10 @@ impl Totals {
             invalidations: self.invalidations.load(Ordering::Relaxed),
             without_way_back: self.without_way_back.load(Ordering::Relaxed),
             queued: 0,
+            visits: self
+                .visits
+                .each_ref()
+                .map(|count| count.load(Ordering::Relaxed)),
             tiers: self.tiers.each_ref().map(tier),
         }
     }
@@ -166,6 +182,9 @@ pub struct ProfileStatistics {
     pub without_way_back: u64,
     /// Requests waiting.
     pub queued: u64,
+    /// How long running code was in the runtime each time that a counter led there: to ask for better code, to move to it,
+    /// or to see whether it is there. With background compilation, all that new code costs the program is in this.
+    pub visits: DurationCounts,
     /// By tier.
     pub tiers: [TierStatistics; 3],
 }

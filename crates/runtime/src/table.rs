@@ -29,7 +29,9 @@ use upshift_event::{Event, EventKind};
 pub(crate) struct Shared {
     pub(crate) config: RuntimeConfig,
     pub(crate) memory: Arc<CodeMemory>,
-    pub(crate) queue: Queue<Request>,
+    queue: Queue<Request>,
+    /// Requests to compilers that work elsewhere. Threads that wait for an answer keep no other request waiting.
+    remote_queue: Queue<Request>,
     pub(crate) started: Instant,
     pub(crate) totals: Totals,
     groups: RwLock<BTreeMap<u32, Weak<Group>>>,
@@ -137,10 +139,24 @@ impl Shared {
             config,
             memory,
             queue: Queue::new(),
+            remote_queue: Queue::new(),
             started: Instant::now(),
             totals: Totals::default(),
             groups: RwLock::default(),
         }
+    }
+
+    /// The queue that requests for `tier` wait in.
+    pub(crate) fn queue_of(&self, tier: Tier) -> &Queue<Request> {
+        match self.config.remote_jobs(tier) {
+            Some(_) => &self.remote_queue,
+            None => &self.queue,
+        }
+    }
+
+    /// Both queues: that of the threads that compile, and that of those that have it done elsewhere.
+    pub(crate) fn queues(&self) -> [&Queue<Request>; 2] {
+        [&self.queue, &self.remote_queue]
     }
 
     /// Adds a group whose ids are allocated already.

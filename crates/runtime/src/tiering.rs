@@ -4,6 +4,7 @@ use crate::activation;
 use crate::config::{CompileMode, Stress};
 use crate::pipeline::{Circumstances, compile_and_publish, compile_osr};
 use crate::policy::{self, Decision, Load};
+use crate::queue::Queue;
 use crate::table::{FunctionState, Group, Request, Shared, lock};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,8 +23,17 @@ pub(crate) unsafe extern "C" fn counter_tripped(cell: *const ProfileCell) {
     // as long as the function's group.
     let state = unsafe { ((*cell).state.load(Ordering::Acquire) as *const FunctionState).as_ref() };
     if let Some(state) = state {
-        consider(state);
+        timed(state, || consider(state));
     }
+}
+
+/// Runs what running code waits for, and books how long it has waited.
+pub(crate) fn timed<T>(state: &FunctionState, f: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = f();
+    // SAFETY: the group that owns the state holds the shared part too.
+    unsafe { &*state.shared }.totals.book_visit(start.elapsed());
+    result
 }
 
 /// Decides whether `state`'s function deserves better code, and grants the next budget.
@@ -92,7 +102,7 @@ pub(crate) fn decide(
     next: Tier,
 ) -> Decision {
     let load = Load {
-        queued: shared.queue.len(),
+        queued: shared.queue_of(next).len(),
         workers: workers(shared),
     };
     let threshold = shared.config.thresholds.of(next);
@@ -145,7 +155,7 @@ fn promote(shared: &Shared, group: &Arc<Group>, state: &FunctionState, tier: Tie
             let source_bytes = group.source.source_bytes(state.index);
             let priority = policy::priority(counts, state.since.elapsed(), source_bytes);
             promoted();
-            if !shared.queue.push(priority, request) {
+            if !shared.queue_of(tier).push(priority, request) {
                 state.withdraw_request(tier);
             }
         }
@@ -199,7 +209,7 @@ pub(crate) fn request_osr(
     let priority = policy::priority(counts, state.since.elapsed(), source_bytes);
     // The activation runs now, and the next call may never come.
     if !shared
-        .queue
+        .queue_of(to)
         .push(priority.saturating_mul(OSR_PRIORITY), request)
     {
         lock(&state.osr_loops).withdraw(loop_index, to);
@@ -207,9 +217,9 @@ pub(crate) fn request_osr(
     false
 }
 
-/// What a worker thread does until the queue is closed.
-pub(crate) fn work(shared: &Shared) {
-    while let Some(request) = shared.queue.pop() {
+/// What a worker thread does until its queue is closed.
+pub(crate) fn work(shared: &Shared, queue: &Queue<Request>) {
+    while let Some(request) = queue.pop() {
         serve(shared, &request);
     }
 }

@@ -28,7 +28,7 @@ pub enum Backend {
     CraneliftSpeed,
     /// LLVM at full optimization, in a process of its own that is started when there is something to compile: the
     /// server `upshift-llvm`, which is looked for beside the program and in the search path. The same as
-    /// [`Backend::CraneliftSpeed`] if there is none.
+    /// [`Backend::CraneliftSpeed`] if there is none, which is logged.
     Llvm,
     /// A compiler of the embedder's own. Code that calls other functions must follow [`crate::embed::symbol`].
     Custom(Arc<dyn Compiler>),
@@ -174,9 +174,10 @@ impl Config {
         self
     }
 
-    /// The file of the compile server of [`Backend::Llvm`], instead of looking for one.
-    pub fn llvm_server(mut self, file: impl Into<PathBuf>) -> Config {
-        self.llvm_server = Some(file.into());
+    /// The compile server of [`Backend::Llvm`], instead of looking for one: its program, or the socket of one that serves
+    /// many processes.
+    pub fn llvm_server(mut self, place: impl Into<PathBuf>) -> Config {
+        self.llvm_server = Some(place.into());
         self
     }
 
@@ -270,10 +271,12 @@ impl Config {
 
     /// The client of the LLVM server, if there is a server.
     fn llvm(&self) -> Option<Arc<dyn Compiler>> {
-        let server = self
-            .llvm_server
-            .clone()
-            .or_else(upshift_llvm::find_server)?;
+        let server = self.llvm_server.clone();
+        let Some(server) = server.or_else(upshift_llvm::find_server) else {
+            let places = upshift_llvm::places();
+            tracing::warn!(target: "upshift", "no LLVM server, so Cranelift compiles; looked for {places}");
+            return None;
+        };
         Some(Arc::new(LlvmCompiler::new(upshift_llvm::Options {
             canonical_nans: self.canonical_nans,
             verify: self.verify,

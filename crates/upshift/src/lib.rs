@@ -67,8 +67,10 @@ pub use sink::Verbosity;
 pub use typed::{FuncParams, FuncResults, FuncValue, HostResult, TypedFunc};
 pub use upshift_base::{FuncId, Tier, TrapKind};
 pub use upshift_codemem::Usage as CodeMemoryUsage;
-pub use upshift_event::{Compilation, Event, EventKind, InlinedFunction, Recorder, Subscriber};
+pub use upshift_event::{
+    Compilation, Event, EventKind, InlinedFunction, JobLoss, Recorder, Subscriber,
+};
 pub use upshift_runtime::{
-    Backtrace, Frame, HostError, HostFailure, HotFunction, InliningMode, ProfileStatistics,
-    TierStatistics, Trap, Unwind,
+    Backtrace, DurationCounts, Frame, HostError, HostFailure, HotFunction, InliningMode,
+    ProfileStatistics, TierStatistics, Trap, Unwind,
 };

@@ -1,3 +1,3 @@
 //! The LLVM compile server that [`Backend::Llvm`](crate::Backend::Llvm) uses: where it is, and what it says of itself.
 
-pub use upshift_llvm::{find_server, server_version};
+pub use upshift_llvm::{find_server, places, server_version};

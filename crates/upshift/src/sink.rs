@@ -36,6 +36,9 @@ impl Subscriber for Tracing {
             } => {
                 tracing::warn!(target: "upshift", function, name, "{what}");
             }
+            EventKind::JobLost { .. } => {
+                tracing::warn!(target: "upshift", function, name, "{what}");
+            }
             EventKind::Promoted { .. } | EventKind::OsrEntered { .. } => {
                 tracing::info!(target: "upshift", function, name, "{what}")
             }
@@ -68,6 +71,7 @@ impl Subscriber for Log {
                         | EventKind::Failed { .. }
                         | EventKind::OsrEntered { .. }
                         | EventKind::OsrFailed { .. }
+                        | EventKind::JobLost { .. }
                 )
             }
             Verbosity::All => true,
@@ -176,6 +180,29 @@ fn osr_line(f: &mut fmt::Formatter<'_>, event: &EventKind) -> fmt::Result {
                 f,
                 "loop {loop_index} failed to compile for tier {tier}: {reason}"
             )
+        }
+        other => server_line(f, other),
+    }
+}
+
+/// The same for the events of compile servers.
+fn server_line(f: &mut fmt::Formatter<'_>, event: &EventKind) -> fmt::Result {
+    match event {
+        EventKind::ServerStarted {
+            server, failures, ..
+        } => write!(f, "has {server} started, after {failures} failures"),
+        EventKind::ServerFailed { reason } => write!(f, "has no server: {reason}"),
+        EventKind::JobDone {
+            latency,
+            sent_bytes,
+            received_bytes,
+        } => write!(
+            f,
+            "answered by the server in {latency:?}: {received_bytes} bytes for {sent_bytes}"
+        ),
+        EventKind::JobLost { reason, again } => {
+            let again = if *again { "; tried again" } else { "" };
+            write!(f, "job lost: {reason}{again}")
         }
         other => write!(f, "{other:?}"),
     }

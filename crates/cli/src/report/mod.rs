@@ -5,6 +5,7 @@
 
 pub mod compilations;
 pub mod format;
+pub mod jobs;
 pub mod stats;
 pub mod table;
 pub mod trace;

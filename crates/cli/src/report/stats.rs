@@ -2,44 +2,50 @@
 
 use crate::input::LoadTimes;
 use crate::report::format::{bytes, count, counted, duration, megabytes_per_second};
+use crate::report::jobs::Jobs;
 use crate::report::table::{Align, Table};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use upshift::{Engine, Event, EventKind, HotFunction, Subscriber};
+use upshift::{DurationCounts, Engine, Event, EventKind, HotFunction, Subscriber};
 
 /// Hot functions that are shown.
 const HOT_MAX: usize = 10;
 /// Characters of a function's name that are shown.
 const NAME_CHARS_MAX: usize = 60;
 
-/// Adds up which thread compiled how much.
+/// Adds up which thread compiled how much, and what compile servers did.
 #[derive(Default)]
 pub struct Tally {
     sums: Mutex<Sums>,
 }
 
 /// What the program's own threads compiled, and the others.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct Sums {
     pub program: Duration,
     pub program_count: u64,
     pub background: Duration,
     pub background_count: u64,
     pub queued: Duration,
+    pub jobs: Jobs,
 }
 
 impl Tally {
     pub fn sums(&self) -> Sums {
-        *self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sums> {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Subscriber for Tally {
     fn event(&self, event: &Event) {
         let EventKind::Compiled(c) = &event.kind else {
-            return;
+            return self.lock().jobs.book(&event.kind);
         };
-        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = self.lock();
         if c.on_program_thread {
             sums.program += c.duration;
             sums.program_count += 1;
@@ -72,6 +78,7 @@ pub fn describe(program: &str, engine: &Engine, times: &RunTimes) -> String {
     text.push_str(&tiers(engine));
     text.push('\n');
     text.push_str(&totals(engine));
+    text.push_str(&times.compiled.jobs.clone().describe());
     let hot = engine.hot_functions();
     if !hot.is_empty() {
         text.push('\n');
@@ -213,6 +220,9 @@ fn totals(engine: &Engine) -> String {
             &format!("{queued} requests waiting, {late} came too late"),
         ]);
     }
+    if let Some(visits) = visits(&statistics.visits) {
+        table.row(["interruptions", &visits]);
+    }
     let used = format!(
         "{} of {} used, {} resident",
         bytes(usage.code_used_bytes as u64),
@@ -221,6 +231,23 @@ fn totals(engine: &Engine) -> String {
     );
     table.row(["code memory", &used]);
     table.render("  ")
+}
+
+/// How long the program waited for the runtime because of counters.
+fn visits(counts: &DurationCounts) -> Option<String> {
+    let all: u64 = counts.iter().sum();
+    let limit = |index: usize| duration(Duration::from_micros(1 << index));
+    let longest = counts.iter().rposition(|count| *count > 0)?;
+    let mut below = 0;
+    let half = counts.iter().position(|count| {
+        below += count;
+        2 * below >= all
+    })?;
+    let times = counted(all, "time");
+    let (half, longest) = (limit(half), limit(longest));
+    Some(format!(
+        "{times} for counters, half of them under {half}, the longest under {longest}"
+    ))
 }
 
 fn hot_functions(hot: &[HotFunction]) -> String {

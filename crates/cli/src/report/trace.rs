@@ -155,6 +155,23 @@ enum Details<'a> {
         tier: usize,
         reason: String,
     },
+    ServerStarted {
+        server: &'a str,
+        failures: u32,
+        paused_us: f64,
+    },
+    ServerFailed {
+        reason: &'a str,
+    },
+    JobDone {
+        latency_us: f64,
+        sent_bytes: usize,
+        received_bytes: usize,
+    },
+    JobLost {
+        reason: String,
+        again: bool,
+    },
     Other {
         details: String,
     },
@@ -343,6 +360,44 @@ fn deopt_details(kind: &EventKind) -> (&'static str, Details<'_>) {
             Details::Invalidated {
                 tier: tier.index(),
                 reason: reason.to_string(),
+            },
+        ),
+        other => server_details(other),
+    }
+}
+
+fn server_details(kind: &EventKind) -> (&'static str, Details<'_>) {
+    match kind {
+        EventKind::ServerStarted {
+            server,
+            failures,
+            paused,
+        } => (
+            "server_started",
+            Details::ServerStarted {
+                server,
+                failures: *failures,
+                paused_us: paused.as_nanos() as f64 / 1e3,
+            },
+        ),
+        EventKind::ServerFailed { reason } => ("server_failed", Details::ServerFailed { reason }),
+        EventKind::JobDone {
+            latency,
+            sent_bytes,
+            received_bytes,
+        } => (
+            "job_done",
+            Details::JobDone {
+                latency_us: latency.as_nanos() as f64 / 1e3,
+                sent_bytes: *sent_bytes,
+                received_bytes: *received_bytes,
+            },
+        ),
+        EventKind::JobLost { reason, again } => (
+            "job_lost",
+            Details::JobLost {
+                reason: reason.to_string(),
+                again: *again,
             },
         ),
         other => (

@@ -8,9 +8,10 @@ use cranelift_codegen::verify_function;
 use inkwell::OptimizationLevel;
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
+use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{
-    CodeModel, FileType, InitializationConfig, RelocMode, Target, TargetMachine, TargetTriple,
+    self, CodeModel, FileType, InitializationConfig, RelocMode, TargetMachine, TargetTriple,
 };
 use upshift_codegen::{CompileError, CompiledCode};
 use upshift_llvm::protocol::Job;
@@ -26,7 +27,7 @@ const FEATURES: [&str; 18] = [
 
 /// Makes LLVM ready. Once, before any job.
 pub fn initialize() {
-    Target::initialize_x86(&InitializationConfig {
+    targets::Target::initialize_x86(&InitializationConfig {
         asm_parser: false,
         ..InitializationConfig::default()
     });
@@ -38,24 +39,76 @@ pub fn llvm_version() -> String {
     format!("{major}.{minor}.{patch}")
 }
 
-/// Does one job.
-///
-/// # Errors
-/// As the reply says.
-pub fn compile(job: &Job) -> Result<CompiledCode, CompileError> {
-    let func = parse(&job.clif)?;
-    let features = job
-        .features
-        .iter()
-        .filter(|feature| FEATURES.contains(&feature.as_str()));
-    let features: Vec<String> = features.map(|feature| format!("+{feature}")).collect();
+/// What a module is compiled with.
+#[derive(PartialEq, Eq)]
+struct Target<'a> {
+    features: Vec<&'a str>,
+    verify: bool,
+}
+
+impl Target<'_> {
+    fn of(job: &Job) -> Target<'_> {
+        let features = job.features.iter().map(String::as_str);
+        Target {
+            features: features.filter(|name| FEATURES.contains(name)).collect(),
+            verify: job.verify,
+        }
+    }
+
+    fn features(&self) -> String {
+        let features = self.features.iter().map(|feature| format!("+{feature}"));
+        features.collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Whether two jobs may be compiled in one batch.
+pub fn go_together(a: &Job, b: &Job) -> bool {
+    Target::of(a) == Target::of(b)
+}
+
+/// Does a batch of jobs that go together, in one module: most of what LLVM does for a small function it does for each
+/// module. Results are in the order of the jobs.
+pub fn compile(jobs: &[Job]) -> Vec<Result<CompiledCode, CompileError>> {
+    let Some(target) = jobs.first().map(Target::of) else {
+        return Vec::new();
+    };
+    let translated: Vec<_> = jobs.iter().map(|job| translate(job, &target)).collect();
+    let texts: Vec<&str> = translated.iter().flatten().map(String::as_str).collect();
+    let mut compiled = module(&texts, &target).into_iter();
+    let results = translated.iter().map(|text| match text {
+        Ok(_) => compiled
+            .next()
+            .unwrap_or_else(|| failed("LLVM", "no code".to_owned())),
+        Err(error) => Err(error.clone()),
+    });
+    results.collect()
+}
+
+fn translate(job: &Job, target: &Target<'_>) -> Result<String, CompileError> {
     let settings = Settings {
         canonical_nans: job.canonical_nans,
-        features: features.join(","),
+        features: target.features(),
     };
-    let text = translate::module(&func, &settings)?;
-    let object = object(&text, &settings, job.verify)?;
-    object_file::read(object.as_slice())
+    translate::module(&parse(&job.clif)?, &settings)
+}
+
+/// Compiles the functions of these modules as one module, or each by itself if that fails.
+fn module(texts: &[&str], target: &Target<'_>) -> Vec<Result<CompiledCode, CompileError>> {
+    match object(texts, target) {
+        Ok(object) => {
+            let read = |index| object_file::read(object.as_slice(), index);
+            (0..texts.len()).map(read).collect()
+        }
+        Err(_) if texts.len() > 1 => {
+            let alone = texts.iter().flat_map(|text| module(&[text], target));
+            alone.collect()
+        }
+        Err(error) => texts.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+fn failed<T>(what: &str, error: String) -> Result<T, CompileError> {
+    Err(CompileError::Failed(format!("{what}: {error}")))
 }
 
 /// The one function in CLIF text, verified: the text may come from anybody.
@@ -70,45 +123,73 @@ pub fn parse(clif: &str) -> Result<Function, CompileError> {
     Ok(func)
 }
 
-/// Compiles a module's text.
-fn object(
-    text: &str,
-    settings: &Settings,
-    verify: bool,
-) -> Result<MemoryBuffer<'static>, CompileError> {
-    let failed = |what: &str, error: String| CompileError::Failed(format!("{what}: {error}"));
+/// One object with the functions of all these modules.
+fn object(texts: &[&str], target: &Target<'_>) -> Result<MemoryBuffer<'static>, CompileError> {
     let context = Context::create();
+    let mut whole: Option<Module<'_>> = None;
+    for (index, text) in texts.iter().enumerate() {
+        let module = read_module(&context, text, index)?;
+        match &whole {
+            None => whole = Some(module),
+            Some(whole) => whole
+                .link_in_module(module)
+                .or_else(|error| failed("LLVM's linker", error.to_string()))?,
+        }
+    }
+    let Some(module) = whole else {
+        return failed("LLVM", "nothing to compile".to_owned());
+    };
+    if target.verify {
+        module
+            .verify()
+            .or_else(|error| failed("LLVM's verifier", error.to_string()))?;
+    }
+    let machine = machine(&target.features())?;
+    let options = PassBuilderOptions::create();
+    module
+        .run_passes(PASSES, &machine, options)
+        .or_else(|error| failed("LLVM's passes", error.to_string()))?;
+    machine
+        .write_to_memory_buffer(&module, FileType::Object)
+        .or_else(|error| failed("LLVM's code generator", error.to_string()))
+}
+
+/// The module in that text, its function named after its place in the batch and in sections of its own.
+fn read_module<'c>(
+    context: &'c Context,
+    text: &str,
+    index: usize,
+) -> Result<Module<'c>, CompileError> {
     let buffer = MemoryBuffer::create_from_memory_range_copy(text.as_bytes(), "clif");
-    let module = context.create_module_from_ir(buffer).map_err(|error| {
+    let module = context.create_module_from_ir(buffer);
+    let module = module.or_else(|error| {
         failed(
             "LLVM does not understand the translation",
             error.to_string(),
         )
     })?;
-    if verify {
-        module
-            .verify()
-            .map_err(|error| failed("LLVM's verifier", error.to_string()))?;
-    }
-    let machine = machine(settings)?;
-    let options = PassBuilderOptions::create();
-    module
-        .run_passes(PASSES, &machine, options)
-        .map_err(|error| failed("LLVM's passes", error.to_string()))?;
-    machine
-        .write_to_memory_buffer(&module, FileType::Object)
-        .map_err(|error| failed("LLVM's code generator", error.to_string()))
+    let Some(function) = module.get_function(translate::FUNCTION) else {
+        return failed("LLVM", "the translation has no function".to_owned());
+    };
+    let name = object_file::symbol(index);
+    let global = function.as_global_value();
+    global.set_name(&name);
+    // What belongs to a comdat's function, such as its jump tables, gets sections of its own too.
+    global.set_comdat(module.get_or_insert_comdat(&name));
+    function.set_section(Some(&object_file::section(index)));
+    Ok(module)
 }
 
-fn machine(settings: &Settings) -> Result<TargetMachine, CompileError> {
+fn machine(features: &str) -> Result<TargetMachine, CompileError> {
     let failed = |error: String| CompileError::Failed(format!("LLVM's target: {error}"));
     let triple = TargetTriple::create("x86_64-unknown-linux-gnu");
-    let target = Target::from_triple(&triple).map_err(|error| failed(error.to_string()))?;
+    let target =
+        targets::Target::from_triple(&triple).map_err(|error| failed(error.to_string()))?;
     target
         .create_target_machine(
             &triple,
             "x86-64",
-            &settings.features,
+            features,
             OptimizationLevel::Aggressive,
             RelocMode::PIC,
             CodeModel::Small,

@@ -9,17 +9,26 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod listen;
 mod object_file;
+mod prologue;
+mod queue;
 mod serve;
 #[cfg(test)]
 mod tests;
 mod translate;
 
 use std::io::{self, BufReader};
-use std::os::unix::net::UnixListener;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
+use upshift_llvm::protocol::WireError;
+
+/// How long a client may take to say who it is.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
 const USAGE: &str = "\
 usage: upshift-llvm --pipe             serve one client on standard input and output
@@ -36,7 +45,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["--pipe"] => pipe(),
-        ["--listen", socket] => listen(Path::new(socket)),
+        ["--listen", socket] => listen::listen(Path::new(socket)),
         ["--emit-llvm", file] => emit(Path::new(file)),
         _ => Err(USAGE.to_owned()),
     };
@@ -49,32 +58,26 @@ fn main() -> ExitCode {
     }
 }
 
-/// How many jobs of one client are worked on at a time.
-fn jobs() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
+/// Serves the client on standard input and output.
 fn pipe() -> Result<(), String> {
-    backend::initialize();
-    let input = BufReader::new(io::stdin());
-    serve::serve(input, io::stdout(), jobs()).map_err(|error| error.to_string())
-}
-
-fn listen(socket: &Path) -> Result<(), String> {
-    backend::initialize();
-    let failed = |error: io::Error| format!("{}: {error}", socket.display());
-    let listener = UnixListener::bind(socket).map_err(failed)?;
-    for stream in listener.incoming() {
-        let stream = stream.map_err(failed)?;
-        let output = stream.try_clone().map_err(failed)?;
-        let client = move || {
-            if let Err(error) = serve::serve(BufReader::new(stream), output, jobs()) {
-                eprintln!("a client: {error}");
-            }
-        };
-        thread::Builder::new().spawn(client).map_err(failed)?;
+    let failed = |error: WireError| error.to_string();
+    // Fails if it is no socket; then the client is whoever started this.
+    let socket = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(UnixStream::from);
+    let patience = |limit| socket.as_ref().map(|socket| socket.set_read_timeout(limit));
+    let _ = patience(Some(GREETING_TIMEOUT));
+    let (mut input, mut output) = (BufReader::new(io::stdin()), io::stdout());
+    if !serve::greet(&mut input, &mut output).map_err(failed)? {
+        return Ok(());
     }
-    Ok(())
+    let _ = patience(None);
+    backend::initialize();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    // What a client left is of no use to anybody.
+    let hung_up = || std::process::exit(0);
+    serve::serve(input, output, threads, hung_up).map_err(failed)
 }
 
 fn emit(file: &Path) -> Result<(), String> {

@@ -1,9 +1,10 @@
 //! From the object that LLVM emits to the artefact that every tier returns.
 //!
-//! The object has the function in a section of its own, constants in others, and the line table that says where each
-//! stretch of code comes from. Code and constants become one piece, the constants behind; what they refer to in each other is
-//! filled in here. Calls that stand for traps become the instruction that traps.
+//! The object has each function of a batch in a section of its own, constants in others, which functions may share, and the
+//! line tables that say where each stretch of code comes from. A function and its constants become one piece, the constants
+//! behind; what they refer to in each other is filled in here. Calls that stand for traps become the instruction that traps.
 
+use crate::prologue;
 use crate::translate::FUNCTION;
 use crate::translate::names::{self, Symbol};
 use gimli::{EndianSlice, LittleEndian};
@@ -12,7 +13,6 @@ use object::{
     Endianness, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget,
     SectionIndex, SectionKind, elf,
 };
-use std::collections::HashMap;
 use upshift_base::TrapKind;
 use upshift_codegen::{
     CompileError, CompiledCode, RelocKind, Relocation, SourcePosition, Target, TrapSite,
@@ -22,42 +22,47 @@ use upshift_codegen::{
 const CALL: u8 = 0xe8;
 const TRAP: [u8; 5] = [0x0f, 0x0b, 0xcc, 0xcc, 0xcc];
 
+/// DWARF's 32-bit form: the length that stands before what it is the length of.
+const LENGTH_BYTES: usize = 4;
+
 type File<'a> = ElfFile64<'a, Endianness>;
 type Section<'a, 'f> = object::read::elf::ElfSection64<'a, 'f, Endianness>;
 
 /// The parts of the object that are kept, and where they are in the code.
 struct Placement {
-    starts: HashMap<SectionIndex, u32>,
+    starts: Vec<(SectionIndex, u32)>,
     bytes: Vec<u8>,
     alignment: u32,
 }
 
-/// Reads the object.
-pub fn read(bytes: &[u8]) -> Result<CompiledCode, CompileError> {
+/// The name of the function at that place of a batch.
+pub fn symbol(index: usize) -> String {
+    format!("{FUNCTION}_{index}")
+}
+
+/// The name of that function's section.
+pub fn section(index: usize) -> String {
+    format!(".text.{}", symbol(index))
+}
+
+/// Reads the function at that place of a batch.
+pub fn read(bytes: &[u8], index: usize) -> Result<CompiledCode, CompileError> {
     let file = File::parse(bytes).map_err(failed)?;
-    let text = format!(".text.{FUNCTION}");
     let text = file
-        .section_by_name(&text)
+        .section_by_name(&section(index))
         .ok_or_else(|| CompileError::Failed("the object has no code".to_owned()))?;
-    let code_bytes = text.size();
     let mut placement = place(&file, &text)?;
     let mut code = CompiledCode {
         bytes: Vec::new(),
         alignment: placement.alignment,
         relocations: Vec::new(),
         traps: Vec::new(),
-        positions: positions(&file, code_bytes)?,
-        frame_bytes: 0,
+        positions: positions(&file, &text)?,
+        frame_bytes: prologue::frame_bytes(text.data().map_err(failed)?),
         inlined: Vec::new(),
         call_sites: 0,
     };
-    let mut kept: Vec<_> = placement
-        .starts
-        .iter()
-        .map(|(index, start)| (*index, *start))
-        .collect();
-    kept.sort_by_key(|(_, start)| *start);
-    for (index, start) in kept {
+    for (index, start) in placement.starts.clone() {
         let section = file.section_by_index(index).map_err(failed)?;
         for (offset, relocation) in section.relocations() {
             let place = start + u32::try_from(offset).map_err(failed)?;
@@ -73,44 +78,70 @@ fn failed(error: impl std::fmt::Display) -> CompileError {
     CompileError::Failed(format!("reading LLVM's object: {error}"))
 }
 
+/// The code, and behind it the constants that it and they refer to.
 fn place(file: &File<'_>, text: &Section<'_, '_>) -> Result<Placement, CompileError> {
     let mut placement = Placement {
-        starts: HashMap::new(),
+        starts: Vec::new(),
         bytes: Vec::new(),
         alignment: 16,
     };
-    let mut add = |section: &Section<'_, '_>| -> Result<(), CompileError> {
-        let align = section.align().max(1);
-        while !(placement.bytes.len() as u64).is_multiple_of(align) {
-            placement.bytes.push(0xcc);
-        }
-        let start = u32::try_from(placement.bytes.len()).map_err(failed)?;
-        placement.alignment = placement
-            .alignment
-            .max(u32::try_from(align).map_err(failed)?);
-        placement
-            .bytes
-            .extend_from_slice(section.data().map_err(failed)?);
-        placement.starts.insert(section.index(), start);
-        Ok(())
-    };
-    add(text)?;
-    for section in file.sections() {
-        if section.size() == 0 {
-            continue;
-        }
-        match section.kind() {
-            SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => add(&section)?,
-            SectionKind::Data
-            | SectionKind::ReadOnlyDataWithRel
-            | SectionKind::UninitializedData => {
-                let name = section.name().unwrap_or_default();
-                return Err(CompileError::Bailout(format!("LLVM made a section {name}")));
+    placement.add(text)?;
+    let mut done = 0;
+    while let Some(&(index, _)) = placement.starts.get(done) {
+        done += 1;
+        let section = file.section_by_index(index).map_err(failed)?;
+        for (_, relocation) in section.relocations() {
+            let Some(target) = target_section(file, &relocation)? else {
+                continue;
+            };
+            if placement.start(target).is_none() {
+                placement.add_constants(&file.section_by_index(target).map_err(failed)?)?;
             }
-            _ => {}
         }
     }
     Ok(placement)
+}
+
+/// The section of the object that a relocation refers to, if it is one.
+fn target_section(
+    file: &File<'_>,
+    relocation: &object::Relocation,
+) -> Result<Option<SectionIndex>, CompileError> {
+    let RelocationTarget::Symbol(symbol) = relocation.target() else {
+        return Err(failed("a relocation without a symbol"));
+    };
+    let symbol = file.symbol_by_index(symbol).map_err(failed)?;
+    Ok(symbol.section_index())
+}
+
+impl Placement {
+    fn start(&self, section: SectionIndex) -> Option<u32> {
+        let mut starts = self.starts.iter();
+        starts.find_map(|(index, start)| (*index == section).then_some(*start))
+    }
+
+    fn add(&mut self, section: &Section<'_, '_>) -> Result<(), CompileError> {
+        let align = section.align().max(1);
+        while !(self.bytes.len() as u64).is_multiple_of(align) {
+            self.bytes.push(0xcc);
+        }
+        let start = u32::try_from(self.bytes.len()).map_err(failed)?;
+        self.alignment = self.alignment.max(u32::try_from(align).map_err(failed)?);
+        let data = section.data().map_err(failed)?;
+        self.bytes.extend_from_slice(data);
+        self.starts.push((section.index(), start));
+        Ok(())
+    }
+
+    fn add_constants(&mut self, section: &Section<'_, '_>) -> Result<(), CompileError> {
+        match section.kind() {
+            SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => self.add(section),
+            _ => {
+                let name = section.name().unwrap_or_default();
+                Err(CompileError::Bailout(format!("LLVM made a section {name}")))
+            }
+        }
+    }
 }
 
 fn relocate(
@@ -129,7 +160,7 @@ fn relocate(
     let symbol = file.symbol_by_index(symbol).map_err(failed)?;
     let relative = matches!(r_type, elf::R_X86_64_PC32 | elf::R_X86_64_PLT32);
     if let Some(section) = symbol.section_index() {
-        let start = placement.starts.get(&section).copied();
+        let start = placement.start(section);
         let start = start.ok_or_else(|| failed("a reference to a section that is not kept"))?;
         if !relative {
             return Err(failed(format!("a local relocation of type {r_type}")));
@@ -189,8 +220,8 @@ fn plant_trap(
     write(&mut placement.bytes, offset, &TRAP)
 }
 
-/// The line table; a line is a source position plus one.
-fn positions(file: &File<'_>, code_bytes: u64) -> Result<Vec<SourcePosition>, CompileError> {
+/// The part of the line table about this section; a line is a source position plus one.
+fn positions(file: &File<'_>, text: &Section<'_, '_>) -> Result<Vec<SourcePosition>, CompileError> {
     let mut positions: Vec<SourcePosition> = vec![SourcePosition {
         offset: 0,
         position: None,
@@ -199,29 +230,55 @@ fn positions(file: &File<'_>, code_bytes: u64) -> Result<Vec<SourcePosition>, Co
     let Some(section) = file.section_by_name(".debug_line") else {
         return Ok(positions);
     };
-    // The one address in it is the start of the code, 0 as it stands.
-    let data = section.data().map_err(failed)?;
-    let lines = gimli::DebugLine::from(EndianSlice::new(data, LittleEndian));
-    let program = lines
-        .program(gimli::DebugLineOffset(0), 8, None, None)
-        .map_err(failed)?;
-    let mut rows = program.rows();
-    while let Some((_, row)) = rows.next_row().map_err(failed)? {
-        if row.address() >= code_bytes || row.end_sequence() {
-            continue;
-        }
-        let offset = u32::try_from(row.address()).map_err(failed)?;
-        let line = row.line().and_then(|line| u32::try_from(line.get()).ok());
-        let position = line.map(|line| line - 1);
-        match positions.last_mut() {
-            Some(last) if last.offset == offset => last.position = position,
-            Some(last) if last.position == position => {}
-            _ => positions.push(SourcePosition {
-                offset,
-                position,
-                inlined: None,
-            }),
+    let data = line_table(file, &section)?;
+    let lines = gimli::DebugLine::from(EndianSlice::new(&data, LittleEndian));
+    // One table a function, one behind the other.
+    let mut start = 0;
+    while start < data.len() {
+        let program = lines.program(gimli::DebugLineOffset(start), 8, None, None);
+        let program = program.map_err(failed)?;
+        start += program.header().unit_length() + LENGTH_BYTES;
+        let mut rows = program.rows();
+        while let Some((_, row)) = rows.next_row().map_err(failed)? {
+            let offset = row.address() as u32;
+            let section = (row.address() >> 32) as usize;
+            if section != text.index().0 || u64::from(offset) >= text.size() || row.end_sequence() {
+                continue;
+            }
+            let line = row.line().and_then(|line| u32::try_from(line.get()).ok());
+            let position = line.map(|line| line - 1);
+            match positions.last_mut() {
+                Some(last) if last.offset == offset => last.position = position,
+                Some(last) if last.position == position => {}
+                _ => positions.push(SourcePosition {
+                    offset,
+                    position,
+                    inlined: None,
+                }),
+            }
         }
     }
     Ok(positions)
+}
+
+/// The section of line tables, with each address as its section's index in the upper half and the offset there in the
+/// lower.
+fn line_table(file: &File<'_>, section: &Section<'_, '_>) -> Result<Vec<u8>, CompileError> {
+    let mut data = section.data().map_err(failed)?.to_vec();
+    for (offset, relocation) in section.relocations() {
+        let flags = relocation.flags();
+        let (
+            RelocationFlags::Elf {
+                r_type: elf::R_X86_64_64,
+            },
+            Some(target),
+        ) = (flags, target_section(file, &relocation)?)
+        else {
+            return Err(failed("the line table refers to something else than code"));
+        };
+        let value = ((target.0 as u64) << 32).wrapping_add_signed(relocation.addend());
+        let place = u32::try_from(offset).map_err(failed)?;
+        write(&mut data, place, &value.to_le_bytes())?;
+    }
+    Ok(data)
 }

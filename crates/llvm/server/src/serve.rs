@@ -1,9 +1,9 @@
 //! One client served: greetings, then jobs in and replies out, several at a time.
 
 use crate::backend;
+use crate::queue::Queue;
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use upshift_codegen::CompileError;
@@ -22,67 +22,70 @@ pub fn name() -> String {
     )
 }
 
-/// Serves the client behind these streams until it hangs up.
+/// Exchanges greetings with the client behind these streams. Whether the two can work together.
+///
+/// # Errors
+/// If what it says is not understood, or the streams fail.
+pub fn greet(input: &mut impl Read, output: &mut impl Write) -> Result<bool, WireError> {
+    let own = Greeting::new(name());
+    let Some(greeting) = read_frame(input)? else {
+        return Ok(false);
+    };
+    let client = Greeting::decode(&greeting)?;
+    // The client sees from the greeting too that it does not fit, and why.
+    write_frame(output, &own.encode())?;
+    Ok(own.mismatch(&client).is_none())
+}
+
+/// Serves the client behind these streams until it hangs up; then calls `hung_up`, and returns when the jobs that it left
+/// are done.
 ///
 /// # Errors
 /// If what it says is not understood, or the streams fail.
 pub fn serve(
     mut input: impl Read,
-    mut output: impl Write + Send,
-    jobs: usize,
+    output: impl Write + Send,
+    threads: usize,
+    hung_up: impl FnOnce(),
 ) -> Result<(), WireError> {
-    let own = Greeting::new(name());
-    let Some(greeting) = read_frame(&mut input)? else {
-        return Ok(());
-    };
-    let client = Greeting::decode(&greeting)?;
-    // The client sees from the greeting too that it does not fit, and why.
-    write_frame(&mut output, &own.encode())?;
-    if own.mismatch(&client).is_some() {
-        return Ok(());
-    }
     let output = Mutex::new(output);
-    let (sender, queue) = channel();
-    let queue = Mutex::new(queue);
+    let queue = Queue::default();
     thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
+        for _ in 0..threads.max(1) {
             let worker = thread::Builder::new().stack_size(WORKER_STACK_BYTES);
             worker.spawn_scoped(scope, || work(&queue, &output))?;
         }
-        let read = read_jobs(&mut input, &sender);
-        drop(sender);
+        let read = read_jobs(&mut input, &queue);
+        queue.close();
+        hung_up();
         read
     })
 }
 
-fn read_jobs(
-    input: &mut impl Read,
-    sender: &std::sync::mpsc::Sender<Job>,
-) -> Result<(), WireError> {
+fn read_jobs(input: &mut impl Read, queue: &Queue) -> Result<(), WireError> {
     while let Some(payload) = read_frame(input)? {
-        let job = Job::decode(&payload)?;
-        if sender.send(job).is_err() {
-            break;
-        }
+        queue.push(Job::decode(&payload)?);
     }
     Ok(())
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, output: &Mutex<impl Write>) {
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else {
-            return;
+fn work(queue: &Queue, output: &Mutex<impl Write>) {
+    while let Some(jobs) = queue.take() {
+        let results = catch_unwind(AssertUnwindSafe(|| backend::compile(&jobs)));
+        let panicked = |_| {
+            let failed = || CompileError::Failed("the LLVM server panicked".to_owned());
+            jobs.iter().map(|_| Err(failed())).collect()
         };
-        let result = catch_unwind(AssertUnwindSafe(|| backend::compile(&job)));
-        let panicked = |_| Err(CompileError::Failed("the LLVM server panicked".to_owned()));
-        let reply = Reply {
-            number: job.number,
-            result: result.unwrap_or_else(panicked),
-        };
+        let results: Vec<_> = results.unwrap_or_else(panicked);
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        if write_frame(&mut *output, &reply.encode()).is_err() {
-            return;
+        for (job, result) in jobs.iter().zip(results) {
+            let reply = Reply {
+                number: job.number,
+                result,
+            };
+            if write_frame(&mut *output, &reply.encode()).is_err() {
+                return;
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ fn job(number: u64, clif: &str) -> Job {
 }
 
 fn compile(clif: &str) -> Result<CompiledCode, CompileError> {
-    backend::compile(&job(0, clif))
+    backend::compile(&[job(0, clif)]).remove(0)
 }
 
 const DIVISION: &str = "function u0:0(i32, i32) -> i32 tail {
@@ -121,8 +121,13 @@ fn what_is_no_function_is_an_error() {
 
 /// What the server answers to these bytes.
 fn talk(input: &[u8]) -> (Vec<Vec<u8>>, bool) {
-    let mut output = Vec::new();
-    let understood = serve::serve(input, &mut output, 2).is_ok();
+    let (mut input, mut output) = (input, Vec::new());
+    let understood = serve::greet(&mut input, &mut output)
+        .and_then(|fits| match fits {
+            true => serve::serve(input, &mut output, 2, || {}),
+            false => Ok(()),
+        })
+        .is_ok();
     let mut rest = &output[..];
     let mut frames = Vec::new();
     while let Some(frame) = read_frame(&mut rest).unwrap() {
@@ -189,4 +194,99 @@ fn damaged_input_ends_the_conversation() {
         }
         talk(&damaged);
     }
+}
+
+/// A function with a constant, a jump table and a position of its own.
+fn chooser(number: u32) -> String {
+    format!(
+        "function u0:{number}(i32, f64) -> f64 tail {{
+block0(v0: i32, v1: f64):
+    v2 = f64const 0x1.{number}8p1
+    br_table v0, block6, [block1, block2, block3, block4, block5]
+block1:
+    v3 = fadd v1, v2
+    return v3
+block2:
+    v4 = fmul v1, v2
+    return v4
+block3:
+    v5 = fsub v1, v2
+    return v5
+block4:
+    v6 = fdiv v1, v2
+    return v6
+block5:
+    v7 = fneg v1
+    return v7
+block6:
+@{:04x}    trap user{}
+}}",
+        0x100 + number,
+        1 + number % 2
+    )
+}
+
+#[test]
+fn a_batch_gives_what_each_job_gives_alone() {
+    let texts: Vec<String> = (1..6).map(chooser).collect();
+    let mut jobs: Vec<Job> = texts.iter().map(|text| job(0, text)).collect();
+    jobs.insert(2, job(0, "nonsense"));
+    jobs.insert(4, job(0, DIVISION));
+    let batch = backend::compile(&jobs);
+    assert_eq!(batch.len(), jobs.len());
+    for (job, together) in jobs.iter().zip(batch) {
+        let alone = backend::compile(std::slice::from_ref(job)).remove(0);
+        let (together, alone) = match (together, alone) {
+            (Ok(together), Ok(alone)) => (together, alone),
+            (together, alone) => {
+                assert_eq!(together.unwrap_err(), alone.unwrap_err());
+                continue;
+            }
+        };
+        assert_eq!(together.traps, alone.traps);
+        assert_eq!(together.positions, alone.positions);
+        assert_eq!(together.relocations, alone.relocations);
+        assert_eq!(together.frame_bytes, alone.frame_bytes);
+        let constant = alone.bytes.windows(8).rfind(|bytes| bytes[7] == 0x40);
+        if let Some(constant) = constant {
+            let mut places = together.bytes.windows(8);
+            assert!(places.any(|bytes| bytes == constant));
+        }
+    }
+}
+
+#[test]
+fn positions_in_a_batch_are_each_functions_own() {
+    let texts: Vec<String> = (1..6).map(chooser).collect();
+    let jobs: Vec<Job> = texts.iter().map(|text| job(0, text)).collect();
+    for (number, code) in (1..).zip(backend::compile(&jobs)) {
+        let code = code.unwrap();
+        let trap = code.traps.first().unwrap();
+        let position = code.positions.iter().rfind(|p| p.offset <= trap.offset);
+        assert_eq!(position.unwrap().position, Some(0x100 + number), "{code:?}");
+    }
+}
+
+#[test]
+fn frames_are_measured() {
+    let with_slot = |bytes: u32| {
+        let code = compile(&format!(
+            "function u0:0(i64) -> i64 tail {{
+    ss0 = explicit_slot {bytes}
+    sig0 = (i64) -> i64 tail
+    fn0 = u0:7 sig0
+block0(v0: i64):
+    v1 = stack_addr.i64 ss0
+    v2 = call fn0(v1)
+    v3 = iadd v2, v0
+    return v3
+}}"
+        ));
+        code.unwrap().frame_bytes
+    };
+    for bytes in [16, 100, 200, 5000, 9000, 70_000] {
+        let frame = with_slot(bytes);
+        assert!((bytes..bytes + 64).contains(&frame), "{frame} for {bytes}");
+    }
+    assert_eq!(compile(DIVISION).unwrap().frame_bytes, 0);
 }
