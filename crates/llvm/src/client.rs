@@ -17,13 +17,17 @@ use std::time::{Duration, Instant};
 use upshift_codegen::{CompileError, CompileKind, CompileRequest, CompiledCode, Compiler};
 use upshift_event::{EventKind, JobLoss};
 
-/// Jobs that should be with the server at a time: those that it is at, and a batch that it can begin with then.
-const JOBS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+/// Jobs that should be with the server beside those that it is at: a batch that it can begin with then. More would keep
+/// the server from jobs that are hotter and come later.
+const JOBS_AHEAD: usize = 4;
 
 /// So long after the first failure a new server is started; twice as long after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// So many failures in a row end it.
 const FAILURES_MAX: u32 = 7;
+
+/// Longer bodies are not sent.
+const CLIF_BYTES_MAX: usize = 64 << 20;
 
 /// Why nothing is compiled any more.
 const CLOSED: &str = "the engine is being dropped";
@@ -197,6 +201,12 @@ impl LlvmCompiler {
     }
 }
 
+/// How many jobs or batches a server is at for one client: one processor is the program's.
+pub fn server_threads() -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    processors.saturating_sub(1).max(1)
+}
+
 /// Why a job has no answer.
 enum Lost {
     /// There was no server to send it to.
@@ -231,7 +241,7 @@ impl Compiler for LlvmCompiler {
     }
 
     fn remote_jobs(&self) -> Option<NonZeroUsize> {
-        Some(JOBS)
+        NonZeroUsize::new(server_threads() + JOBS_AHEAD)
     }
 
     fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError> {
@@ -250,12 +260,16 @@ impl Compiler for LlvmCompiler {
         if self.is_closed() {
             return declined(CLOSED);
         }
+        let clif = request.body.display().to_string();
+        if clif.len() > CLIF_BYTES_MAX {
+            return declined("the body is too large to be sent");
+        }
         let job = Job {
             number: self.next_job.fetch_add(1, Ordering::Relaxed),
             canonical_nans: self.options.canonical_nans,
             verify: self.options.verify,
             features: self.features.clone(),
-            clif: request.body.display().to_string(),
+            clif,
         };
         let answer = self.run_twice(&job, tell)?;
         tell(EventKind::JobDone {

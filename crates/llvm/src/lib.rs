@@ -20,6 +20,6 @@ mod server;
 mod stream;
 mod wire;
 
-pub use client::{LlvmCompiler, Options};
+pub use client::{LlvmCompiler, Options, server_threads};
 pub use find::{SERVER, find_server, places, server_version};
 pub use stream::limit_memory;

@@ -23,9 +23,9 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 use upshift_llvm::protocol::WireError;
+use upshift_llvm::server_threads;
 
 /// How long a client may take to say who it is.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,10 +74,9 @@ fn pipe() -> Result<(), String> {
     }
     let _ = patience(None);
     backend::initialize();
-    let threads = thread::available_parallelism().map_or(1, usize::from);
     // What a client left is of no use to anybody.
     let hung_up = || std::process::exit(0);
-    serve::serve(input, output, threads, hung_up).map_err(failed)
+    serve::serve(input, output, server_threads(), hung_up).map_err(failed)
 }
 
 fn emit(file: &Path) -> Result<(), String> {
