@@ -10,10 +10,13 @@
 
 use super::state::Translator;
 use super::version::{Osr, WayIn};
+use cranelift_codegen::Context;
 use cranelift_codegen::ir::{
-    AbiParam, Block, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value, types,
+    AbiParam, Block, Function, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value,
+    types,
 };
 use cranelift_codegen::isa::CallConv;
+use cranelift_codegen::settings::{self, Configurable, Flags};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use upshift::embed::{BodyEntry, CompileError, Guard, GuardReason, osr, symbol};
 
@@ -199,6 +202,20 @@ pub(super) fn stress_guard(t: &mut Translator<'_, '_>) {
     }
 }
 
+/// Logs the frame before the operation that is being translated, or at the header of the loop that it is.
+pub(super) fn log_frame(t: &mut Translator<'_, '_>) {
+    let position = t.osr.position;
+    let locals = t.osr.liveness.at_position(position);
+    if !t.reachable || locals.len() + t.stack.len() > OSR_VALUES_MAX {
+        return;
+    }
+    let mut values = Vec::new();
+    push_frame(t, &locals, &mut values);
+    let signature = mark_signature(t, &values);
+    let point = symbol::import_frame_point(t.b.func, position, signature);
+    t.b.ins().call(point, &values);
+}
+
 fn push_frame(t: &mut Translator<'_, '_>, locals: &[u32], values: &mut Vec<Value>) {
     let local = |local: &u32| t.b.use_var(Variable::from_u32(*local));
     values.extend(locals.iter().map(local));
@@ -217,4 +234,20 @@ pub(super) fn keep_slots(t: &mut Translator<'_, '_>, height: usize) {
     // What is below the innermost open block was kept when that was opened, and has not changed since.
     let kept = t.control.last().map_or(0, |frame| frame.height);
     t.osr.keep_slots(&mut t.b, &t.stack, kept..height);
+}
+
+/// Removes the blocks that cannot be reached from the entry.
+pub(super) fn remove_unreachable(function: Function) -> Result<Function, CompileError> {
+    let failed = |error: &dyn std::fmt::Display| CompileError::Failed(error.to_string());
+    let mut flags = settings::builder();
+    flags
+        .set("enable_verifier", "false")
+        .map_err(|error| failed(&error))?;
+    let mut context = Context::for_function(function);
+    context.compute_cfg();
+    context.compute_domtree();
+    context
+        .eliminate_unreachable_code(&Flags::new(flags))
+        .map_err(|error| failed(&error))?;
+    Ok(context.func)
 }
