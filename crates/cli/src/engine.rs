@@ -10,7 +10,7 @@ use upshift::{Backend, Config, Event, EventKind, InliningMode, Subscriber, Tier}
 /// The configuration that the flags ask for.
 ///
 /// # Errors
-/// If two of them do not go together.
+/// If there is no such LLVM server as is named.
 pub fn config(args: &EngineArgs) -> Result<Config> {
     let mut config = match args.preset {
         Preset::Default => Config::default(),
@@ -27,7 +27,7 @@ pub fn config(args: &EngineArgs) -> Result<Config> {
     if let Some(workers) = args.workers {
         config = config.workers(workers.into());
     }
-    config = stressed(config.inlining(inlining(args)), &args.stress)?;
+    config = stressed(config.inlining(inlining(args)), &args.stress);
     Ok(config.synchronous(args.sync))
 }
 
@@ -48,6 +48,7 @@ pub fn top_backend(mut config: Config, options: &[OptimizeOption]) -> Result<Con
                 bail!("-O llvm-server={0}: there is no {0}", place.display());
             }
             OptimizeOption::LlvmServer(place) => llvm = Some(Some(place.clone())),
+            OptimizeOption::Speculation(yes) => config = config.speculation(*yes),
             OptimizeOption::Inlining(_) | OptimizeOption::Devirtualization(_) => {}
         }
     }
@@ -91,8 +92,9 @@ impl Subscriber for ServerFailure {
 }
 
 /// The configuration with tests of the engine, most of which may go together.
-fn stressed(mut config: Config, tests: &[Stress]) -> Result<Config> {
+fn stressed(mut config: Config, tests: &[Stress]) -> Config {
     let (mut period, mut seed, mut flip, mut deopt) = (None, None, false, None);
+    let mut frames = false;
     for test in tests {
         match *test {
             Stress::Osr { period: arrivals } => period = Some(arrivals),
@@ -100,22 +102,24 @@ fn stressed(mut config: Config, tests: &[Stress]) -> Result<Config> {
             Stress::Seed(number) => seed = Some(number),
             Stress::Inline => config = config.inlining(InliningMode::Stress),
             Stress::Deopt { period: guards } => deopt = Some(guards),
+            Stress::Frames => frames = true,
         }
     }
     if let Some(guards) = deopt {
-        if period.is_some() || flip {
-            bail!("`--stress deopt` does not go together with `osr` and `flip`");
-        }
-        return Ok(config.stress_deopt(guards, seed.unwrap_or(0)));
+        config = config.stress_deopt(guards, seed.unwrap_or(0));
     }
-    Ok(match (period, seed, flip) {
+    if frames {
+        config = config.frame_log(seed.unwrap_or(0));
+    }
+    match (period, seed, flip) {
         (None, None, false) => config,
+        (None, Some(_), false) if deopt.is_some() || frames => config,
         (Some(period), None, false) => config.stress_osr(period),
         (period, seed, flip) => {
             let period = period.unwrap_or(if flip { 2 } else { 1 });
             config.stress_random(period, seed.unwrap_or(1), flip)
         }
-    })
+    }
 }
 
 /// What `-O` says about calls; of two values for the same key the last counts.
@@ -125,7 +129,10 @@ fn inlining(args: &EngineArgs) -> InliningMode {
         match *option {
             OptimizeOption::Inlining(yes) => inlining = yes,
             OptimizeOption::Devirtualization(yes) => devirtualization = yes,
-            OptimizeOption::Cranelift | OptimizeOption::Llvm | OptimizeOption::LlvmServer(_) => {}
+            OptimizeOption::Speculation(_)
+            | OptimizeOption::Cranelift
+            | OptimizeOption::Llvm
+            | OptimizeOption::LlvmServer(_) => {}
         }
     }
     match (inlining, devirtualization) {

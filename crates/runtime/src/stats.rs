@@ -183,7 +183,8 @@ pub struct ProfileStatistics {
     /// Requests waiting.
     pub queued: u64,
     /// How long running code was in the runtime each time that a counter led there: to ask for better code, to move to it,
-    /// or to see whether it is there. With background compilation, all that new code costs the program is in this.
+    /// or to see whether it is there. With background compilation, all that new code costs the program is in this. Counted if
+    /// there is a subscriber.
     pub visits: DurationCounts,
     /// By tier.
     pub tiers: [TierStatistics; 3],

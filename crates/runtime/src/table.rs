@@ -7,6 +7,7 @@
 
 use crate::assumptions::Assumptions;
 use crate::config::RuntimeConfig;
+use crate::frame_log::FrameLogger;
 use crate::loops::Loops;
 use crate::policy::Counts;
 use crate::profile::LOOP_ITERATIONS_PER_CALL;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     remote_queue: Queue<Request>,
     pub(crate) started: Instant,
     pub(crate) totals: Totals,
+    pub(crate) frame_log: FrameLogger,
     groups: RwLock<BTreeMap<u32, Weak<Group>>>,
 }
 
@@ -142,6 +144,7 @@ impl Shared {
             remote_queue: Queue::new(),
             started: Instant::now(),
             totals: Totals::default(),
+            frame_log: FrameLogger::default(),
             groups: RwLock::default(),
         }
     }

@@ -71,6 +71,6 @@ pub use upshift_event::{
     Compilation, Event, EventKind, InlinedFunction, JobLoss, Recorder, Subscriber,
 };
 pub use upshift_runtime::{
-    Backtrace, DurationCounts, Frame, HostError, HostFailure, HotFunction, InliningMode,
-    ProfileStatistics, TierStatistics, Trap, Unwind,
+    Backtrace, DurationCounts, Frame, FrameLogReport, HostError, HostFailure, HotFunction,
+    InliningMode, ProfileStatistics, TierStatistics, Trap, Unwind,
 };

@@ -10,6 +10,8 @@ use upshift::{DurationCounts, Engine, Event, EventKind, HotFunction, Subscriber}
 
 /// Hot functions that are shown.
 const HOT_MAX: usize = 10;
+/// The first of the numbers of durations that are a millisecond or more.
+const MILLISECOND: usize = 11;
 /// Characters of a function's name that are shown.
 const NAME_CHARS_MAX: usize = 60;
 
@@ -244,9 +246,10 @@ fn visits(counts: &DurationCounts) -> Option<String> {
         2 * below >= all
     })?;
     let times = counted(all, "time");
-    let (half, longest) = (limit(half), limit(longest));
+    let long: u64 = counts[MILLISECOND..].iter().sum();
+    let (half, long, longest) = (limit(half), count(long), limit(longest));
     Some(format!(
-        "{times} for counters, half of them under {half}, the longest under {longest}"
+        "{times} for counters, half of them under {half}, {long} of 1 ms or more, all under {longest}"
     ))
 }
 
