@@ -317,3 +317,42 @@ fn an_example_that_is_a_library_says_how_to_call_it() {
         .code(1)
         .says(&["--invoke NAME", "fib  [i32] -> [i64]"]);
 }
+
+#[test]
+fn a_compile_server_that_cannot_be_had_is_told_once() {
+    let place = Place::new(&[]);
+    let fib = example("fib.wat");
+    let run = |server: &str, args: &[&str]| {
+        let mut command = super::command(place.path(), args);
+        let output = command.env("UPSHIFT_LLVM", server).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    };
+    let program = [
+        "--sync",
+        "--preset",
+        "development",
+        "--invoke",
+        "fib",
+        &fib,
+        "20",
+    ];
+    let with = |option| [&["run", "-O", option], &program[..]].concat();
+    let (good, said) = run("/no/such/file", &with("llvm"));
+    assert!(good && said.contains("/no/such/file"), "{said}");
+    assert_eq!(said.matches("no LLVM server").count(), 1, "{said}");
+    // It is there, and is no server.
+    let (good, said) = run("/bin/false", &with("llvm"));
+    assert!(good, "{said}");
+    assert_eq!(said.matches("warning: -O llvm").count(), 1, "{said}");
+    let (good, said) = run("", &with("llvm-server=/no/such/file"));
+    assert!(
+        !good && said.contains("there is no /no/such/file"),
+        "{said}"
+    );
+    let (good, said) = run(
+        "/no/such/file",
+        &["compile", "-O", "llvm", "--tier", "2", &fib],
+    );
+    assert!(good && said.contains("no LLVM server"), "{said}");
+}
