@@ -111,6 +111,31 @@ fn write_page(page: &mut String, run: &Run, cases: u64, failures: usize) -> std:
     )?;
     writeln!(page, "- date: {}", run.date)?;
     writeln!(page, "- command: `{}` (seed {})\n", run.command, run.seed)?;
+    write_table(page, run)?;
+    writeln!(page, "\nThe bodies:\n")?;
+    for (body, _) in &run.reports {
+        writeln!(page, "- **{body}**: {}", what(*body))?;
+    }
+    let skipped: Vec<String> = run
+        .reports
+        .iter()
+        .flat_map(|(body, report)| {
+            let reasons = report.counts.skipped.iter();
+            reasons.map(move |(reason, count)| format!("- {body}: {reason}: {}", number(*count)))
+        })
+        .collect();
+    if !skipped.is_empty() {
+        writeln!(
+            page,
+            "\nWhy there was nothing to compare:\n\n{}",
+            skipped.join("\n")
+        )?;
+    }
+    page.push_str(METHOD);
+    Ok(())
+}
+
+fn write_table(page: &mut String, run: &Run) -> std::fmt::Result {
     writeln!(
         page,
         "| body | cases | agreed | nothing to compare | mismatches | runs | calls compared | of them traps | host calls | compiled in tier 0, 1, 2 | calls inlined | moves in loops | back to tier 0 | seconds |"
@@ -139,26 +164,6 @@ fn write_page(page: &mut String, run: &Run, cases: u64, failures: usize) -> std:
             seconds(report.time),
         )?;
     }
-    writeln!(page, "\nThe bodies:\n")?;
-    for (body, _) in &run.reports {
-        writeln!(page, "- **{body}**: {}", what(*body))?;
-    }
-    let skipped: Vec<String> = run
-        .reports
-        .iter()
-        .flat_map(|(body, report)| {
-            let reasons = report.counts.skipped.iter();
-            reasons.map(move |(reason, count)| format!("- {body}: {reason}: {}", number(*count)))
-        })
-        .collect();
-    if !skipped.is_empty() {
-        writeln!(
-            page,
-            "\nWhy there was nothing to compare:\n\n{}",
-            skipped.join("\n")
-        )?;
-    }
-    page.push_str(METHOD);
     Ok(())
 }
 

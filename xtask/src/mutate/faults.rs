@@ -1,6 +1,8 @@
 //! The faults that `cargo xtask mutate` seeds, one at a time: each a change of a line or two that a tired programmer could
 //! have made.
 
+use serde::{Deserialize, Serialize};
+
 /// A fault to seed.
 pub struct Fault {
     /// What is wrong with it in place.
@@ -16,13 +18,30 @@ pub struct Fault {
 }
 
 /// What came of seeding one.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The fault.
-    pub fault: &'static Fault,
+    /// The fault's name.
+    pub name: String,
+    /// The file that it is in.
+    pub file: String,
+    /// What stood there.
+    pub find: String,
+    /// What stood there instead.
+    pub replace: String,
     /// The first run of tests that noticed, if one did.
-    pub noticed_by: Option<&'static str>,
+    pub noticed_by: Option<String>,
     /// How long it took, in seconds.
     pub seconds: u64,
+    /// The project's commit.
+    pub revision: String,
+}
+
+impl Outcome {
+    /// Whether it is of this very fault.
+    pub fn is_of(&self, fault: &Fault) -> bool {
+        (&*self.name, &*self.file) == (fault.name, fault.file)
+            && (&*self.find, &*self.replace) == (fault.find, fault.replace)
+    }
 }
 
 const CODEMEM: &[&str] = &["-p upshift-codemem"];
@@ -296,10 +315,10 @@ pub const FAULTS: &[Fault] = &[
         tests: TIERING,
     },
     Fault {
-        name: "the last value of a transfer is not made room for",
+        name: "a transfer may have one value more than there is room for",
         file: "crates/runtime/src/transfer.rs",
-        find: "values: [u128; osr::TRANSFER_VALUES_MAX],",
-        replace: "values: [u128; osr::TRANSFER_VALUES_MAX - 1],",
+        find: "if values > osr::TRANSFER_VALUES_MAX {",
+        replace: "if values > osr::TRANSFER_VALUES_MAX + 1 {",
         tests: TIERING,
     },
     Fault {
