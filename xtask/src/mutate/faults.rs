@@ -381,6 +381,16 @@ pub const FAULTS: &[Fault] = &[
         tests: GUARDS,
     },
     Fault {
+        name: "the one expected target of a call is taken for granted without a look",
+        file: "crates/wasm/src/translate/call_site.rs",
+        find: "osr::guard(t, same, GuardReason::CallTarget);",
+        replace: "let _ = same;",
+        tests: &[
+            "-p upshift-filetests --test tiering",
+            "-p upshift-filetests --test spec",
+        ],
+    },
+    Fault {
         name: "the branch of a guard is turned round",
         file: "crates/runtime/src/guards.rs",
         find: "cursor.ins().brif(holds, rest, [], cold, []);",
@@ -397,8 +407,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a way into a continuation leads behind its operation's first instructions",
         file: "crates/stencil/src/continuation.rs",
-        find: "self.make_homes_only();\n        let label = self.code.label();",
-        replace: "let label = self.code.label();\n        self.make_homes_only();",
+        find: "self.keep_in_homes();\n        let label = self.code.label();",
+        replace: "let label = self.code.label();\n        self.keep_in_homes();",
         tests: GUARDS,
     },
     Fault {
