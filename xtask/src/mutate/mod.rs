@@ -84,7 +84,10 @@ pub fn run(options: &Options) -> Result<bool> {
             chosen.len(),
             fault.name
         ));
-        let outcome = bench.seed(fault)?;
+        let Some(outcome) = bench.seed(fault)? else {
+            eprintln!("    WRONG: with this fault the project does not compile");
+            continue;
+        };
         match &outcome.noticed_by {
             Some(tests) => eprintln!("    noticed by {tests}, {} s", outcome.seconds),
             None => eprintln!("    SURVIVED, {} s", outcome.seconds),
@@ -192,7 +195,8 @@ impl Bench {
         Ok(())
     }
 
-    fn seed(&self, fault: &'static Fault) -> Result<Outcome> {
+    /// What came of a fault; `None` if it is none, because the compiler notices.
+    fn seed(&self, fault: &'static Fault) -> Result<Option<Outcome>> {
         let started = Instant::now();
         let path = self.tree.join(fault.file);
         let sound = shell::read(&path)?;
@@ -202,30 +206,30 @@ impl Bench {
         )?;
         let noticed_by = self.first_to_notice(fault);
         shell::write(&path, sound.as_bytes())?;
-        Ok(Outcome {
+        let Some(noticed_by) = noticed_by? else {
+            return Ok(None);
+        };
+        Ok(Some(Outcome {
             name: fault.name.to_owned(),
             file: fault.file.to_owned(),
             find: fault.find.to_owned(),
             replace: fault.replace.to_owned(),
-            noticed_by: noticed_by?.map(str::to_owned),
+            noticed_by: noticed_by.map(str::to_owned),
             seconds: started.elapsed().as_secs(),
             revision: self.revision.clone(),
-        })
+        }))
     }
 
-    fn first_to_notice(&self, fault: &'static Fault) -> Result<Option<&'static str>> {
+    fn first_to_notice(&self, fault: &'static Fault) -> Result<Option<Option<&'static str>>> {
         for arguments in fault.tests {
             if !self.builds(arguments)? {
-                bail!(
-                    "with the fault `{}` the project does not compile",
-                    fault.name
-                );
+                return Ok(None);
             }
             if !self.passes(arguments)? {
-                return Ok(Some(arguments));
+                return Ok(Some(Some(arguments)));
             }
         }
-        Ok(None)
+        Ok(Some(None))
     }
 
     fn cargo_test(&self, arguments: &str) -> Command {
