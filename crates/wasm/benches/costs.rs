@@ -204,7 +204,7 @@ fn latencies(file: &str) -> Vec<String> {
             .rsplit('/')
             .next()
             .and_then(|name| name.split('.').next());
-        let mut buckets = vec![0_u64; 24];
+        let mut buckets = [0_u64; 24];
         for time in &times {
             let micros = time.as_nanos().div_ceil(1000).max(1) as u64;
             buckets[(micros.next_power_of_two().trailing_zeros() as usize).min(23)] += 1;
@@ -465,7 +465,9 @@ fn idle(brief: bool) -> f64 {
         .expect("the dispatcher");
     // The workers have had something to do.
     while engine.profile_statistics().tiers[1].functions < 50 {
-        (0..50).for_each(|number| drop(call.call(&mut store, (number, 1)).expect("a result")));
+        for number in 0..50 {
+            call.call(&mut store, (number, 1)).expect("a result");
+        }
     }
     std::thread::sleep(Duration::from_millis(200));
     let (started, before) = (Instant::now(), process_time());
