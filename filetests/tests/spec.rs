@@ -261,9 +261,9 @@ enum How {
 fn exhaustions(source: &str) -> impl Iterator<Item = (usize, String)> {
     let lines = (1..).zip(source.lines());
     let exhausts = |line: &str| line.contains("(assert_exhaustion");
-    lines.filter_map(move |(number, line)| {
-        exhausts(line).then(|| (number, "each tier has frames of its own size".to_owned()))
-    })
+    lines
+        .filter(move |(_, line)| exhausts(line))
+        .map(|(number, _)| (number, "each tier has frames of its own size".to_owned()))
 }
 
 fn run_in(

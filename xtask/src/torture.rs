@@ -23,8 +23,8 @@ const LEAK_TESTS: &[[&str; 3]] = &[
 /// What `cargo xtask torture` was asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// What to do: threads, processes, churn, flood, failures, interrupt, stacks, signals, guards, llvm or leaks. Without any,
-    /// all but leaks, and docs/torture.md is written
+    /// What to do: threads, processes, churn, flood, failures, interrupt, stacks, signals, guards, escapes, llvm or leaks.
+    /// Without any, all but leaks, and docs/torture.md is written
     bodies: Vec<String>,
     /// A little of everything
     #[arg(long)]
