@@ -8,7 +8,7 @@ use cranelift_interpreter::environment::FunctionStore;
 use cranelift_interpreter::interpreter::{Interpreter, InterpreterError, InterpreterState};
 use cranelift_interpreter::step::{ControlFlow, CraneliftTrap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use upshift::{Config, Engine, InliningMode, ModuleBuilder, Tier, TrapKind};
+use upshift::{Backend, Config, Engine, InliningMode, ModuleBuilder, Tier, TrapKind};
 
 /// Instructions that the interpreter may execute in one call.
 const FUEL: u64 = 200_000;
@@ -31,6 +31,12 @@ pub fn run(case: &ClifCase, counts: &mut Counts) -> Verdict {
     }
     let setups = [
         ("tier 0", Config::default().only_tier(Tier::Baseline)),
+        (
+            "tier 0 by Cranelift",
+            Config::default()
+                .backend(Tier::Baseline, Backend::CraneliftNone)
+                .only_tier(Tier::Baseline),
+        ),
         ("tier 1", Config::default().only_tier(Tier::Optimizing)),
         (
             "tier 1, all inlined",
