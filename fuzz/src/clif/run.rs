@@ -45,6 +45,16 @@ pub fn run(case: &ClifCase, counts: &mut Counts) -> Verdict {
                 .inlining(InliningMode::Stress),
         ),
         (
+            "moving at every loop header",
+            Config::default()
+                .backend(Tier::Top, Backend::CraneliftSpeed)
+                .stress_osr(1),
+        ),
+        (
+            "moving at every third loop header",
+            Config::default().stress_osr(3),
+        ),
+        (
             "mixed",
             Config::default()
                 .thresholds(case.threshold, u32::MAX)
