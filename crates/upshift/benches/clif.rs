@@ -12,7 +12,7 @@ use upshift::embed::{CompileKind, CompileRequest, Compiler, FuncId, Owner, World
 use upshift::{Backend, Config, Engine, ModuleBuilder, Tier};
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 
-/// Times that everything is measured; the least counts.
+/// Times that everything is measured by `cargo bench`; the least counts.
 const ROUNDS: usize = 15;
 /// Compilations of each function in a round.
 const COMPILATIONS: usize = 20;
@@ -139,6 +139,11 @@ const KERNELS: [(&str, &str, i64); 4] = [
     ("roots", ROOTS, 100_000),
 ];
 
+fn rounds() -> usize {
+    let measures = std::env::args().any(|argument| argument == "--bench");
+    if measures { ROUNDS } else { 1 }
+}
+
 fn parse(text: &str) -> Vec<Function> {
     cranelift_reader::parse_functions(text).expect("valid CLIF")
 }
@@ -181,7 +186,7 @@ fn compile_times() {
     });
     let compilers: [&dyn Compiler; 2] = [&ClifCompiler::new(false), &none.expect("this machine")];
     let mut least = [(Duration::MAX, 0); 2];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         for (least, compiler) in least.iter_mut().zip(compilers) {
             *least = (*least).min(compile(compiler, &requests));
         }
@@ -214,7 +219,7 @@ fn run_times() {
         }
         let mut least = [Duration::MAX; 2];
         let mut results = [0; 2];
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             for (at, function) in functions.iter().enumerate() {
                 let start = Instant::now();
                 results[at] = function.call(argument).expect("it returns");
