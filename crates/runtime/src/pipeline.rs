@@ -2,8 +2,8 @@
 
 use crate::activation;
 use crate::backend::{
-    Compiled, Failure, ask_baseline, body_request, compile_request, install, plant_counters, run_compilers,
-    survive,
+    Compiled, Failure, ask_baseline, body_request, compile_request, install, plant_counters,
+    run_compilers, survive,
 };
 use crate::call_profile;
 use crate::config::Baseline;

@@ -1,6 +1,8 @@
 //! Where arguments and results are, in Cranelift's `tail` calling convention.
 
-use crate::arch::x64::{GENERAL_ARGUMENTS, GENERAL_RESULTS, Reg, SYSTEM_V_RESULTS, VECTOR_ARGUMENTS};
+use crate::arch::x64::{
+    GENERAL_ARGUMENTS, GENERAL_RESULTS, Reg, SYSTEM_V_RESULTS, VECTOR_ARGUMENTS,
+};
 use crate::value::Ty;
 
 /// Where an argument is.

@@ -40,9 +40,9 @@ pub const IS_SUPPORTED: bool = arch::x64::IS_HOST;
 
 pub use abi::results_fit;
 pub use arch::x64::Condition;
+pub use arch::x64::{LEVELS, level};
 pub use assembler::{Assembler, Val};
 pub use call::{Argument, Callee};
-pub use arch::x64::{LEVELS, level};
 pub use clif::{ClifCompiler, OPERANDS_MAX, operation_key};
 pub use code::Label;
 pub use flow::{Destination, JumpTable};

@@ -165,7 +165,10 @@ fn compile(compiler: &dyn Compiler, requests: &[CompileRequest]) -> (Duration, u
     let mut bytes = 0;
     for _ in 0..COMPILATIONS {
         for request in requests {
-            bytes += black_box(compiler.compile(request)).expect("it compiles").bytes.len();
+            bytes += black_box(compiler.compile(request))
+                .expect("it compiles")
+                .bytes
+                .len();
         }
     }
     (start.elapsed() / COMPILATIONS as u32, bytes / COMPILATIONS)
@@ -178,7 +181,12 @@ fn compile_times() {
         let text = std::fs::read_to_string(file.expect("a file").path()).expect("a program");
         requests.extend(parse(&text).iter().map(request));
     }
-    requests.extend(KERNELS.iter().flat_map(|(_, text, _)| parse(text)).map(|body| request(&body)));
+    requests.extend(
+        KERNELS
+            .iter()
+            .flat_map(|(_, text, _)| parse(text))
+            .map(|body| request(&body)),
+    );
     let none = CraneliftCompiler::new(Options {
         effort: Effort::None,
         canonical_nans: false,
@@ -191,7 +199,10 @@ fn compile_times() {
             *least = (*least).min(compile(compiler, &requests));
         }
     }
-    let insts: usize = requests.iter().map(|request| request.body.dfg.num_insts()).sum();
+    let insts: usize = requests
+        .iter()
+        .map(|request| request.body.dfg.num_insts())
+        .sum();
     for (compiler, (time, bytes)) in compilers.iter().zip(least) {
         println!(
             "{:16} {:8.1} µs for {} functions of {insts} instructions, {bytes} bytes",
@@ -200,7 +211,10 @@ fn compile_times() {
             requests.len(),
         );
     }
-    println!("ratio {:.1}", least[1].0.as_secs_f64() / least[0].0.as_secs_f64());
+    println!(
+        "ratio {:.1}",
+        least[1].0.as_secs_f64() / least[0].0.as_secs_f64()
+    );
 }
 
 fn run_times() {
@@ -228,7 +242,10 @@ fn run_times() {
         }
         assert_eq!(results[0], results[1]);
         let [ours, none] = least.map(|time| time.as_secs_f64() * 1e3);
-        println!("{name:16} {ours:8.2} ms, Cranelift none {none:8.2} ms, ratio {:.2}", none / ours);
+        println!(
+            "{name:16} {ours:8.2} ms, Cranelift none {none:8.2} ms, ratio {:.2}",
+            none / ours
+        );
     }
 }
 

@@ -8,8 +8,8 @@ use upshift_base::{FuncId, Tier};
 use upshift_codegen::CompiledCode;
 use upshift_codemem::Usage;
 use upshift_runtime::{
-    FunctionGroup, FunctionSource, GuestMemoryRange, HostStub, HotFunction,
-    ProfileStatistics, Runtime, RuntimeError, Thresholds, Trampoline, register_guest_memory,
+    FunctionGroup, FunctionSource, GuestMemoryRange, HostStub, HotFunction, ProfileStatistics,
+    Runtime, RuntimeError, Thresholds, Trampoline, register_guest_memory,
 };
 
 /// A tiered JIT engine. Clones are handles to the same one; the last one to go stops the worker threads.

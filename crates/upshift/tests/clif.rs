@@ -100,6 +100,17 @@ fn run(functions: &[Function], config: Config) -> (Vec<Answer>, Vec<String>) {
     (answers, declined)
 }
 
+/// Whether both are NaNs, of which it is not said which one an operation gives.
+fn are_nans(a: &Answer, b: &Answer) -> bool {
+    let is_nan = |answer: &Answer| {
+        answer.is_ok_and(|bits| match u32::try_from(bits) {
+            Ok(bits) => f32::from_bits(bits).is_nan(),
+            Err(_) => f64::from_bits(bits).is_nan(),
+        })
+    };
+    is_nan(a) && is_nan(b)
+}
+
 /// Runs a program everywhere. Returns whether the interpreter knows it.
 fn check(name: &str, text: &str) -> bool {
     let functions = cranelift_reader::parse_functions(text);
@@ -117,11 +128,15 @@ fn check(name: &str, text: &str) -> bool {
     for (index, expected) in expected.iter().enumerate() {
         let pair = (EDGES[index / EDGES.len()], EDGES[index % EDGES.len()]);
         let place = format!("{name} of {pair:x?}");
-        assert_eq!(&by_cranelift[index], expected, "{place}, Cranelift without optimization");
+        assert_eq!(
+            &by_cranelift[index], expected,
+            "{place}, Cranelift without optimization"
+        );
         assert_eq!(&answers[index], expected, "{place}, copy-and-patch");
         assert_eq!(&mixed[index], expected, "{place}, mixed");
         if known {
             match interpret(&functions, pair) {
+                Some(answer) if name.contains(".f") && are_nans(&answer, expected) => {}
                 Some(answer) => assert_eq!(&answer, expected, "{place}, the interpreter"),
                 None => known = false,
             }
@@ -133,14 +148,20 @@ fn check(name: &str, text: &str) -> bool {
 #[test]
 fn programs() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clif");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
     files.sort();
     let mut known = 0;
     for file in &files {
         let name = file.file_name().unwrap().to_string_lossy();
         known += usize::from(check(&name, &std::fs::read_to_string(file).unwrap()));
     }
-    println!("{} programs, of which the interpreter knows {known}", files.len());
+    println!(
+        "{} programs, of which the interpreter knows {known}",
+        files.len()
+    );
     assert!(known * 2 > files.len());
 }
 
@@ -186,18 +207,25 @@ fn check_all(programs: Vec<(String, String)>) {
     for (name, text) in &programs {
         known += usize::from(check(name, text));
     }
-    println!("{} operations, of which the interpreter knows {known}", programs.len());
+    println!(
+        "{} operations, of which the interpreter knows {known}",
+        programs.len()
+    );
     assert!(known * 2 > programs.len());
 }
 
 #[test]
 fn integer_operations() {
     let binary = [
-        "iadd", "isub", "imul", "band", "bor", "bxor", "ishl", "ushr", "sshr", "rotl", "rotr", "udiv",
-        "sdiv", "urem", "srem", "smin", "umin", "smax", "umax", "umulhi", "smulhi",
+        "iadd", "isub", "imul", "band", "bor", "bxor", "ishl", "ushr", "sshr", "rotl", "rotr",
+        "udiv", "sdiv", "urem", "srem", "smin", "umin", "smax", "umax", "umulhi", "smulhi",
     ];
-    let unary = ["ineg", "bnot", "iabs", "clz", "cls", "ctz", "popcnt", "bitrev", "bswap"];
-    let conditions = ["eq", "ne", "slt", "sge", "sgt", "sle", "ult", "uge", "ugt", "ule"];
+    let unary = [
+        "ineg", "bnot", "iabs", "clz", "cls", "ctz", "popcnt", "bitrev", "bswap",
+    ];
+    let conditions = [
+        "eq", "ne", "slt", "sge", "sgt", "sle", "ult", "uge", "ugt", "ule",
+    ];
     let mut programs = Vec::new();
     for ty in INTEGERS {
         for op in binary {
@@ -211,7 +239,11 @@ fn integer_operations() {
             }
         }
         for cc in conditions {
-            let text = one(&as_integers(ty), &format!("v4 = icmp {cc} v2, v3"), from("i8"));
+            let text = one(
+                &as_integers(ty),
+                &format!("v4 = icmp {cc} v2, v3"),
+                from("i8"),
+            );
             programs.push((format!("icmp {cc} {ty}"), text));
         }
         let text = one(&as_integers(ty), "v4 = bitselect v2, v3, v2", from(ty));
@@ -221,7 +253,10 @@ fn integer_operations() {
         for op in &binary[..11] {
             let text = format!("v4 = {op} v2, v10");
             let operands = format!("    v10 = iconst.i64 {constant}\n{}", as_integers("i64"));
-            programs.push((format!("{op} {constant}"), one(&operands, &text, from("i64"))));
+            programs.push((
+                format!("{op} {constant}"),
+                one(&operands, &text, from("i64")),
+            ));
         }
     }
     check_all(programs);
@@ -233,14 +268,26 @@ fn conversions_of_integers() {
     for (index, narrow) in INTEGERS.iter().enumerate() {
         for wide in &INTEGERS[index + 1..] {
             for op in ["uextend", "sextend"] {
-                let text = one(&as_integers(narrow), &format!("v4 = {op}.{wide} v2"), from(wide));
+                let text = one(
+                    &as_integers(narrow),
+                    &format!("v4 = {op}.{wide} v2"),
+                    from(wide),
+                );
                 programs.push((format!("{op}.{wide} {narrow}"), text));
             }
-            let text = one(&as_integers(wide), &format!("v4 = ireduce.{narrow} v2"), from(narrow));
+            let text = one(
+                &as_integers(wide),
+                &format!("v4 = ireduce.{narrow} v2"),
+                from(narrow),
+            );
             programs.push((format!("ireduce.{narrow} {wide}"), text));
         }
         for to in INTEGERS {
-            let text = one(&as_integers(narrow), &format!("v4 = bmask.{to} v2"), from(to));
+            let text = one(
+                &as_integers(narrow),
+                &format!("v4 = bmask.{to} v2"),
+                from(to),
+            );
             programs.push((format!("bmask.{to} {narrow}"), text));
         }
     }
@@ -263,19 +310,38 @@ fn float_operations() {
         }
         for integer in INTEGERS {
             for op in ["fcvt_from_uint", "fcvt_from_sint"] {
-                let text = one(&as_integers(integer), &format!("v4 = {op}.{ty} v2"), from(ty));
+                let text = one(
+                    &as_integers(integer),
+                    &format!("v4 = {op}.{ty} v2"),
+                    from(ty),
+                );
                 programs.push((format!("{op}.{ty} {integer}"), text));
             }
         }
         for integer in ["i32", "i64"] {
-            for op in ["fcvt_to_uint", "fcvt_to_sint", "fcvt_to_uint_sat", "fcvt_to_sint_sat"] {
-                let text = one(as_floats(ty), &format!("v4 = {op}.{integer} v2"), from(integer));
+            for op in [
+                "fcvt_to_uint",
+                "fcvt_to_sint",
+                "fcvt_to_uint_sat",
+                "fcvt_to_sint_sat",
+            ] {
+                let text = one(
+                    as_floats(ty),
+                    &format!("v4 = {op}.{integer} v2"),
+                    from(integer),
+                );
                 programs.push((format!("{op}.{integer} {ty}"), text));
             }
         }
     }
-    programs.push(("fpromote".to_owned(), one(as_floats("f32"), "v4 = fpromote.f64 v2", from("f64"))));
-    programs.push(("fdemote".to_owned(), one(as_floats("f64"), "v4 = fdemote.f32 v2", from("f32"))));
+    programs.push((
+        "fpromote.f64".to_owned(),
+        one(as_floats("f32"), "v4 = fpromote.f64 v2", from("f64")),
+    ));
+    programs.push((
+        "fdemote.f32".to_owned(),
+        one(as_floats("f64"), "v4 = fdemote.f32 v2", from("f32")),
+    ));
     check_all(programs);
 }
 

@@ -45,7 +45,11 @@ pub(super) fn int_unary(
 ) -> Result<(), CompileError> {
     let arg = single(d, inst)?;
     let wide = d.ty(arg) == types::I64;
-    let (ty, mask) = if wide { (Ty::I64, u64::MAX) } else { (Ty::I32, u64::from(u32::MAX)) };
+    let (ty, mask) = if wide {
+        (Ty::I64, u64::MAX)
+    } else {
+        (Ty::I32, u64::from(u32::MAX))
+    };
     d.asm.push_constant(ty, constant & mask);
     d.push(arg)?;
     d.consume(arg);
@@ -130,7 +134,11 @@ pub(super) fn overflow(d: &mut Driver<'_>, inst: Inst, opcode: Opcode) -> Result
 }
 
 /// A float operation of two operands.
-pub(super) fn float_binary(d: &mut Driver<'_>, inst: Inst, op: FloatOp) -> Result<(), CompileError> {
+pub(super) fn float_binary(
+    d: &mut Driver<'_>,
+    inst: Inst,
+    op: FloatOp,
+) -> Result<(), CompileError> {
     let args = pair(d, inst)?;
     d.push(args[0])?;
     d.push(args[1])?;

@@ -4,9 +4,7 @@ use super::memory::named;
 use super::state::{Driver, bailout, is_narrow, kept_as};
 use super::values::{Local, Place};
 use crate::abi::{Assignment, Place as Argument, results_fit};
-use crate::arch::x64::{
-    CALLEE_SAVED, CLOBBERED_BY_CALLS, CONTEXT, MEMORY_BASE, Mem, RAX, STACK,
-};
+use crate::arch::x64::{CALLEE_SAVED, CLOBBERED_BY_CALLS, CONTEXT, MEMORY_BASE, Mem, RAX, STACK};
 use crate::assembler::{Assembler, Loc, Val};
 use crate::moves::Move;
 use crate::value::Ty;
@@ -28,7 +26,10 @@ fn check_params(params: &[AbiParam]) -> Result<(), CompileError> {
     for param in params {
         kept_as(param.value_type)?;
         let purpose = param.purpose;
-        if !matches!(purpose, ArgumentPurpose::Normal | ArgumentPurpose::VMContext) {
+        if !matches!(
+            purpose,
+            ArgumentPurpose::Normal | ArgumentPurpose::VMContext
+        ) {
             return Err(bailout(format!("a parameter or result for {purpose}")));
         }
     }
@@ -36,7 +37,9 @@ fn check_params(params: &[AbiParam]) -> Result<(), CompileError> {
 }
 
 fn kept(params: &[AbiParam]) -> impl Iterator<Item = Ty> + '_ {
-    params.iter().map(|param| kept_as(param.value_type).unwrap_or(Ty::I64))
+    params
+        .iter()
+        .map(|param| kept_as(param.value_type).unwrap_or(Ty::I64))
 }
 
 /// Checks that values get in and out as this compiler knows it.
@@ -61,11 +64,15 @@ fn check(signature: &Signature) -> Result<(), CompileError> {
 ///
 /// # Errors
 /// If it is not one that this compiler makes.
-pub(super) fn own_results(signature: &Signature) -> Result<impl Iterator<Item = Ty> + '_, CompileError> {
+pub(super) fn own_results(
+    signature: &Signature,
+) -> Result<impl Iterator<Item = Ty> + '_, CompileError> {
     check(signature)?;
     if signature.call_conv != CallConv::Tail {
         let convention = signature.call_conv;
-        return Err(bailout(format!("a function of the convention {convention}")));
+        return Err(bailout(format!(
+            "a function of the convention {convention}"
+        )));
     }
     Ok(kept(&signature.returns))
 }
@@ -146,14 +153,24 @@ fn push_extended(d: &mut Driver<'_>, value: Value, param: &AbiParam) -> Result<(
 }
 
 /// `call` and `return_call`.
-pub(super) fn call(d: &mut Driver<'_>, inst: Inst, callee: FuncRef, tail: bool) -> Result<(), CompileError> {
+pub(super) fn call(
+    d: &mut Driver<'_>,
+    inst: Inst,
+    callee: FuncRef,
+    tail: bool,
+) -> Result<(), CompileError> {
     let data = &d.body.dfg.ext_funcs[callee];
     let callee = Callee::Target(named(d, &data.name)?);
     make(d, inst, (callee, data.signature), d.args(inst), tail)
 }
 
 /// `call_indirect` and `return_call_indirect`.
-pub(super) fn call_indirect(d: &mut Driver<'_>, inst: Inst, signature: SigRef, tail: bool) -> Result<(), CompileError> {
+pub(super) fn call_indirect(
+    d: &mut Driver<'_>,
+    inst: Inst,
+    signature: SigRef,
+    tail: bool,
+) -> Result<(), CompileError> {
     let Some((_, args)) = d.args(inst).split_first() else {
         return Err(bailout("a call of nothing"));
     };

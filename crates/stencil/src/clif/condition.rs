@@ -69,7 +69,11 @@ fn is_asked_next(d: &Driver<'_>, inst: Inst, result: Value) -> bool {
         let opcode = d.body.dfg.insts[next].opcode();
         let asks = matches!(
             opcode,
-            Opcode::Brif | Opcode::Select | Opcode::SelectSpectreGuard | Opcode::Trapz | Opcode::Trapnz
+            Opcode::Brif
+                | Opcode::Select
+                | Opcode::SelectSpectreGuard
+                | Opcode::Trapz
+                | Opcode::Trapnz
         );
         asks && d.args(next).first().map(|&arg| d.index(arg)) == Some(d.index(result))
     })
@@ -171,7 +175,9 @@ impl Assembler {
                 }
                 Condition::Code(code(test))
             }
-            Test::Float(cond, double, left, right) => self.compare_floats(cond, double, left, right),
+            Test::Float(cond, double, left, right) => {
+                self.compare_floats(cond, double, left, right)
+            }
         }
     }
 
@@ -193,7 +199,11 @@ impl Assembler {
             FloatCC::UnorderedOrGreaterThan => (true, Condition::BELOW),
             FloatCC::UnorderedOrGreaterThanOrEqual => (true, Condition::ABOVE.inverted()),
         };
-        let (first, second) = if swapped { (right, left) } else { (left, right) };
+        let (first, second) = if swapped {
+            (right, left)
+        } else {
+            (left, right)
+        };
         self.code.compare_floats(double, first, second);
         condition
     }

@@ -7,41 +7,15 @@
 //! its local to the parameter, and nothing is moved.
 
 use super::scan::UNREACHED;
-use super::state::{Driver, bailout, kept_as};
+use super::state::{BlockState, Driver, Held, bailout, kept_as};
 use super::values::{Local, Place};
-use crate::arch::x64::{Condition, FRAME, Mem, Reg};
+use crate::arch::x64::{Condition, FRAME, Mem};
 use crate::assembler::{Assembler, Loc, NO_LOCAL, Val, members};
 use crate::code::Label;
 use crate::moves::{Move, Source};
 use crate::plan::SAVED_BYTES;
 use cranelift_codegen::ir::{Block, BlockCall, Value};
 use upshift_codegen::CompileError;
-
-/// What is known of a block.
-#[derive(Clone, Debug)]
-pub(super) struct BlockState {
-    /// Where it is in the order.
-    pub(super) position: u32,
-    label: Label,
-    /// Whether an edge has decided what registers hold.
-    is_seen: bool,
-    /// Whether it has begun; what leads to it from now on jumps back.
-    has_begun: bool,
-    /// What registers hold: a part of the function's list.
-    held: (usize, usize),
-}
-
-impl BlockState {
-    pub(super) fn new(position: u32, label: Label) -> BlockState {
-        BlockState {
-            position,
-            label,
-            is_seen: false,
-            has_begun: false,
-            held: (0, 0),
-        }
-    }
-}
 
 /// A parameter that gets a value: the parameter's local, and where the value is.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +52,9 @@ impl Driver<'_> {
         for call in calls {
             self.make_temporaries(call, &mut temporaries)?;
         }
-        let edges = calls.iter().map(|call| self.edge(call, &temporaries));
+        let edges = calls
+            .iter()
+            .map(|call| self.edge(call, &temporaries, &dying));
         let edges = edges.collect();
         let dying = dying.iter().chain(&temporaries);
         for (_, local) in dying {
@@ -142,9 +118,8 @@ impl Driver<'_> {
             let ty = kept_as(self.ty(param))?;
             let arg = arg.map(|arg| self.index(arg));
             let values = &self.values;
-            let same = |&(value, local): &(usize, Local)| {
-                Some(value) == arg && values.dies_here(local)
-            };
+            let same =
+                |&(value, local): &(usize, Local)| Some(value) == arg && values.dies_here(local);
             let number = match dying.iter().position(same) {
                 Some(at) => dying.swap_remove(at).1.number,
                 None => self.values.allocate(&mut self.asm, ty),
@@ -190,7 +165,12 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn edge(&self, call: &BlockCall, temporaries: &[(usize, Local)]) -> Edge {
+    fn edge(
+        &self,
+        call: &BlockCall,
+        temporaries: &[(usize, Local)],
+        dying: &[(usize, Local)],
+    ) -> Edge {
         let mut passes = Vec::new();
         for (param, arg) in self.arguments(call) {
             let (Place::Local(param), Some(arg)) = (self.place(param), arg) else {
@@ -199,7 +179,15 @@ impl Driver<'_> {
             let index = self.index(arg);
             let made = temporaries.iter().copied().find(|(made, _)| *made == index);
             let from = match (self.place(arg), made) {
-                (Place::Local(local), _) if local.number == param.number => continue,
+                (Place::Local(local), _) if local.number == param.number => {
+                    // It got the local of a parameter that was dead. What dies is not saved otherwise.
+                    let val = self.asm.vals[local.number as usize];
+                    let dies = dying.iter().any(|(dying, _)| *dying == index);
+                    if !dies || val.loc() == Loc::Home {
+                        continue;
+                    }
+                    val
+                }
                 (Place::Known(ty, bits), _) => Val::new(ty, Loc::Const(bits), false, 0),
                 (Place::Local(local), _) | (_, Some((_, local))) => {
                     self.asm.vals[local.number as usize]
@@ -229,9 +217,9 @@ impl Driver<'_> {
             let (first, len) = state.held;
             let mut kept = first;
             for index in first..first + len {
-                let (reg, local) = held[index];
-                if is_param(local) || asm.holders[reg.index()].local == local {
-                    held[kept] = (reg, local);
+                let each = held[index];
+                if is_param(each.local) || asm.holders[each.reg.index()].local == each.local {
+                    held[kept] = each;
                     kept += 1;
                 }
             }
@@ -245,13 +233,18 @@ impl Driver<'_> {
                 && taken & reg.bit() == 0
             {
                 taken |= reg.bit();
-                held.push((reg, pass.param));
+                held.push(Held {
+                    reg,
+                    local: pass.param,
+                    ty: pass.from.ty,
+                });
             }
         }
         for reg in members(asm.busy & !taken) {
             let local = asm.holders[reg.index()].local;
             if local != NO_LOCAL && !is_param(local) {
-                held.push((reg, local));
+                let ty = asm.vals[local as usize].ty;
+                held.push(Held { reg, local, ty });
             }
         }
         state.is_seen = true;
@@ -262,7 +255,7 @@ impl Driver<'_> {
     fn is_plain(&self, edge: &Edge) -> bool {
         let state = &self.blocks[edge.block.as_u32() as usize];
         let (first, len) = state.held;
-        let holds = |&(reg, local): &(Reg, u32)| self.asm.holders[reg.index()].local == local;
+        let holds = |held: &Held| self.asm.holders[held.reg.index()].local == held.local;
         edge.passes.is_empty()
             && (!state.has_begun || self.held[first..first + len].iter().all(holds))
     }
@@ -277,13 +270,17 @@ impl Driver<'_> {
         }
         let state = &self.blocks[edge.block.as_u32() as usize];
         let (first, len) = state.held;
-        for &(reg, local) in &self.held[first..first + len] {
+        for &Held { reg, local, ty } in &self.held[first..first + len] {
             let val = self.asm.vals[local as usize];
-            let from = match passes.iter().find(|pass| pass.param == local) {
-                Some(pass) if pass.from.loc() == Loc::Home => Source::Home(val.ty, val.home),
-                Some(pass) => self.asm.source(pass.from),
+            let place = match passes.iter().find(|pass| pass.param == local) {
+                Some(pass) => pass.from.loc(),
                 None if self.asm.holders[reg.index()].local == local => continue,
-                None => self.asm.source(val),
+                None => val.loc(),
+            };
+            let from = match place {
+                Loc::Home => Source::Home(ty, val.home),
+                Loc::Reg(from) => Source::Reg(ty, from),
+                Loc::Const(bits) => Source::Const(ty, bits),
             };
             self.asm.moves.push(Move::new(reg, from));
         }
@@ -329,7 +326,12 @@ impl Driver<'_> {
     }
 
     /// The label to jump to for an edge: that of the block, or one of code that has yet to be made.
-    pub(super) fn table_label(&mut self, edge: &Edge, relays: &mut Vec<(Label, usize)>, number: usize) -> Label {
+    pub(super) fn table_label(
+        &mut self,
+        edge: &Edge,
+        relays: &mut Vec<(Label, usize)>,
+        number: usize,
+    ) -> Label {
         self.join(edge);
         if self.is_plain(edge) {
             return self.block(edge.block).label;
@@ -356,12 +358,18 @@ impl Driver<'_> {
         self.asm.code.bind(state.label);
         self.asm.forget_registers();
         let (first, len) = state.held;
-        for &(reg, local) in &self.held[first..first + len] {
-            if !self.values.is_free(local) {
-                self.asm.attach_local(local, reg, true);
+        let mut kept = first;
+        for index in first..first + len {
+            let held = self.held[index];
+            if !self.values.is_free(held.local) {
+                self.asm.attach_local(held.local, held.reg, true);
+                self.held[kept] = held;
+                kept += 1;
             }
         }
-        self.block(block).has_begun = true;
+        let state = self.block(block);
+        state.held = (first, kept - first);
+        state.has_begun = true;
         true
     }
 
@@ -370,7 +378,9 @@ impl Driver<'_> {
         self.asm.keep_only(wanted);
         let (label, first) = (self.asm.code.label(), self.held.len());
         for reg in members(self.asm.busy) {
-            self.held.push((reg, self.asm.holders[reg.index()].local));
+            let local = self.asm.holders[reg.index()].local;
+            let ty = self.asm.vals[local as usize].ty;
+            self.held.push(Held { reg, local, ty });
         }
         let held = (first, self.held.len() - first);
         self.asm.code.bind(label);

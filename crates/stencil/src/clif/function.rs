@@ -1,19 +1,16 @@
 //! One function, from its entry to its last block.
 
 use super::arithmetic as int;
-use super::edge::BlockState;
 use super::scan::Scan;
-use super::state::{Driver, bailout, kind};
+use super::state::{BlockState, Driver, bailout, kind};
 use super::values::{Place, Values};
 use super::{call, condition, memory, stencils};
-use crate::arch::x64::{FRAME, Mem};
+use crate::arch::x64::{FRAME, IS_HOST, Mem};
 use crate::code::NO_POSITION;
+use crate::frame::Workspace;
 use crate::plan::{Plan, SAVED_BYTES};
 use crate::value::{FloatOp, IntOp, LoadKind, ShiftOp, Ty};
-use crate::{IS_SUPPORTED, Workspace};
-use cranelift_codegen::ir::{
-    Block, BlockCall, Function, Inst, InstructionData, Opcode, Value,
-};
+use cranelift_codegen::ir::{Block, BlockCall, Function, Inst, InstructionData, Opcode, Value};
 use std::cell::Cell;
 use upshift_base::FuncId;
 use upshift_codegen::{CompileError, CompiledCode};
@@ -41,7 +38,7 @@ pub(super) fn function(
     id: FuncId,
     canonical_nans: bool,
 ) -> Result<CompiledCode, CompileError> {
-    if !IS_SUPPORTED {
+    if !IS_HOST {
         return Err(bailout("another architecture"));
     }
     let plan = Plan {
@@ -58,6 +55,7 @@ pub(super) fn function(
     let Scan {
         order,
         positions,
+        cold_from,
         loop_ends,
         uses,
     } = Scan::of(body);
@@ -80,6 +78,7 @@ pub(super) fn function(
     declare_slots(&mut driver)?;
     for at in 0..driver.order.len() {
         driver.at = at as u32;
+        driver.values.cold = driver.at >= cold_from;
         block(&mut driver, loop_ends[at])?;
     }
     let code = workspace.finish(driver.asm, driver.falls_out);
@@ -108,7 +107,8 @@ fn declare_slots(d: &mut Driver<'_>) -> Result<(), CompileError> {
 fn block(d: &mut Driver<'_>, loop_end: u32) -> Result<(), CompileError> {
     let block = d.order[d.at as usize];
     let first = d.body.layout.first_inst(block);
-    d.asm.begin(first.map_or(NO_POSITION, |inst| d.body.srcloc(inst).bits()));
+    d.asm
+        .begin(first.map_or(NO_POSITION, |inst| d.body.srcloc(inst).bits()));
     if d.at == 0 {
         call::take_params(d, d.body.dfg.block_params(block))?;
         d.asm.saved_below = d.asm.locals;
@@ -146,9 +146,17 @@ fn wanted(d: &Driver<'_>, header: Block) -> Vec<u32> {
             }
         }
     };
-    d.body.dfg.block_params(header).iter().copied().for_each(&mut want);
-    let insts = d.body.layout.block_insts(header).take(LOOP_LOOK_AHEAD);
-    for inst in insts {
+    d.body
+        .dfg
+        .block_params(header)
+        .iter()
+        .copied()
+        .for_each(&mut want);
+    // The next block too: the first may do nothing but count.
+    let blocks = [Some(&header), d.order.get(d.at as usize + 1)];
+    let insts = blocks.into_iter().flatten();
+    let insts = insts.flat_map(|block| d.body.layout.block_insts(*block));
+    for inst in insts.take(LOOP_LOOK_AHEAD) {
         d.args(inst).iter().copied().for_each(&mut want);
     }
     wanted
@@ -190,6 +198,12 @@ fn instruction(d: &mut Driver<'_>, inst: Inst) -> Result<(), CompileError> {
             memory::check_order(d, flags)?;
             return int::bitcast(d, inst);
         }
+        InstructionData::UnaryConst {
+            constant_handle,
+            opcode: Opcode::Vconst,
+        } => {
+            return memory::vector(d, inst, constant_handle);
+        }
         InstructionData::Jump { destination, .. } => return jump(d, destination),
         InstructionData::Brif { arg, blocks, .. } => return brif(d, arg, &blocks),
         InstructionData::BranchTable { .. } => return br_table(d, inst),
@@ -200,17 +214,24 @@ fn instruction(d: &mut Driver<'_>, inst: Inst) -> Result<(), CompileError> {
 
 fn other(d: &mut Driver<'_>, inst: Inst, data: &InstructionData) -> Result<(), CompileError> {
     match *data {
-        InstructionData::Call { func_ref, opcode, .. } => {
-            call::call(d, inst, func_ref, opcode == Opcode::ReturnCall)
-        }
-        InstructionData::CallIndirect { sig_ref, opcode, .. } => {
-            call::call_indirect(d, inst, sig_ref, opcode == Opcode::ReturnCallIndirect)
-        }
-        InstructionData::MultiAry { opcode: Opcode::Return, .. } => call::return_(d, inst),
-        InstructionData::Ternary { opcode: Opcode::Select | Opcode::SelectSpectreGuard, .. } => {
-            condition::select(d, inst)
-        }
-        InstructionData::Trap { opcode: Opcode::Trap, code } => {
+        InstructionData::Call {
+            func_ref, opcode, ..
+        } => call::call(d, inst, func_ref, opcode == Opcode::ReturnCall),
+        InstructionData::CallIndirect {
+            sig_ref, opcode, ..
+        } => call::call_indirect(d, inst, sig_ref, opcode == Opcode::ReturnCallIndirect),
+        InstructionData::MultiAry {
+            opcode: Opcode::Return,
+            ..
+        } => call::return_(d, inst),
+        InstructionData::Ternary {
+            opcode: Opcode::Select | Opcode::SelectSpectreGuard,
+            ..
+        } => condition::select(d, inst),
+        InstructionData::Trap {
+            opcode: Opcode::Trap,
+            code,
+        } => {
             d.asm.trap(kind(code));
             Ok(())
         }
@@ -226,16 +247,21 @@ fn other(d: &mut Driver<'_>, inst: Inst, data: &InstructionData) -> Result<(), C
             Ok(())
         }
         InstructionData::IntAddTrap { code, .. } => int::add_or_trap(d, inst, code),
-        InstructionData::StackAddr { stack_slot, offset, .. } => {
+        InstructionData::StackAddr {
+            stack_slot, offset, ..
+        } => {
             let at = d.slot(stack_slot, offset.into());
             memory::stack_addr(d, inst, at);
             Ok(())
         }
-        InstructionData::UnaryGlobalValue { global_value, opcode: Opcode::SymbolValue } => {
-            memory::global(d, inst, global_value)
-        }
+        InstructionData::UnaryGlobalValue {
+            global_value,
+            opcode: Opcode::SymbolValue,
+        } => memory::global(d, inst, global_value),
         InstructionData::FuncAddr { func_ref, .. } => memory::func_addr(d, inst, func_ref),
-        InstructionData::NullAry { opcode: Opcode::Nop | Opcode::SequencePoint } => Ok(()),
+        InstructionData::NullAry {
+            opcode: Opcode::Nop | Opcode::SequencePoint,
+        } => Ok(()),
         InstructionData::NullAry { opcode } => frame_address(d, inst, opcode),
         _ => stencils::operation(d, inst),
     }

@@ -6,8 +6,8 @@ use crate::arch::x64::{FRAME, Mem};
 use crate::operate::short;
 use crate::value::{LoadKind, StoreKind, Ty};
 use cranelift_codegen::ir::{
-    ArgumentPurpose, Endianness, GlobalValue, GlobalValueData, Inst, MemFlags, Opcode, Type,
-    UserExternalName, Value, types,
+    ArgumentPurpose, Constant, Endianness, GlobalValue, GlobalValueData, Inst, MemFlags, Opcode,
+    Type, UserExternalName, Value, types,
 };
 use cranelift_codegen::ir::{ExternalName, FuncRef};
 use upshift_base::TrapKind;
@@ -147,8 +147,26 @@ pub(super) fn stack_addr(d: &mut Driver<'_>, inst: Inst, at: i32) {
     d.values.places[index] = Place::Frame(at);
 }
 
+/// `vconst`.
+pub(super) fn vector(
+    d: &mut Driver<'_>,
+    inst: Inst,
+    constant: Constant,
+) -> Result<(), CompileError> {
+    let data = d.body.dfg.constants.get(constant).as_slice();
+    let bytes = <[u8; 16]>::try_from(data);
+    let bytes = bytes.map_err(|_| bailout("a constant of another size than 16 bytes"))?;
+    d.asm.push_vector(u128::from_le_bytes(bytes));
+    d.define(d.result(inst), false);
+    Ok(())
+}
+
 /// `symbol_value` and what it needs.
-pub(super) fn global(d: &mut Driver<'_>, inst: Inst, global: GlobalValue) -> Result<(), CompileError> {
+pub(super) fn global(
+    d: &mut Driver<'_>,
+    inst: Inst,
+    global: GlobalValue,
+) -> Result<(), CompileError> {
     push_global(d, global)?;
     d.define(d.result(inst), false);
     Ok(())
@@ -207,7 +225,11 @@ pub(super) fn named(d: &Driver<'_>, name: &ExternalName) -> Result<Target, Compi
 }
 
 /// `func_addr`.
-pub(super) fn func_addr(d: &mut Driver<'_>, inst: Inst, callee: FuncRef) -> Result<(), CompileError> {
+pub(super) fn func_addr(
+    d: &mut Driver<'_>,
+    inst: Inst,
+    callee: FuncRef,
+) -> Result<(), CompileError> {
     let target = named(d, &d.body.dfg.ext_funcs[callee].name)?;
     push_symbol(d, target, false);
     d.define(d.result(inst), false);
@@ -232,7 +254,9 @@ pub(super) fn stack_limit(
     let (limits, limit_offset) = pointer(limit)?;
     let (context, limits_offset) = pointer(limits)?;
     let is_context = matches!(body.global_values[context], GlobalValueData::VMContext);
-    let first = body.signature.special_param_index(ArgumentPurpose::VMContext);
+    let first = body
+        .signature
+        .special_param_index(ArgumentPurpose::VMContext);
     match is_context && first == Some(0) {
         true => Ok(Some((limits_offset, limit_offset))),
         false => Err(elsewhere()),

@@ -4,6 +4,9 @@
 //! The order is that of the layout, unless a block comes there before all that lead to it: then it is reverse postorder.
 //! In either, each block that can be reached has a predecessor before it. So there is a way from the entry to any block
 //! through blocks that come before it, and what dominates a block comes before it too.
+//!
+//! Cold blocks at the end, where counters ask the runtime something, mostly go back to where they came from. That is a
+//! jump back in this order, but no loop: with the cold blocks left out, it leads forward.
 
 use cranelift_codegen::ir::{Block, BlockCall, Function, Inst};
 
@@ -16,10 +19,43 @@ pub(super) struct Scan {
     pub(super) order: Vec<Block>,
     /// Where each block is in the order.
     pub(super) positions: Vec<u32>,
+    /// From here on the order has nothing but cold blocks.
+    pub(super) cold_from: u32,
     /// For each place in the order, the last place that jumps back to it; 0 if none does.
     pub(super) loop_ends: Vec<u32>,
     /// How often each value is used.
     pub(super) uses: Vec<u32>,
+}
+
+/// Jumps from cold blocks to others.
+struct Returns {
+    /// For each cold block, the last block that is not cold and leads there, through cold blocks or at once.
+    origins: Vec<u32>,
+    /// Those that lead forward from there.
+    list: Vec<(u32, u32)>,
+    /// Whether cold blocks lead to one another in circles, so that the origins may not be what they are.
+    are_loops: bool,
+}
+
+impl Returns {
+    /// Takes note of a jump. `true` if it is one that leads forward with the cold blocks left out.
+    fn take(&mut self, cold_from: u32, at: u32, to: u32) -> bool {
+        let origin = match at.checked_sub(cold_from) {
+            Some(cold) => self.origins[cold as usize],
+            None => at,
+        };
+        if let Some(cold) = to.checked_sub(cold_from) {
+            self.are_loops |= to <= at;
+            let known = &mut self.origins[cold as usize];
+            *known = (*known).max(origin);
+            return false;
+        }
+        let returns = at >= cold_from && to > origin;
+        if returns {
+            self.list.push((at, to));
+        }
+        returns
+    }
 }
 
 /// Where an instruction may go besides the next one.
@@ -31,9 +67,7 @@ pub(super) fn targets(body: &Function, inst: Inst) -> &[BlockCall] {
 fn successors(body: &Function, block: Block) -> impl DoubleEndedIterator<Item = Block> + '_ {
     let last = body.layout.last_inst(block);
     let calls = last.map_or(&[][..], |inst| targets(body, inst));
-    calls
-        .iter()
-        .map(|call| call.block(&body.dfg.value_lists))
+    calls.iter().map(|call| call.block(&body.dfg.value_lists))
 }
 
 impl Scan {
@@ -42,15 +76,27 @@ impl Scan {
         let mut scan = Scan {
             order: Vec::with_capacity(body.dfg.num_blocks()),
             positions: vec![UNREACHED; body.dfg.num_blocks()],
+            cold_from: 0,
             loop_ends: Vec::new(),
             uses: vec![0; body.dfg.num_values()],
         };
         if !scan.in_layout_order(body) {
             scan.in_reverse_postorder(body);
         }
+        let is_cold = |block: &&Block| body.layout.is_cold(**block);
+        let cold = scan.order.iter().rev().take_while(is_cold).count();
+        scan.cold_from = (scan.order.len() - cold) as u32;
         scan.loop_ends = vec![0; scan.order.len()];
+        let mut returns = Returns {
+            origins: vec![0; cold],
+            list: Vec::new(),
+            are_loops: false,
+        };
         for at in 0..scan.order.len() {
-            scan.count(body, at);
+            scan.count(body, at, &mut returns);
+        }
+        for (at, to) in returns.list.into_iter().filter(|_| returns.are_loops) {
+            scan.loop_ends[to as usize] = at;
         }
         scan
     }
@@ -108,7 +154,7 @@ impl Scan {
     }
 
     /// Counts what the block at `at` uses, and where it jumps back to.
-    fn count(&mut self, body: &Function, at: usize) {
+    fn count(&mut self, body: &Function, at: usize, returns: &mut Returns) {
         let dfg = &body.dfg;
         let mut last = None;
         for inst in body.layout.block_insts(self.order[at]) {
@@ -119,7 +165,7 @@ impl Scan {
         }
         for call in last.map_or(&[][..], |inst| targets(body, inst)) {
             let to = self.positions[call.block(&dfg.value_lists).as_u32() as usize];
-            if to <= at as u32 {
+            if !returns.take(self.cold_from, at as u32, to) && to <= at as u32 {
                 self.loop_ends[to as usize] = at as u32;
             }
             for arg in call.args(&dfg.value_lists).filter_map(|arg| arg.as_value()) {

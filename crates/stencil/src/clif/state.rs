@@ -1,9 +1,9 @@
 //! The state of a CLIF function that is being compiled: from values to the assembler's operands and back.
 
-use super::edge::BlockState;
 use super::values::{Local, Place, Values};
 use crate::arch::x64::{FRAME, Mem, Reg};
 use crate::assembler::{Assembler, Val};
+use crate::code::Label;
 use crate::value::Ty;
 use cranelift_codegen::ir::{Block, Function, Inst, StackSlot, TrapCode, Type, Value, types};
 use upshift_base::TrapKind;
@@ -23,11 +23,45 @@ pub(super) struct Driver<'f> {
     /// Of each block.
     pub(super) blocks: Vec<BlockState>,
     /// What registers hold where blocks begin.
-    pub(super) held: Vec<(Reg, u32)>,
+    pub(super) held: Vec<Held>,
     /// The distance of each stack slot from the frame pointer.
     pub(super) slots: Vec<i32>,
     /// Whether the results are left as operands at the function's end.
     pub(super) falls_out: bool,
+}
+
+/// What is known of a block.
+#[derive(Clone, Debug)]
+pub(super) struct BlockState {
+    /// Where it is in the order.
+    pub(super) position: u32,
+    pub(super) label: Label,
+    /// Whether an edge has decided what registers hold.
+    pub(super) is_seen: bool,
+    /// Whether it has begun; what leads to it from now on jumps back.
+    pub(super) has_begun: bool,
+    /// What registers hold: a part of the function's list.
+    pub(super) held: (usize, usize),
+}
+
+impl BlockState {
+    pub(super) fn new(position: u32, label: Label) -> BlockState {
+        BlockState {
+            position,
+            label,
+            is_seen: false,
+            has_begun: false,
+            held: (0, 0),
+        }
+    }
+}
+
+/// What a register holds: a local, and the type that it has there, for the local may be another value's by now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) reg: Reg,
+    pub(super) local: u32,
+    pub(super) ty: Ty,
 }
 
 /// A function that this compiler leaves to others.

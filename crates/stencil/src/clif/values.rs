@@ -3,7 +3,8 @@
 //! A local, and with it its home slot, is given to the next value when the one that has it is dead. A value is dead behind
 //! its last use, but in a loop that began after it was defined, it lives to the loop's end. That follows from the
 //! order of the blocks ([`super::scan`]): whatever leads from behind the last use back to it goes through a jump back, and
-//! not to a place that the definition dominates and that comes before it, for there is none.
+//! not to a place that the definition dominates and that comes before it, for there is none. Cold blocks, which come last and
+//! go back without that being a loop, have locals of their own.
 
 use crate::assembler::{Assembler, Loc};
 use crate::value::Ty;
@@ -51,10 +52,19 @@ pub(super) struct Values {
     pub(super) uses: Vec<u32>,
     /// The loops around, the outermost first.
     loops: Vec<OpenLoop>,
-    /// Locals with slots of 8 and of 16 bytes that hold nothing.
-    free: [Vec<u32>; 2],
+    /// Locals with slots of 8 and of 16 bytes that hold nothing; then the same of cold blocks.
+    free: [Vec<u32>; 4],
     /// For each local whether it is one of them.
     is_free: Vec<bool>,
+    /// For each local whether it is a cold block's.
+    is_cold: Vec<bool>,
+    /// Whether cold blocks are being made.
+    pub(super) cold: bool,
+}
+
+/// Which list of free locals one belongs to.
+fn class(ty: Ty, cold: bool) -> usize {
+    usize::from(ty == Ty::V128) + 2 * usize::from(cold)
 }
 
 impl Values {
@@ -65,15 +75,17 @@ impl Values {
             loops: Vec::new(),
             free: Default::default(),
             is_free: Vec::new(),
+            is_cold: Vec::new(),
+            cold: false,
         }
     }
 
     /// A local that holds nothing. There are no operands.
     pub(super) fn allocate(&mut self, asm: &mut Assembler, ty: Ty) -> u32 {
-        let class = usize::from(ty == Ty::V128);
-        let number = self.free[class].pop().unwrap_or_else(|| {
+        let number = self.free[class(ty, self.cold)].pop().unwrap_or_else(|| {
             asm.declare(ty, Loc::Home, true);
             self.is_free.push(false);
+            self.is_cold.push(self.cold);
             asm.locals as u32 - 1
         });
         self.is_free[number as usize] = false;
@@ -84,6 +96,7 @@ impl Values {
     /// Takes note of a local that was declared for a parameter.
     pub(super) fn declared(&mut self) {
         self.is_free.push(false);
+        self.is_cold.push(false);
     }
 
     /// Whether a local holds nothing.
@@ -107,8 +120,8 @@ impl Values {
         let val = &mut asm.vals[local.number as usize];
         val.set_loc(Loc::Home);
         val.saved = true;
-        let class = usize::from(val.ty == Ty::V128);
-        self.free[class].push(local.number);
+        let cold = self.is_cold[local.number as usize];
+        self.free[class(val.ty, cold)].push(local.number);
         self.is_free[local.number as usize] = true;
     }
 

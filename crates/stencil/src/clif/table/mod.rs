@@ -3,30 +3,15 @@
 //! program starts.
 
 mod generated;
+mod row;
 
 use crate::arch::x64::level;
-use crate::stencil::{Stencil, StencilTrap};
-use crate::value::Ty;
+use crate::stencil::Stencil;
 use cranelift_codegen::ir::{Opcode, Type, types};
 use generated::x64::{CODE, ROWS, TRAPS};
 use std::sync::OnceLock;
 
-/// The most operands that an operation has.
-pub const OPERANDS_MAX: usize = 3;
-
-/// One stencil, for all the variants that its bits name: for each level of processors one that makes NaNs canonical and
-/// one that does not.
-struct Row {
-    key: u32,
-    variants: u8,
-    operands: ([Ty; OPERANDS_MAX], usize),
-    result: Ty,
-    clobbers: u64,
-    aligned: bool,
-    /// Where its parts are in the lists of all stencils, and how many there are.
-    traps: (usize, usize),
-    code: (usize, usize),
-}
+pub use row::OPERANDS_MAX;
 
 /// The types that operations have stencils for.
 const TYPES: [Type; 12] = [
@@ -75,35 +60,10 @@ fn part<T>(all: &[T], (first, len): (usize, usize)) -> &[T] {
     &all[first..first + len]
 }
 
-/// Makes a row.
-const fn row(
-    (key, variants): (u32, u8),
-    operands: ([Ty; OPERANDS_MAX], usize),
-    result: Ty,
-    (clobbers, aligned): (u64, bool),
-    traps: (usize, usize),
-    code: (usize, usize),
-) -> Row {
-    Row {
-        key,
-        variants,
-        operands,
-        result,
-        clobbers,
-        aligned,
-        traps,
-        code,
-    }
-}
-
-/// A place that may trap.
-const fn trap(offset: u16, kind: u8) -> StencilTrap {
-    StencilTrap { offset, kind }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Ty;
 
     #[test]
     fn rows_are_sorted() {
