@@ -122,7 +122,7 @@ impl Tiers {
 
 impl Setup {
     /// Those that every run of the tests goes through.
-    pub const ALL: [Setup; 15] = [
+    pub const ALL: [Setup; 16] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
