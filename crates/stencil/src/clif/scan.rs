@@ -96,7 +96,8 @@ impl Scan {
             scan.count(body, at, &mut returns);
         }
         for (at, to) in returns.list.into_iter().filter(|_| returns.are_loops) {
-            scan.loop_ends[to as usize] = at;
+            let end = &mut scan.loop_ends[to as usize];
+            *end = at.max(*end);
         }
         scan
     }
