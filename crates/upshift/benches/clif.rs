@@ -1,5 +1,5 @@
-//! Tier 0 of CLIF functions: copy-and-patch against Cranelift without optimization, what compiling takes and what the code
-//! takes, in one run, the two taking turns.
+//! Tier 0 of CLIF functions: copy-and-patch against Cranelift without optimization, what compiling takes and what the
+//! code takes, in one run, the two taking turns.
 //!
 //! `cargo bench -p upshift --bench clif`. The functions are those of `tests/clif`; the kernels are here.
 

@@ -1,7 +1,7 @@
 //! CLIF functions give the same answers in every tier and in Cranelift's interpreter, and copy-and-patch compiles them.
 //!
-//! Each file in `clif` is a program: its first function takes two integers and returns one, and is called with all pairs of
-//! some edge cases. Each operation has a program of its own too, made here.
+//! Each file in `clif` is a program: its first function takes two integers and returns one, and is called with all
+//! pairs of some edge cases. Each operation has a program of its own too, made here.
 
 use cranelift_codegen::data_value::DataValue;
 use cranelift_codegen::ir::{Function, TrapCode};
@@ -359,5 +359,15 @@ block0(v0: i64, v1: i64):
     let (answers, declined) = run(&functions, Config::default().only_tier(Tier::Baseline));
     assert_eq!(declined.len(), 1, "{declined:?}");
     assert!(declined[0].contains("iconcat"), "{declined:?}");
+    assert_eq!(answers[EDGES.len()], Ok(1));
+    // An operation that comes in no other types.
+    let text = "function u0:0(i64, i64) -> i64 tail {
+block0(v0: i64, v1: i64):
+    fence
+    return v0
+}";
+    let functions = cranelift_reader::parse_functions(text).unwrap();
+    let (answers, declined) = run(&functions, Config::default().only_tier(Tier::Baseline));
+    assert_eq!(declined, ["fence"]);
     assert_eq!(answers[EDGES.len()], Ok(1));
 }

@@ -1,10 +1,10 @@
 //! Edges: what a jump to a block takes along, and what registers hold where blocks begin.
 //!
 //! Before a jump the frame is made canonical: all live values are in their home slots. A block's parameters are locals,
-//! whose homes the edge fills, all at once, whatever the arguments are. The first edge to a block decides what registers
-//! hold there; a later one puts the parameters where they are expected, and what else it cannot offer is forgotten. A jump
-//! back to a loop brings everything that the loop counts on. An argument that dies on its first way into a block gives
-//! its local to the parameter, and nothing is moved.
+//! whose homes the edge fills, all at once, whatever the arguments are. The first edge to a block decides what
+//! registers hold there; a later one puts the parameters where they are expected, and what else it cannot offer is
+//! forgotten. A jump back to a loop brings everything that the loop counts on. An argument that dies on its first way
+//! into a block gives its local to the parameter, and nothing is moved.
 
 use super::scan::UNREACHED;
 use super::state::{BlockState, Driver, Held, bailout, kept_as};

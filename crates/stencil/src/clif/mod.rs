@@ -1,11 +1,11 @@
 //! Tier 0 for functions that come as CLIF: the assembler driven by one pass over the instructions.
 //!
 //! What a value is says where it is: constants and addresses in the frame are made where they are used, all others are
-//! locals of the assembler, in registers as long as there are any, with a home slot each. [`scan`] finds the order of the
-//! blocks, where loops end and how often values are used; `values` tells from that when one is dead. `state` translates
-//! between values and the assembler's operands, `edge` is what happens at jumps, `condition` at comparisons and what looks
-//! at them, `arithmetic`, `memory` and `call` are the other instructions, [`stencils`] those that are copied. `function` is
-//! the pass.
+//! locals of the assembler, in registers as long as there are any, with a home slot each. [`scan`] finds the order of
+//! the blocks, where loops end and how often values are used; `values` tells from that when one is dead. `state`
+//! translates between values and the assembler's operands, `edge` is what happens at jumps, `condition` at comparisons
+//! and what looks at them, `arithmetic`, `memory` and `call` are the other instructions, [`stencils`] those that are
+//! copied. `function` is the pass.
 
 mod arithmetic;
 mod call;

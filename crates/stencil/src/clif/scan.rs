@@ -1,9 +1,9 @@
 //! What is found out about a function before its one pass: an order of its blocks, where its loops end, and how often
 //! each value is used.
 //!
-//! The order is that of the layout, unless a block comes there before all that lead to it: then it is reverse postorder.
-//! In either, each block that can be reached has a predecessor before it. So there is a way from the entry to any block
-//! through blocks that come before it, and what dominates a block comes before it too.
+//! The order is that of the layout, unless a block comes there before all that lead to it: then it is reverse
+//! postorder. In either, each block that can be reached has a predecessor before it. So there is a way from the entry
+//! to any block through blocks that come before it, and what dominates a block comes before it too.
 //!
 //! Cold blocks at the end, where counters ask the runtime something, mostly go back to where they came from. That is a
 //! jump back in this order, but no loop: with the cold blocks left out, it leads forward.

@@ -180,8 +180,8 @@ impl<'f> Driver<'f> {
         Ok(())
     }
 
-    /// One use of a value is behind us. What has none to come gives its register and its slot to others; an operand that
-    /// was pushed stays valid.
+    /// One use of a value is behind us. What has none to come gives its register and its slot to others; an operand
+    /// that was pushed stays valid.
     pub(super) fn consume(&mut self, value: Value) {
         let index = self.index(value);
         let uses = &mut self.values.uses[index];

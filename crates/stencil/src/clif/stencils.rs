@@ -26,8 +26,12 @@ pub(super) fn operation(d: &mut Driver<'_>, inst: Inst) -> Result<(), CompileErr
     };
     let stencil = key.and_then(|key| table::find(key, d.canonical_nans));
     let Some(stencil) = stencil.filter(|stencil| stencil.operands.len() == args.len()) else {
-        let ty = dfg.ctrl_typevar(inst);
-        return Err(bailout(format!("{}.{ty}", data.opcode())));
+        let opcode = data.opcode();
+        let ty = match opcode.constraints().is_polymorphic() {
+            true => format!(".{}", dfg.ctrl_typevar(inst)),
+            false => String::new(),
+        };
+        return Err(bailout(format!("{opcode}{ty}")));
     };
     for &arg in args {
         d.push(arg)?;

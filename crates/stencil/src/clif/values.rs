@@ -1,10 +1,10 @@
 //! Where the values of a function are: constants are made where they are used, all others are locals of the assembler.
 //!
-//! A local, and with it its home slot, is given to the next value when the one that has it is dead. A value is dead behind
-//! its last use, but in a loop that began after it was defined, it lives to the loop's end. That follows from the
-//! order of the blocks ([`super::scan`]): whatever leads from behind the last use back to it goes through a jump back, and
-//! not to a place that the definition dominates and that comes before it, for there is none. Cold blocks, which come last and
-//! go back without that being a loop, have locals of their own.
+//! A local, and with it its home slot, is given to the next value when the one that has it is dead. A value is dead
+//! behind its last use, but in a loop that began after it was defined, it lives to the loop's end. That follows from
+//! the order of the blocks ([`super::scan`]): whatever leads from behind the last use back to it goes through a jump
+//! back, and not to a place that the definition dominates and that comes before it, for there is none. Cold blocks,
+//! which come last and go back without that being a loop, have locals of their own.
 
 use crate::assembler::{Assembler, Loc};
 use crate::value::Ty;

@@ -1,6 +1,6 @@
 //! The stencils of CLIF operations, made in advance by `cargo xtask stencils` and committed: each is the instruction
-//! itself, compiled by Cranelift in a function of its own. Nothing but numbers, so that nothing is to be relocated when a
-//! program starts.
+//! itself, compiled by Cranelift in a function of its own. Nothing but numbers, so that nothing is to be relocated when
+//! a program starts.
 
 mod generated;
 mod row;
