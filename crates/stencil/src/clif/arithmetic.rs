@@ -169,9 +169,8 @@ pub(super) fn zero_extend(d: &mut Driver<'_>, inst: Inst) -> Result<(), CompileE
     }
     d.push_unsigned(arg)?;
     d.consume(arg);
-    match kept_as(d.ty(result))? {
-        Ty::I64 => d.asm.zero_extend(),
-        _ => {}
+    if kept_as(d.ty(result))? == Ty::I64 {
+        d.asm.zero_extend();
     }
     d.define(result, is_narrow(d.ty(result)));
     Ok(())

@@ -76,10 +76,10 @@ pub(super) fn function(
         driver.blocks.push(BlockState::new(position, label));
     }
     declare_slots(&mut driver)?;
-    for at in 0..driver.order.len() {
-        driver.at = at as u32;
-        driver.values.cold = driver.at >= cold_from;
-        block(&mut driver, loop_ends[at])?;
+    for (at, loop_end) in (0..).zip(loop_ends) {
+        driver.at = at;
+        driver.values.cold = at >= cold_from;
+        block(&mut driver, loop_end)?;
     }
     let code = workspace.finish(driver.asm, driver.falls_out);
     WORKSPACE.set(workspace);
