@@ -1,5 +1,6 @@
 //! What a client relies on, beside right code: that is what the suites that run programs are about.
 
+use crate::translate::{self, Settings};
 use crate::{backend, serve};
 use std::sync::Once;
 use upshift_base::{FuncId, TrapKind};
@@ -188,5 +189,75 @@ fn damaged_input_ends_the_conversation() {
             damaged[at] = (state >> 20) as u8;
         }
         talk(&damaged);
+    }
+}
+
+/// Stores its number to every fourth byte from the second parameter on, up to the third.
+const FILL: &str = "function u0:0(i64 vmctx, i32, i32) -> i32 tail {
+    region0 = 1 \"memory\"
+    region1 = 5 \"sizes\"
+block0(v0: i64, v1: i32, v2: i32):
+    jump block1(v1)
+block1(v3: i32):
+    v4 = load.i64 notrap aligned readonly can_move v0+48
+    v5 = load.i64 notrap aligned readonly can_move v0+56
+    v6 = load.i64 notrap aligned region1 v5+8
+    v7 = uextend.i64 v3
+    v8 = iconst.i64 4
+    v9 = iadd v7, v8
+    v10 = icmp ugt v9, v6
+    trapnz v10, heap_oob
+    v11 = iadd v4, v7
+    store notrap little region0 v3, v11
+    v12 = iconst.i32 4
+    v13 = iadd v3, v12
+    v14 = icmp ult v13, v2
+    brif v14, block1(v13), block2
+block2:
+    return v13
+}";
+
+fn translated(clif: &str) -> String {
+    let settings = Settings {
+        canonical_nans: false,
+        features: String::new(),
+    };
+    let func = backend::parse(clif).unwrap();
+    translate::module(&func, &settings).unwrap()
+}
+
+#[test]
+fn the_checks_of_a_loop_that_ends_are_made_ahead_of_it() {
+    let text = translated(FILL);
+    let (plain, fast) = text.split_once("fast1:").expect("a faster version");
+    assert!(
+        plain.contains("guard1:") && plain.contains("@trap_"),
+        "{text}"
+    );
+    let (fast, _) = fast.split_once("\n}").unwrap();
+    assert!(
+        fast.contains("store i32") && !fast.contains("@trap_"),
+        "{text}"
+    );
+    let code = compile(FILL).unwrap();
+    assert_eq!(
+        code.traps.len(),
+        1,
+        "only the other version traps: {code:?}"
+    );
+}
+
+#[test]
+fn loops_whose_end_is_not_known_are_left_alone() {
+    let others = [
+        ("icmp ult v13", "icmp ugt v13"),
+        ("icmp ult v13", "icmp eq v13"),
+        ("v14 = icmp ult v13, v2", "v14 = load.i32 notrap v0"),
+        ("iadd v3, v12", "ushr v3, v12"),
+    ];
+    for (from, to) in others {
+        let clif = FILL.replace(from, to);
+        assert_ne!(clif, FILL);
+        assert!(!translated(&clif).contains("guard1"), "{clif}");
     }
 }

@@ -9,7 +9,9 @@
 
 pub mod names;
 
+mod affine;
 mod control;
+mod counted;
 mod emitter;
 mod float;
 mod integer;
@@ -17,16 +19,18 @@ mod memory;
 mod ops;
 mod types;
 mod vector;
+mod versions;
 
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::{ArgumentPurpose, Block, Function, GlobalValue, GlobalValueData};
 use cranelift_codegen::isa::CallConv;
-use emitter::Emitter;
+use emitter::{Emitter, Phis};
 use std::fmt::Write;
 use types::bailout;
 use upshift_base::TrapKind;
 use upshift_codegen::CompileError;
+use versions::Versions;
 
 /// What is decided for a whole function.
 #[derive(Clone, Debug)]
@@ -67,7 +71,6 @@ const METADATA: &str = "\
 /// # Errors
 /// [`CompileError::Bailout`] if the function has something in it that is not translated.
 pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileError> {
-    let mut e = Emitter::new(func, settings.canonical_nans);
     if func.signature.call_conv != CallConv::Tail {
         return bailout("a function that is not of the guest's convention");
     }
@@ -80,15 +83,16 @@ pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileErr
     let mut cfg = ControlFlowGraph::new();
     cfg.compute(func);
     let domtree = DominatorTree::with_function(func, &cfg);
+    let versions = Versions::new(func, &cfg, &domtree)?;
+    let mut e = Emitter::new(func, settings.canonical_nans, versions);
     prologue(&mut e, tail_calls)?;
     for &block in domtree.cfg_rpo() {
-        e.begin(label(block), Some(block));
-        block_params(&mut e, block)?;
-        for inst in func.layout.block_insts(block) {
-            set_position(&mut e, inst);
-            ops::instruction(&mut e, inst)?;
-        }
+        versions::guard(&mut e, block)?;
+        let phis = Phis { block, prefix: "v" };
+        e.begin_with(label(block), Some(block), phis);
+        self::block(&mut e, phis)?;
     }
+    versions::fast_loops(&mut e)?;
     e.finish();
     let mut text = HEADER.to_owned();
     for declaration in e.declarations.values() {
@@ -128,22 +132,20 @@ fn attributes(settings: &Settings) -> String {
 
 /// The blocks, with their phis.
 fn body(e: &Emitter<'_>, text: &mut String) -> Result<(), CompileError> {
-    for (label, block, block_text) in &e.blocks {
-        text.push_str(label);
+    for written in &e.blocks {
+        text.push_str(&written.label);
         text.push_str(":\n");
-        if let Some(block) = *block
-            && *label == self::label(block)
-        {
-            phis(e, block, text)?;
+        if let Some(phis) = written.phis {
+            self::phis(e, phis, &written.label, text)?;
         }
-        text.push_str(block_text);
+        text.push_str(&written.text);
     }
     Ok(())
 }
 
-fn phis(e: &Emitter<'_>, block: Block, text: &mut String) -> Result<(), CompileError> {
-    let edges = e.edges.get(&block).map_or(&[][..], Vec::as_slice);
-    for (index, &param) in e.func.dfg.block_params(block).iter().enumerate() {
+fn phis(e: &Emitter<'_>, phis: Phis, label: &str, text: &mut String) -> Result<(), CompileError> {
+    let edges = e.edges.get(label).map_or(&[][..], Vec::as_slice);
+    for (index, &param) in e.func.dfg.block_params(phis.block).iter().enumerate() {
         let sources: Vec<String> = edges
             .iter()
             .map(|(from, args)| format!("[ {}, %{from} ]", args[index]))
@@ -151,10 +153,13 @@ fn phis(e: &Emitter<'_>, block: Block, text: &mut String) -> Result<(), CompileE
         let ty = types::name(e.ty(param))?;
         let _ = writeln!(
             text,
-            "  %v{} = phi {ty} {}",
-            param.as_u32(),
+            "  %{} = phi {ty} {}",
+            phis.name(param),
             sources.join(", ")
         );
+    }
+    if let Some(number) = versions::number_phi(e, phis, edges) {
+        text.push_str(&number);
     }
     Ok(())
 }
@@ -164,9 +169,16 @@ fn label(block: Block) -> String {
     format!("b{}", block.as_u32())
 }
 
-fn block_params(e: &mut Emitter<'_>, block: Block) -> Result<(), CompileError> {
-    for &param in e.func.dfg.block_params(block) {
-        e.define(param, format!("%v{}", param.as_u32()));
+/// Translates the instructions of the block that was begun with these phis.
+fn block(e: &mut Emitter<'_>, phis: Phis) -> Result<(), CompileError> {
+    e.forget();
+    versions::import(e, phis.block);
+    for &param in e.func.dfg.block_params(phis.block) {
+        e.define(param, format!("%{}", phis.name(param)));
+    }
+    for inst in e.func.layout.block_insts(phis.block) {
+        set_position(e, inst);
+        ops::instruction(e, inst)?;
     }
     Ok(())
 }
@@ -213,6 +225,9 @@ fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
         true => control::from_registers(e, &types)?,
         false => (0..types.len()).map(|index| format!("%p{index}")).collect(),
     };
+    for line in e.versions.slot_lines() {
+        e.line(line);
+    }
     if let Some(limit) = func.stack_limit
         && control::calls_something(func)
     {
@@ -222,9 +237,10 @@ fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
         let beyond = e.op(format!("icmp ult i64 {frame}, {limit}"));
         e.trap_if(&beyond, TrapKind::StackOverflow);
     }
-    e.line(format!("br label %{}", label(entry)));
+    let target = label(entry);
+    e.line(format!("br label %{target}"));
     let from = e.label.clone();
-    e.edges.entry(entry).or_default().push((from, args));
+    e.edges.entry(target).or_default().push((from, args));
     Ok(())
 }
 

@@ -1,0 +1,466 @@
+//! Loops in two versions: one whose bounds checks were all made by a *guard* ahead of it, and the loop as it is.
+//!
+//! ```text
+//! before ─▶ guard ──holds──▶ fast version: unchecked, counts its iterations ─┐
+//!             └──fails──▶ the loop as it is: each check where it belongs ────┴─▶ behind
+//! ```
+//!
+//! If the guard fails nothing has happened yet, so every trap comes where it should, with all stores before it done and
+//! none behind it. In the fast version an index is `first + step * number` in 64 bits, without wrapping around, and the loop
+//! ends when the iteration's number is the last: that is what LLVM's vectorizer understands best.
+//!
+//! Values of such a loop that are used outside of it come from either version, so both store them to a slot on the stack,
+//! which LLVM makes a register again.
+
+use super::affine::Affine;
+use super::counted::{self, Counted, End, Group};
+use super::emitter::{Emitter, LIKELY, Phis};
+use super::{block, label, memory, types};
+use cranelift_codegen::dominator_tree::DominatorTree;
+use cranelift_codegen::flowgraph::ControlFlowGraph;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Value, ValueDef};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+use upshift_codegen::CompileError;
+
+/// Where a value is kept that is used outside of its loop.
+pub struct Slot {
+    pub name: String,
+    pub ty: String,
+}
+
+/// The loops of one function that get two versions.
+pub struct Versions {
+    loops: Rc<[Counted]>,
+    headers: HashMap<Block, usize>,
+    /// The loop that a block is in.
+    loop_of: HashMap<Block, usize>,
+    slots: BTreeMap<Value, Slot>,
+    /// The values that a block uses and that are in slots.
+    imports: HashMap<Block, BTreeSet<Value>>,
+    /// What the guards have computed, by the loop.
+    guarded: HashMap<usize, Fast>,
+}
+
+/// The faster version of a loop, as its guard has prepared it.
+#[derive(Clone)]
+pub struct Fast {
+    index: usize,
+    /// The number of the last iteration, an `i64`.
+    last: String,
+    /// For each group of indices the first and the step, as `i64`.
+    groups: Vec<(String, String)>,
+}
+
+impl Versions {
+    pub fn new(
+        func: &Function,
+        cfg: &ControlFlowGraph,
+        domtree: &DominatorTree,
+    ) -> Result<Versions, CompileError> {
+        let loops: Rc<[Counted]> = counted::find(func, cfg, domtree).into();
+        let mut versions = Versions {
+            headers: HashMap::new(),
+            loop_of: HashMap::new(),
+            slots: BTreeMap::new(),
+            imports: HashMap::new(),
+            guarded: HashMap::new(),
+            loops: Rc::clone(&loops),
+        };
+        for (index, counted) in loops.iter().enumerate() {
+            versions.headers.insert(counted.header, index);
+            let blocks = counted.blocks.iter();
+            versions.loop_of.extend(blocks.map(|block| (*block, index)));
+        }
+        if !loops.is_empty() {
+            for &block in domtree.cfg_rpo() {
+                versions.find_imports(func, block)?;
+            }
+        }
+        Ok(versions)
+    }
+
+    fn find_imports(&mut self, func: &Function, block: Block) -> Result<(), CompileError> {
+        for inst in func.layout.block_insts(block) {
+            for value in func.dfg.inst_values(inst) {
+                let value = func.dfg.resolve_aliases(value);
+                let defined_in = match func.dfg.value_def(value) {
+                    ValueDef::Result(inst, _) if is_constant(func, inst) => None,
+                    ValueDef::Result(inst, _) => func.layout.inst_block(inst),
+                    ValueDef::Param(block, _) => Some(block),
+                    ValueDef::Union(..) => None,
+                };
+                let home = defined_in.and_then(|block| self.loop_of.get(&block));
+                if home.is_none() || home == self.loop_of.get(&block) {
+                    continue;
+                }
+                self.imports.entry(block).or_default().insert(value);
+                let slot = Slot {
+                    name: format!("slot{}", value.as_u32()),
+                    ty: types::name(func.dfg.value_type(value))?,
+                };
+                self.slots.insert(value, slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a value is kept, if it is used outside of its loop.
+    pub fn slot(&self, value: Value) -> Option<&Slot> {
+        self.slots.get(&value)
+    }
+
+    /// What makes room for the slots.
+    pub fn slot_lines(&self) -> Vec<String> {
+        let line = |slot: &Slot| format!("%{} = alloca {}", slot.name, slot.ty);
+        self.slots.values().map(line).collect()
+    }
+}
+
+/// Constants are written where they are used.
+fn is_constant(func: &Function, inst: Inst) -> bool {
+    matches!(
+        func.dfg.insts[inst],
+        InstructionData::UnaryImm { .. }
+            | InstructionData::UnaryIeee32 { .. }
+            | InstructionData::UnaryIeee64 { .. }
+            | InstructionData::UnaryConst { .. }
+    )
+}
+
+fn guard_label(header: Block) -> String {
+    format!("guard{}", header.as_u32())
+}
+
+fn fast_label(block: Block) -> String {
+    format!("fast{}", block.as_u32())
+}
+
+/// The label that a jump to `block` from the block being written leads to.
+pub fn target(e: &Emitter<'_>, block: Block) -> String {
+    let versions = &e.versions;
+    let here = e.clif_block.and_then(|block| versions.loop_of.get(&block));
+    let there = versions.loop_of.get(&block);
+    match there {
+        Some(_) if here == there && e.fast.is_some() => fast_label(block),
+        Some(_) if here != there && versions.headers.contains_key(&block) => guard_label(block),
+        _ => label(block),
+    }
+}
+
+/// Loads the values that `block`, which is being begun, uses from other loops that have two versions.
+pub fn import(e: &mut Emitter<'_>, block: Block) {
+    let values = e.versions.imports.get(&block).cloned();
+    for value in values.into_iter().flatten() {
+        if let Some(loaded) = from_slot(e, value) {
+            e.import(value, loaded);
+        }
+    }
+}
+
+fn from_slot(e: &mut Emitter<'_>, value: Value) -> Option<String> {
+    let slot = e.versions.slots.get(&value)?;
+    let load = format!("load {}, ptr %{}", slot.ty, slot.name);
+    Some(e.op(load))
+}
+
+/// Whether the block being written is the faster version's and `inst` was replaced by something else, or nothing, there.
+pub fn replaces(e: &mut Emitter<'_>, inst: Inst) -> Result<bool, CompileError> {
+    let Some(fast) = &e.fast else {
+        return Ok(false);
+    };
+    let counted = &e.versions.loops[fast.index];
+    if counted.checks.contains(&inst) {
+        return Ok(true);
+    }
+    let Some(&(group, distance)) = counted.indices.get(&inst) else {
+        return Ok(false);
+    };
+    let (first, step) = fast.groups[group].clone();
+    let number = number(counted.header);
+    let way = e.op(format!("mul nsw i64 {number}, {step}"));
+    let mut index = e.op(format!("add nsw i64 {first}, {way}"));
+    if distance != 0 {
+        index = e.op(format!("add nuw nsw i64 {index}, {distance}"));
+    }
+    e.define(e.func.dfg.first_result(inst), index);
+    Ok(true)
+}
+
+/// What a branch that ends a loop depends on in the faster version, instead of what the program compares.
+pub fn end_condition(e: &mut Emitter<'_>, branch: Inst) -> Option<String> {
+    let fast = e.fast.clone()?;
+    let counted = &e.versions.loops[fast.index];
+    let end = &counted.end;
+    if end.branch != branch {
+        return None;
+    }
+    let compare = if end.on_true { "ult" } else { "uge" };
+    let number = number(counted.header);
+    Some(e.op(format!("icmp {compare} i64 {number}, {}", fast.last)))
+}
+
+/// The number of the iteration.
+fn number(header: Block) -> String {
+    format!("%number{}", header.as_u32())
+}
+
+fn next_number(header: Block) -> String {
+    format!("%next{}", header.as_u32())
+}
+
+/// The phi of the iteration's number, for a block that begins with these phis.
+pub fn number_phi(e: &Emitter<'_>, phis: Phis, edges: &[(String, Vec<String>)]) -> Option<String> {
+    let is_fast_header = phis.prefix == FAST && e.versions.headers.contains_key(&phis.block);
+    let guard = guard_label(phis.block);
+    let sources: Vec<String> = edges
+        .iter()
+        .map(|(from, _)| match *from == guard {
+            true => format!("[ 0, %{from} ]"),
+            false => format!("[ {}, %{from} ]", next_number(phis.block)),
+        })
+        .collect();
+    let number = number(phis.block);
+    is_fast_header.then(|| format!("  {number} = phi i64 {}\n", sources.join(", ")))
+}
+
+const FAST: &str = "vf";
+const GUARD: &str = "vg";
+
+/// Writes the faster versions of all loops.
+pub fn fast_loops(e: &mut Emitter<'_>) -> Result<(), CompileError> {
+    let loops = Rc::clone(&e.versions.loops);
+    for (index, counted) in loops.iter().enumerate() {
+        e.fast = e.versions.guarded.remove(&index);
+        for &block in &counted.blocks {
+            let phis = Phis {
+                block,
+                prefix: FAST,
+            };
+            e.begin_with(fast_label(block), Some(block), phis);
+            if block == counted.header {
+                let (next, number) = (next_number(block), number(block));
+                e.line(format!("{next} = add nuw nsw i64 {number}, 1"));
+            }
+            self::block(e, phis)?;
+        }
+        e.fast = None;
+        e.forget();
+    }
+    Ok(())
+}
+
+/// Writes the guard of the loop with this header, if that has two versions.
+pub fn guard(e: &mut Emitter<'_>, header: Block) -> Result<(), CompileError> {
+    let Some(&index) = e.versions.headers.get(&header) else {
+        return Ok(());
+    };
+    let loops = Rc::clone(&e.versions.loops);
+    let counted = &loops[index];
+    let phis = Phis {
+        block: header,
+        prefix: GUARD,
+    };
+    e.begin_with(guard_label(header), None, phis);
+    e.forget();
+    e.position.clear();
+    let mut guard = Guard {
+        e,
+        counted,
+        phis,
+        conditions: Vec::new(),
+    };
+    let last = guard.last(&counted.end)?;
+    let mut groups = Vec::new();
+    for group in &counted.groups {
+        groups.push(guard.group(group, &last)?);
+    }
+    let holds = guard.holds();
+    let (fast, plain) = (fast_label(header), label(header));
+    e.line(format!(
+        "br i1 {holds}, label %{fast}, label %{plain}{LIKELY}"
+    ));
+    let params = e.func.dfg.block_params(header).iter();
+    let args: Vec<String> = params
+        .map(|param| format!("%{}", phis.name(*param)))
+        .collect();
+    for to in [fast, plain] {
+        let edge = (guard_label(header), args.clone());
+        e.edges.entry(to).or_default().push(edge);
+    }
+    let fast = Fast {
+        index,
+        last,
+        groups,
+    };
+    e.versions.guarded.insert(index, fast);
+    Ok(())
+}
+
+/// The guard of a loop as it grows.
+struct Guard<'e, 'f, 'c> {
+    e: &'e mut Emitter<'f>,
+    counted: &'c Counted,
+    phis: Phis,
+    conditions: Vec<String>,
+}
+
+impl Guard<'_, '_, '_> {
+    fn op(&mut self, instruction: impl AsRef<str>) -> String {
+        self.e.op(instruction)
+    }
+
+    /// Makes the guard fail unless this comparison is true.
+    fn demand(&mut self, comparison: impl AsRef<str>) {
+        let condition = self.e.op(format!("icmp {}", comparison.as_ref()));
+        self.conditions.push(condition);
+    }
+
+    /// All of it as one condition.
+    fn holds(&mut self) -> String {
+        let conditions = std::mem::take(&mut self.conditions);
+        let all = conditions.into_iter();
+        let both = |x: String, y: String| self.e.op(format!("and i1 {x}, {y}"));
+        all.reduce(both).unwrap_or_else(|| "true".to_owned())
+    }
+
+    /// A value as it is before the loop.
+    fn before(&mut self, value: Value) -> Result<String, CompileError> {
+        let func = self.e.func;
+        let value = func.dfg.resolve_aliases(value);
+        let (block, inst) = match func.dfg.value_def(value) {
+            ValueDef::Result(inst, _) => (func.layout.inst_block(inst), Some(inst)),
+            ValueDef::Param(block, _) => (Some(block), None),
+            ValueDef::Union(..) => (None, None),
+        };
+        let inside = block.is_some_and(|block| self.counted.blocks.contains(&block));
+        if inside && let Some(inst) = inst {
+            if let InstructionData::Load {
+                arg, flags, offset, ..
+            } = func.dfg.insts[inst]
+            {
+                let ty = func.dfg.value_type(value);
+                let base = self.before(arg)?;
+                return memory::load_at(self.e, &base, i32::from(offset).into(), ty, flags);
+            }
+        } else if inside {
+            return Ok(format!("%{}", self.phis.name(value)));
+        }
+        match from_slot(self.e, value) {
+            Some(loaded) => Ok(loaded),
+            None => self.e.value(value),
+        }
+    }
+
+    /// A sum in 32 bits as it is in the first iteration.
+    fn sum(&mut self, sum: &Affine) -> Result<String, CompileError> {
+        let mut total = sum.constant.cast_signed().to_string();
+        for (&value, &factor) in &sum.terms {
+            let mut term = self.before(value)?;
+            if factor != 1 {
+                term = self.op(format!("mul i32 {term}, {}", factor.cast_signed()));
+            }
+            total = self.op(format!("add i32 {total}, {term}"));
+        }
+        Ok(total)
+    }
+
+    /// The number of the iteration in which the loop ends, if it does not end before. An `i64` below 2^32.
+    fn last(&mut self, end: &End) -> Result<String, CompileError> {
+        if end.cond == IntCC::NotEqual {
+            return self.last_before_equal(end);
+        }
+        let (extend, least, greatest) = match is_signed(end.cond) {
+            true => ("sext", i64::from(i32::MIN), i64::from(i32::MAX)),
+            false => ("zext", 0, i64::from(u32::MAX)),
+        };
+        let (left, right) = (self.sum(&end.left)?, self.sum(&end.right)?);
+        let left = self.op(format!("{extend} i32 {left} to i64"));
+        let right = self.op(format!("{extend} i32 {right} to i64"));
+        let (high, low) = match end.step > 0 {
+            true => (&right, &left),
+            false => (&left, &right),
+        };
+        let size = i64::from(end.step).abs();
+        let is_strict = end.cond.without_equal() == end.cond;
+        let mut way = self.op(format!("sub nsw i64 {high}, {low}"));
+        if !is_strict {
+            way = self.op(format!("add nsw i64 {way}, 1"));
+        }
+        let (ty, name) = ("i64", "llvm.smax.i64");
+        let way = self.e.intrinsic(ty, name, &[(ty, &way), (ty, "0")]);
+        let way = self.op(format!("add nuw nsw i64 {way}, {}", size - 1));
+        let last = self.op(format!("udiv i64 {way}, {size}"));
+        if size != 1 || !is_strict {
+            // The number that ends it must be one.
+            let way = self.op(format!("mul nsw i64 {last}, {}", end.step));
+            let ends = self.op(format!("add nsw i64 {left}, {way}"));
+            match end.step > 0 {
+                true => self.demand(format!("sle i64 {ends}, {greatest}")),
+                false => self.demand(format!("sge i64 {ends}, {least}")),
+            }
+        }
+        Ok(last)
+    }
+
+    /// The same for a loop that ends when two numbers are equal, which must not step over each other.
+    fn last_before_equal(&mut self, end: &End) -> Result<String, CompileError> {
+        let difference = end.left.clone().plus(&end.right, 1u32.wrapping_neg());
+        let mut way = self.sum(&difference)?;
+        if end.step > 0 {
+            way = self.op(format!("sub i32 0, {way}"));
+        }
+        let size = end.step.unsigned_abs();
+        if size != 1 {
+            let rest = self.op(format!("urem i32 {way}, {size}"));
+            self.demand(format!("eq i32 {rest}, 0"));
+            way = self.op(format!("udiv i32 {way}, {size}"));
+        }
+        Ok(self.op(format!("zext i32 {way} to i64")))
+    }
+
+    /// The first index of a group and its step, as `i64`; makes sure that all indices up to the last are in bounds.
+    fn group(&mut self, group: &Group, last: &str) -> Result<(String, String), CompileError> {
+        let size = self.before(group.size)?;
+        let first = self.sum(&group.first)?;
+        let first = self.op(format!("zext i32 {first} to i64"));
+        let step = match group.step.as_constant() {
+            Some(step) => step.cast_signed().to_string(),
+            None => {
+                let step = self.sum(&group.step)?;
+                self.op(format!("sext i32 {step} to i64"))
+            }
+        };
+        // Exact if there are fewer than 2^32 iterations, as the conditions on the last one demand, because a step is at most
+        // 2^31 in size.
+        let way = self.op(format!("mul i64 {last}, {step}"));
+        let end = self.op(format!("add i64 {first}, {way}"));
+        let sign = group.step.as_constant().map(|step| step.cast_signed() < 0);
+        if sign != Some(true) {
+            if sign.is_none() {
+                self.demand(format!("ult i64 {end}, {size}"));
+            }
+            let reach = self.op(format!("add i64 {end}, {}", group.reach));
+            self.demand(format!("ule i64 {reach}, {size}"));
+        }
+        if sign != Some(false) {
+            if sign == Some(true) {
+                self.demand(format!("sge i64 {end}, 0"));
+            }
+            let reach = self.op(format!("add i64 {first}, {}", group.reach));
+            self.demand(format!("ule i64 {reach}, {size}"));
+        }
+        Ok((first, step))
+    }
+}
+
+fn is_signed(cond: IntCC) -> bool {
+    matches!(
+        cond,
+        IntCC::SignedLessThan
+            | IntCC::SignedLessThanOrEqual
+            | IntCC::SignedGreaterThan
+            | IntCC::SignedGreaterThanOrEqual
+    )
+}
