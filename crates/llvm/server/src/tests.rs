@@ -87,16 +87,16 @@ block0(v0: f64):
 
 #[test]
 fn what_cannot_be_done_exactly_is_declined() {
-    let faulting = "function u0:0(i64) -> i64 tail {
+    let big_endian = "function u0:0(i64) -> i64 tail {
 block0(v0: i64):
-    v1 = load.i64 v0
+    v1 = load.i64 notrap big v0
     return v1
 }";
     let many = "function u0:0(i64, i64, i64, i64, i64, i64, i64) -> i64 tail {
 block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64):
     return v6
 }";
-    for clif in [faulting, many] {
+    for clif in [big_endian, many] {
         let error = compile(clif).unwrap_err();
         assert!(matches!(error, CompileError::Bailout(_)), "{error}");
     }
@@ -260,4 +260,24 @@ fn loops_whose_end_is_not_known_are_left_alone() {
         assert_ne!(clif, FILL);
         assert!(!translated(&clif).contains("guard1"), "{clif}");
     }
+}
+
+#[test]
+fn accesses_that_fault_by_themselves_are_volatile_unless_they_were_checked_ahead_of_a_loop() {
+    let clif = FILL.replace("store notrap little", "store heap_oob little");
+    let text = translated(&clif);
+    assert!(!text.contains("@trap_"), "{text}");
+    let (plain, fast) = text.split_once("fast1:").unwrap();
+    assert!(plain.contains("store volatile i32"), "{text}");
+    assert!(
+        fast.contains("store i32") && !fast.contains("volatile"),
+        "{text}"
+    );
+    assert_eq!(text.matches("fence").count(), 2, "{text}");
+    // With another access between, the check has to stay where it is.
+    let clif = clif.replace("    v11 = iadd", "    store notrap v3, v4\n    v11 = iadd");
+    let text = translated(&clif);
+    let (plain, fast) = text.split_once("fast1:").unwrap();
+    assert!(plain.contains("@trap_"), "{text}");
+    assert!(fast.contains("store volatile i32"), "{text}");
 }

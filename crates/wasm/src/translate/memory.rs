@@ -5,7 +5,7 @@
 //! computes its index first, in 64 bits, and compares. On the machines we compile for, a store that is partly in bounds
 //! faults before it writes anything.
 //!
-//! A function may be asked for with every access checked instead, for a compiler that would move or drop what faults.
+//! A function may be asked for with every access checked beside, for a compiler that would move or drop what faults.
 
 use super::env::{Env, Region, checked_linear_memory, linear_memory, trap_code, trusted};
 use crate::lower::Location;
@@ -78,10 +78,15 @@ fn checked_location(
         base = b.ins().iadd(base, offset);
         0
     });
+    let reaches_past_guard = offset + u64::from(bytes) > MEMORY_GUARD_BYTES;
     Location {
         base,
         offset: constant,
-        flags: checked_linear_memory(b),
+        flags: match reaches_past_guard {
+            true => checked_linear_memory(b),
+            // Without its check it would fault.
+            false => linear_memory(b),
+        },
     }
 }
 

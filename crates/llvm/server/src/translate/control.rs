@@ -235,20 +235,23 @@ fn destination(e: &Emitter<'_>, call: BlockCall) -> Result<(Block, Vec<String>),
 pub fn jump(e: &mut Emitter<'_>, call: BlockCall) -> Result<(), CompileError> {
     let (block, args) = destination(e, call)?;
     let target = versions::target(e, block);
+    if versions::leaves(e, block) {
+        versions::fence(e);
+    }
     e.line(format!("br label %{target}"));
     let from = e.label.clone();
     e.edges.entry(target).or_default().push((from, args));
     Ok(())
 }
 
-/// The label to branch to for a destination. One with arguments gets a block of its own, which jumps on: so each
-/// predecessor has one edge to it.
+/// The label to branch to for a destination. One with arguments, or one outside of a loop's faster version, gets a block
+/// of its own, which jumps on: so each predecessor has one edge to it.
 fn landing(
     e: &mut Emitter<'_>,
     (block, args): (Block, Vec<String>),
     landings: &mut Vec<(String, Block, Vec<String>)>,
 ) -> String {
-    if args.is_empty() {
+    if args.is_empty() && !versions::leaves(e, block) {
         return versions::target(e, block);
     }
     let landing = e.fresh("edge");
@@ -261,6 +264,9 @@ fn land(e: &mut Emitter<'_>, landings: Vec<(String, Block, Vec<String>)>) {
     for (landing, block, args) in landings {
         e.begin(landing.clone(), current);
         let target = versions::target(e, block);
+        if versions::leaves(e, block) {
+            versions::fence(e);
+        }
         e.line(format!("br label %{target}"));
         e.edges.entry(target).or_default().push((landing, args));
     }

@@ -6,17 +6,15 @@
 //! if it is in the first and in the last, so the checks of a whole loop become one condition ahead of it: what HotSpot
 //! calls loop predication and LLVM inductive range check elimination. Here only facts are collected; `versions` makes
 //! code of them.
-//!
-//! A check is `trapnz (index + constant > size)`, as front ends write it that were asked for checked accesses, and `size`
-//! something that never shrinks.
+//! What an access's end is compared to never shrinks, as `BodyRequest::checked_accesses` says.
 
 use super::affine::{self, Affine};
+use super::checks::{self, Check, Faulting};
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::condcodes::{CondCode as _, IntCC};
 use cranelift_codegen::ir::{
-    Block, BlockArg, BlockCall, Function, Inst, InstructionData, Opcode, TrapCode, Value, ValueDef,
-    types as clif,
+    Block, BlockArg, BlockCall, Function, Inst, InstructionData, Opcode, Value, ValueDef,
 };
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -36,6 +34,25 @@ pub struct Counted {
     pub indices: HashMap<Inst, (usize, u32)>,
     /// The checks that are made before the loop.
     pub checks: HashSet<Inst>,
+    /// Whether no access may fault if those checks are good.
+    pub is_free_of_faults: bool,
+}
+
+impl Counted {
+    /// The accesses that may fault though the checks ahead of the loop are good.
+    pub fn faults<'c>(
+        &'c self,
+        func: &'c Function,
+        faulting: &'c Faulting,
+    ) -> impl Iterator<Item = Inst> + 'c {
+        let blocks = self.blocks.iter();
+        let insts = blocks.flat_map(|block| func.layout.block_insts(*block));
+        let is_checked = |inst: &Inst| {
+            let check = faulting.check_of(*inst);
+            check.is_some_and(|check| self.checks.contains(&check))
+        };
+        insts.filter(move |inst| checks::may_fault(func, *inst) && !is_checked(inst))
+    }
 }
 
 /// How a loop ends: it goes on while `left` compares so to `right`.
@@ -65,15 +82,6 @@ pub struct Group {
     pub size: Value,
     /// How many bytes from the smallest index on must be there.
     pub reach: u64,
-}
-
-/// A check: the instruction that extends the index, what is added to it, and what that is compared to.
-struct Check {
-    trap: Inst,
-    extend: Inst,
-    index: Value,
-    reach: u64,
-    size: Value,
 }
 
 /// The loops of a function whose checks can be made before them.
@@ -160,6 +168,7 @@ impl Context<'_> {
             groups: Vec::new(),
             indices: HashMap::new(),
             checks: HashSet::new(),
+            is_free_of_faults: false,
         };
         self.group(&mut counted, &checks, &steps);
         (!counted.checks.is_empty()).then_some(counted)
@@ -287,54 +296,12 @@ impl Context<'_> {
         })
     }
 
-    /// The check that this instruction is, if it is one.
+    /// The check that this instruction is, if it is one that can be made before the loop.
     fn check(&self, trap: Inst) -> Option<Check> {
-        let dfg = &self.func.dfg;
-        let definition = |value: Value| match dfg.value_def(dfg.resolve_aliases(value)) {
-            ValueDef::Result(inst, 0) => Some(inst),
-            _ => None,
-        };
-        let InstructionData::CondTrap {
-            opcode: Opcode::Trapnz,
-            arg,
-            code: TrapCode::HEAP_OUT_OF_BOUNDS,
-        } = dfg.insts[trap]
-        else {
-            return None;
-        };
-        let InstructionData::IntCompare {
-            cond: IntCC::UnsignedGreaterThan,
-            args: [end, size],
-            ..
-        } = dfg.insts[definition(arg)?]
-        else {
-            return None;
-        };
-        let InstructionData::Binary {
-            opcode: Opcode::Iadd,
-            args: [start, reach],
-        } = dfg.insts[definition(end)?]
-        else {
-            return None;
-        };
-        let extend = definition(start)?;
-        let InstructionData::Unary {
-            opcode: Opcode::Uextend,
-            arg: index,
-        } = dfg.insts[extend]
-        else {
-            return None;
-        };
-        let is_usable = dfg.value_type(start) == clif::I64
-            && self.is_inside(dfg.resolve_aliases(start))
-            && self.is_known_before(size, true);
-        is_usable.then_some(Check {
-            trap,
-            extend,
-            index,
-            reach: u64::try_from(affine::constant(self.func, reach)?).ok()?,
-            size: dfg.resolve_aliases(size),
-        })
+        let check = checks::check(self.func, trap)?;
+        let extended = self.func.dfg.first_result(check.extend);
+        let is_usable = self.is_inside(extended) && self.is_known_before(check.size, true);
+        is_usable.then_some(check)
     }
 
     /// Whether a value can be had before the loop: it is there, or a load of something that is fixed. If it never shrinks, a

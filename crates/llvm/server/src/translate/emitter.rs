@@ -1,5 +1,6 @@
 //! The text of one LLVM function as it grows: values by name, blocks, and what the module has to declare.
 
+use super::checks::Faulting;
 use super::names;
 use super::types::{self, bailout};
 use super::versions::{Fast, Versions};
@@ -94,6 +95,8 @@ pub struct Emitter<'f> {
     phis: Option<Phis>,
     pub(super) clif_block: Option<Block>,
     pub(super) text: String,
+    /// The accesses that may fault.
+    pub faulting: Faulting,
     /// The loops that there are two versions of.
     pub versions: Versions,
     /// The loop whose faster version is being written.
@@ -109,7 +112,11 @@ pub struct Emitter<'f> {
 }
 
 impl<'f> Emitter<'f> {
-    pub fn new(func: &'f Function, canonical_nans: bool, versions: Versions) -> Emitter<'f> {
+    pub fn new(
+        func: &'f Function,
+        canonical_nans: bool,
+        (faulting, versions): (Faulting, Versions),
+    ) -> Emitter<'f> {
         Emitter {
             func,
             canonical_nans,
@@ -121,6 +128,7 @@ impl<'f> Emitter<'f> {
             phis: None,
             clif_block: None,
             text: String::new(),
+            faulting,
             versions,
             fast: None,
             values: HashMap::new(),

@@ -3,13 +3,14 @@
 //! One CLIF function becomes one module. Blocks are visited in reverse postorder, so a value's definition has
 //! been seen before its uses; block parameters become phis, which are written when all edges are known.
 //!
-//! What keeps it exact: traps are calls of functions that read memory and do not return, in cold blocks of their own,
-//! which nothing observable can move across; accesses are only translated if they cannot fault; no instruction has
-//! fast-math flags, and none has `nsw` or `nuw`.
+//! What keeps it exact: traps are calls of functions that may do anything and do not return, in cold blocks of their own,
+//! which nothing observable can move across; accesses that may fault are volatile, and so are all stores beside them, which
+//! LLVM keeps in their order; no instruction has fast-math flags, and `nsw` or `nuw` only what was proved.
 
 pub mod names;
 
 mod affine;
+mod checks;
 mod control;
 mod counted;
 mod emitter;
@@ -21,6 +22,7 @@ mod types;
 mod vector;
 mod versions;
 
+use checks::Faulting;
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::{ArgumentPurpose, Block, Function, GlobalValue, GlobalValueData};
@@ -83,8 +85,9 @@ pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileErr
     let mut cfg = ControlFlowGraph::new();
     cfg.compute(func);
     let domtree = DominatorTree::with_function(func, &cfg);
-    let versions = Versions::new(func, &cfg, &domtree)?;
-    let mut e = Emitter::new(func, settings.canonical_nans, versions);
+    let faulting = Faulting::new(func);
+    let versions = Versions::new(func, &cfg, &domtree, &faulting)?;
+    let mut e = Emitter::new(func, settings.canonical_nans, (faulting, versions));
     prologue(&mut e, tail_calls)?;
     for &block in domtree.cfg_rpo() {
         versions::guard(&mut e, block)?;
@@ -125,8 +128,8 @@ fn attributes(settings: &Settings) -> String {
         "attributes #0 = {{ nounwind \"frame-pointer\"=\"all\" \"probe-stack\"=\"inline-asm\" \
          \"prefer-vector-width\"=\"256\" \"target-features\"=\"{features}\" }}\n\
          attributes #1 = {{ nounwind }}\n\
-         attributes #2 = {{ cold noreturn nounwind nomerge memory(read) }}\n\
-         attributes #3 = {{ noreturn nounwind nomerge memory(read) }}\n"
+         attributes #2 = {{ cold noreturn nounwind nomerge }}\n\
+         attributes #3 = {{ noreturn nounwind nomerge }}\n"
     )
 }
 
@@ -236,6 +239,10 @@ fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
         let frame = e.op(format!("ptrtoint ptr {frame} to i64"));
         let beyond = e.op(format!("icmp ult i64 {frame}, {limit}"));
         e.trap_if(&beyond, TrapKind::StackOverflow);
+    } else if e.faulting.any() {
+        // A fault comes behind the prologue, for backtraces.
+        let frame = e.intrinsic("ptr", "llvm.frameaddress.p0", &[("i32", "0")]);
+        e.line(format!("call void asm sideeffect \"\", \"r\"(ptr {frame})"));
     }
     let target = label(entry);
     e.line(format!("br label %{target}"));

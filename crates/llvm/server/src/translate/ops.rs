@@ -37,8 +37,8 @@ pub fn instruction(e: &mut Emitter<'_>, inst: Inst) -> Result<(), CompileError> 
                 flags,
                 offset,
             },
-            &[result],
-        ) => memory::load(e, result, (opcode, arg, offset.into(), flags)),
+            &[_],
+        ) => memory::load(e, inst, (opcode, arg, offset.into(), flags)),
         (
             &InstructionData::Store {
                 opcode,
@@ -47,7 +47,7 @@ pub fn instruction(e: &mut Emitter<'_>, inst: Inst) -> Result<(), CompileError> 
                 offset,
             },
             _,
-        ) => memory::store(e, value, (opcode, to, offset.into(), flags)),
+        ) => memory::store(e, (inst, value), (opcode, to, offset.into(), flags)),
         (&InstructionData::LoadNoOffset { opcode, arg, flags }, &[result]) => match opcode {
             Opcode::Bitcast => {
                 let operand = e.value(arg)?;

@@ -13,6 +13,7 @@
 //! which LLVM makes a register again.
 
 use super::affine::Affine;
+use super::checks::{self, Faulting};
 use super::counted::{self, Counted, End, Group};
 use super::emitter::{Emitter, LIKELY, Phis};
 use super::{block, label, memory, types};
@@ -58,8 +59,14 @@ impl Versions {
         func: &Function,
         cfg: &ControlFlowGraph,
         domtree: &DominatorTree,
+        faulting: &Faulting,
     ) -> Result<Versions, CompileError> {
-        let loops: Rc<[Counted]> = counted::find(func, cfg, domtree).into();
+        let mut loops = counted::find(func, cfg, domtree);
+        for counted in &mut loops {
+            let faults = counted.faults(func, faulting).count();
+            counted.is_free_of_faults = faults == 0;
+        }
+        let loops: Rc<[Counted]> = loops.into();
         let mut versions = Versions {
             headers: HashMap::new(),
             loop_of: HashMap::new(),
@@ -165,8 +172,12 @@ fn from_slot(e: &mut Emitter<'_>, value: Value) -> Option<String> {
     Some(e.op(load))
 }
 
-/// Whether the block being written is the faster version's and `inst` was replaced by something else, or nothing, there.
+/// Whether `inst` was replaced by something else, or nothing: a check that is left out, or something that is different in
+/// the faster version of a loop.
 pub fn replaces(e: &mut Emitter<'_>, inst: Inst) -> Result<bool, CompileError> {
+    if e.faulting.is_dropped(inst) {
+        return Ok(true);
+    }
     let Some(fast) = &e.fast else {
         return Ok(false);
     };
@@ -186,6 +197,36 @@ pub fn replaces(e: &mut Emitter<'_>, inst: Inst) -> Result<bool, CompileError> {
     }
     e.define(e.func.dfg.first_result(inst), index);
     Ok(true)
+}
+
+/// Whether the access `inst` is volatile, where it is being written.
+pub fn is_volatile(e: &Emitter<'_>, inst: Inst) -> bool {
+    let func = e.func;
+    let counted = e.fast.as_ref().map(|fast| &e.versions.loops[fast.index]);
+    let is_checked = |inst: Inst| {
+        let check = e.faulting.check_of(inst);
+        counted.is_some_and(|counted| check.is_some_and(|check| counted.checks.contains(&check)))
+    };
+    if checks::may_fault(func, inst) && !is_checked(inst) {
+        return true;
+    }
+    // A store must not pass by an access that faults.
+    func.dfg.insts[inst].opcode().can_store()
+        && e.faulting.any()
+        && !counted.is_some_and(|counted| counted.is_free_of_faults)
+}
+
+/// Keeps LLVM from moving accesses across the edge of a loop's faster version, where they are not volatile.
+pub fn fence(e: &mut Emitter<'_>) {
+    if e.faulting.any() {
+        e.line("fence syncscope(\"singlethread\") seq_cst");
+    }
+}
+
+/// Whether a jump to `block` leaves the faster version of a loop, which takes a [`fence`].
+pub fn leaves(e: &Emitter<'_>, block: Block) -> bool {
+    let fast = e.fast.as_ref().map(|fast| fast.index);
+    fast.is_some_and(|fast| e.versions.loop_of.get(&block) != Some(&fast))
 }
 
 /// What a branch that ends a loop depends on in the faster version, instead of what the program compares.
@@ -277,6 +318,7 @@ pub fn guard(e: &mut Emitter<'_>, header: Block) -> Result<(), CompileError> {
         groups.push(guard.group(group, &last)?);
     }
     let holds = guard.holds();
+    fence(e);
     let (fast, plain) = (fast_label(header), label(header));
     e.line(format!(
         "br i1 {holds}, label %{fast}, label %{plain}{LIKELY}"
