@@ -52,6 +52,9 @@ enum Command {
     Torture(torture::Options),
     /// Seed faults, one at a time, and see whether the tests notice
     Mutate(mutate::Options),
+    /// What `bench` starts: runs a program once, and says what it took
+    #[command(hide = true)]
+    MeasuredRun(bench::process::Options),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Torture(options) => torture::run(&options),
         Command::Mutate(options) => mutate::run(&options),
+        Command::MeasuredRun(options) => bench::process::measured_run(&options),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
 fn command_names() -> Vec<String> {
     Cli::command()
         .get_subcommands()
+        .filter(|command| !command.is_hide_set())
         .map(|command| command.get_name().to_owned())
         .collect()
 }

@@ -3,15 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use wait4::{ResUse, ResourceUsage, Wait4 as _};
+use anyhow::Result;
 
 use super::engines::Engine;
+use super::process;
 use super::programs::Program;
 use super::report::{Case, Curve, CurvePoint, Failure, Outcome, ProgramRuns, Tiers};
 use super::tiers::Events;
@@ -49,8 +48,7 @@ const CURVE_WORK: [u32; 14] = [
 /// A run's end.
 struct Ended {
     stdout: Vec<u8>,
-    seconds: f64,
-    used: ResourceUsage,
+    used: process::Ended,
     /// Of which tiers its code was, if that was asked for.
     tiers: Option<Tiers>,
 }
@@ -85,6 +83,9 @@ impl Bench<'_> {
         if let Some(arguments) = program.long {
             cases.push(self.check(program, arguments, long)?);
         }
+        if let Some(arguments) = program.longer {
+            cases.push(self.check(program, arguments, long)?);
+        }
         self.rounds(&mut cases)?;
         if program.scratch.is_some() {
             std::fs::remove_dir_all(self.scratch())?;
@@ -95,6 +96,7 @@ impl Bench<'_> {
             about: program.about.to_owned(),
             short: program.short.and_then(|_| cases.next()),
             long: program.long.and_then(|_| cases.next()),
+            longer: program.longer.and_then(|_| cases.next()),
         })
     }
 
@@ -186,7 +188,7 @@ impl Bench<'_> {
             }
             match self.check_in(&case, engine)? {
                 Ok(ended) => {
-                    if ended.seconds > self.plan.slow.as_secs_f64() {
+                    if ended.used.seconds > self.plan.slow.as_secs_f64() {
                         note(&mut case.outcomes[index], &ended);
                     }
                     case.outcomes[index].tiers = ended.tiers;
@@ -214,9 +216,8 @@ impl Bench<'_> {
     /// The run that is not for the clock. With our own engine, it writes down its events.
     fn check_in(&self, case: &Prepared, engine: &Engine) -> Result<Result<Ended, Failure>> {
         let trace = self.folder().join("trace.jsonl");
-        let mut command =
-            self.command(case, engine, engine.expectation.map(|_| trace.as_path()))?;
-        let mut ended = match self.run(&mut command, case.program.exit)? {
+        let command = self.command(case, engine, engine.expectation.map(|_| trace.as_path()))?;
+        let mut ended = match self.run(&command, case.program.exit)? {
             Ok(ended) => ended,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -248,7 +249,7 @@ impl Bench<'_> {
         if outcome.failure.is_some() || once {
             return Ok(());
         }
-        let ended = self.run(&mut self.command(case, engine, None)?, case.program.exit)?;
+        let ended = self.run(&self.command(case, engine, None)?, case.program.exit)?;
         let outcome = &mut case.outcomes[index];
         match ended {
             Ok(ended) if ended.stdout == case.expected => note(outcome, &ended),
@@ -294,34 +295,24 @@ impl Bench<'_> {
     }
 
     /// Runs a command to its end, from just before its start to just after its exit.
-    fn run(&self, command: &mut Command, exit: i32) -> Result<Result<Ended, Failure>> {
+    fn run(&self, command: &Command, exit: i32) -> Result<Result<Ended, Failure>> {
         let (stdout_path, stderr_path) =
             (self.folder().join("stdout"), self.folder().join("stderr"));
-        command
-            .stdin(Stdio::null())
-            .stdout(File::create(&stdout_path)?)
-            .stderr(File::create(&stderr_path)?);
-        let start = Instant::now();
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot start {command:?}"))?;
-        let ended = wait(&mut child, start, self.plan.limit)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let Some(ResUse { status, rusage }) = ended else {
+        let ended = process::run(command, self.plan.limit, &stdout_path, &stderr_path)?;
+        let Some(used) = ended else {
             return Ok(Err(Failure::Stopped));
         };
-        if status.code() != Some(exit) {
+        if used.code != Some(exit) {
             let said = String::from_utf8_lossy(&std::fs::read(&stderr_path)?).into_owned();
             let first = said
                 .lines()
                 .find(|line| !line.trim().is_empty())
                 .unwrap_or("nothing was said");
-            return Ok(Err(Failure::Broken(format!("{status}: {first}"))));
+            return Ok(Err(Failure::Broken(format!("{}: {first}", used.status))));
         }
         Ok(Ok(Ended {
             stdout: std::fs::read(&stdout_path)?,
-            seconds,
-            used: rusage,
+            used,
             tiers: None,
         }))
     }
@@ -329,29 +320,9 @@ impl Bench<'_> {
 
 /// Notes what a run took.
 fn note(outcome: &mut Outcome, ended: &Ended) {
-    outcome.seconds.push(ended.seconds);
-    let cpu = ended.used.utime + ended.used.stime;
-    outcome.cpu_seconds.push(cpu.as_secs_f64());
-    outcome.peak_bytes.push(ended.used.maxrss);
-}
-
-/// Waits for a process to end, and stops it at the limit. To ask often costs a part of a processor and to ask seldom
-/// costs precision, so it is asked again after a small part of the time that it has taken already.
-fn wait(child: &mut Child, start: Instant, limit: Duration) -> Result<Option<ResUse>> {
-    loop {
-        if let Some(ended) = child.try_wait4()? {
-            return Ok(Some(ended));
-        }
-        let elapsed = start.elapsed();
-        if elapsed > limit {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(
-            (elapsed / 500).clamp(Duration::from_micros(50), Duration::from_millis(2)),
-        );
-    }
+    outcome.seconds.push(ended.used.seconds);
+    outcome.cpu_seconds.push(ended.used.cpu_seconds);
+    outcome.peak_bytes.push(ended.used.peak_bytes);
 }
 
 /// The engines' numbers in the order of a round: each round another one begins, and every other round runs backwards.
@@ -400,20 +371,5 @@ mod tests {
         assert_eq!(most_frequent(&outputs), [2]);
         assert_eq!(most_frequent(&outputs[..2]), [1]);
         assert!(most_frequent(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_process_is_stopped_at_the_limit() {
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let ended = wait(&mut child, Instant::now(), Duration::from_millis(30)).unwrap();
-        assert!(ended.is_none());
-        let mut child = Command::new("true").spawn().unwrap();
-        assert!(
-            wait(&mut child, Instant::now(), Duration::from_secs(60))
-                .unwrap()
-                .unwrap()
-                .status
-                .success()
-        );
     }
 }

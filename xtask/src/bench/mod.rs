@@ -11,6 +11,7 @@ pub(crate) mod machine;
 mod measure;
 mod page;
 mod picture;
+pub mod process;
 mod programs;
 mod report;
 mod stats;
@@ -315,7 +316,7 @@ fn all_agree(report: &Report) -> bool {
     let cases = report
         .programs
         .iter()
-        .flat_map(|program| [&program.short, &program.long])
+        .flat_map(|program| [&program.short, &program.long, &program.longer])
         .flatten()
         .chain(
             report

@@ -1,7 +1,8 @@
 //! The programs, each with the arguments of a smallest and of a long run.
 //!
 //! Where their files are and what they need comes from the corpus. A long run is chosen so that it takes a good engine
-//! some tenths of a second, which is enough for the work to outweigh the start.
+//! some tenths of a second, which is enough for the work to outweigh the start. In a program with a thousand functions
+//! compilation goes on for that long; it has a third run of about a second.
 
 use std::path::Path;
 
@@ -19,6 +20,8 @@ pub struct Program {
     pub short: Option<&'static [&'static str]>,
     /// The arguments of a long run.
     pub long: Option<&'static [&'static str]>,
+    /// The arguments of a run for the steady state, of a program in which compilation is a part of the long run.
+    pub longer: Option<&'static [&'static str]>,
     /// The flags and the module, before the arguments. Paths are relative to the repository's root.
     pub flags: Vec<String>,
     /// The guest's name of a folder that is empty whenever the program starts.
@@ -32,6 +35,7 @@ struct Entry {
     about: &'static str,
     short: Option<&'static [&'static str]>,
     long: Option<&'static [&'static str]>,
+    longer: Option<&'static [&'static str]>,
 }
 
 const fn kernel(name: &'static str, about: &'static str, long: &'static [&'static str]) -> Entry {
@@ -40,20 +44,23 @@ const fn kernel(name: &'static str, about: &'static str, long: &'static [&'stati
         about,
         short: Some(&["0"]),
         long: Some(long),
+        longer: None,
     }
 }
 
-const fn lua(
+const fn large(
     name: &'static str,
     about: &'static str,
     short: &'static [&'static str],
     long: &'static [&'static str],
+    longer: &'static [&'static str],
 ) -> Entry {
     Entry {
         name,
         about,
         short: Some(short),
         long: Some(long),
+        longer: Some(longer),
     }
 }
 
@@ -63,6 +70,7 @@ const fn once(name: &'static str, about: &'static str, long: &'static [&'static 
         about,
         short: None,
         long: Some(long),
+        longer: None,
     }
 }
 
@@ -74,6 +82,7 @@ const ENTRIES: &[Entry] = &[
         about: "one line",
         short: Some(&[]),
         long: None,
+        longer: None,
     },
     kernel("fib", "recursive calls", &["200"]),
     kernel("sha256", "integer arithmetic", &["1000"]),
@@ -90,42 +99,54 @@ const ENTRIES: &[Entry] = &[
     kernel("fdtd2d", "three grids of doubles", &["1000"]),
     kernel("nussinov", "dynamic programming", &["200"]),
     kernel("spectralnorm", "divisions of doubles", &["400"]),
-    lua(
+    large(
         "lua-calls",
         "Lua: calls",
         &["lua/calls.lua", "0"],
         &["lua/calls.lua", "10"],
+        &["lua/calls.lua", "80"],
     ),
-    lua(
+    large(
         "lua-numbers",
         "Lua: arithmetic",
         &["lua/numbers.lua", "0"],
         &["lua/numbers.lua", "10"],
+        &["lua/numbers.lua", "80"],
     ),
-    lua(
+    large(
         "lua-strings",
         "Lua: strings",
         &["lua/strings.lua", "0"],
         &["lua/strings.lua", "10"],
+        &["lua/strings.lua", "60"],
     ),
-    lua(
+    large(
         "lua-tables",
         "Lua: tables",
         &["lua/tables.lua", "0"],
         &["lua/tables.lua", "5"],
+        &["lua/tables.lua", "30"],
     ),
-    lua(
+    large(
         "lua-control",
         "Lua: control flow",
         &["lua/control.lua", "0"],
         &["lua/control.lua", "10"],
+        &["lua/control.lua", "90"],
     ),
-    lua("sqlite", "SQLite in memory", &["100"], &["10000"]),
-    lua(
+    large(
+        "sqlite",
+        "SQLite in memory",
+        &["100"],
+        &["10000"],
+        &["100000"],
+    ),
+    large(
         "sqlite-file",
         "SQLite in a file",
         &["100", "/data/shop.db"],
         &["5000", "/data/shop.db"],
+        &["50000", "/data/shop.db"],
     ),
     once("argon2", "a password hash", &[]),
     once("argon2-simd", "the same with SIMD", &[]),
@@ -135,6 +156,7 @@ const ENTRIES: &[Entry] = &[
         about: "a module of 75 MB",
         short: Some(&["clang", "--version"]),
         long: None,
+        longer: None,
     },
     once("clang-ir", "clang compiling C to IR", CLANG_IR),
 ];
@@ -200,6 +222,7 @@ fn program(root: &Path, entry: &Entry, found: &Value) -> Result<Program> {
         about: entry.about,
         short: entry.short,
         long: entry.long,
+        longer: entry.longer,
         flags,
         scratch: found["scratch"].as_str().map(str::to_owned),
         exit: i32::try_from(found["exit"].as_i64().context("there is no exit code")?)?,

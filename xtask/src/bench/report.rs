@@ -68,6 +68,9 @@ pub struct ProgramRuns {
     pub short: Option<Case>,
     /// A run in which its work is what takes time.
     pub long: Option<Case>,
+    /// A run that is so long that compilation is over when most of its work is done, if the long run is not.
+    #[serde(default)]
+    pub longer: Option<Case>,
 }
 
 /// A program with its arguments, in each engine.
@@ -219,7 +222,7 @@ pub struct SwapVariant {
 pub enum Figure {
     /// The time of its smallest run.
     StartUp,
-    /// The time that more work takes: that of the long run without that of the smallest.
+    /// The time that more work takes: that of the longest run without that of the one that is next in length.
     SteadyState,
     /// The time of the long run.
     TimeToResult,
@@ -260,7 +263,10 @@ impl ProgramRuns {
             Figure::StartUp => seconds(&self.short)?,
             Figure::TimeToResult => seconds(&self.long)?,
             Figure::SteadyState => {
-                let (short, long) = (seconds(&self.short)?, seconds(&self.long)?);
+                let (short, long) = match &self.longer {
+                    Some(_) => (seconds(&self.long)?, seconds(&self.longer)?),
+                    None => (seconds(&self.short)?, seconds(&self.long)?),
+                };
                 long.iter()
                     .zip(&short)
                     .map(|(long, short)| long - short)
@@ -348,9 +354,13 @@ mod tests {
             about: String::new(),
             short: case(&[&[1.0, 2.0, 3.0], &[1.0, 1.0, 1.0]]),
             long: case(&[&[11.0, 13.0, 12.0], &[2.0, 2.0, 2.0]]),
+            longer: None,
         };
         let value = program.value(Figure::SteadyState, 0).unwrap();
         assert_eq!((value.least, value.median, value.most), (9.0, 10.0, 11.0));
+        program.longer = case(&[&[31.0, 33.0, 33.0], &[4.0, 4.0, 4.0]]);
+        let value = program.value(Figure::SteadyState, 0).unwrap();
+        assert_eq!((value.least, value.median, value.most), (20.0, 20.0, 21.0));
         let engines = [engine("own", true), engine("peer", false)];
         let (best, value) = program.best_peer(Figure::TimeToResult, &engines).unwrap();
         assert_eq!((best, value.median), (1, 2.0));
