@@ -53,6 +53,9 @@ pub struct Schedule {
     /// Whether every call is inlined for which that can be done, however cold.
     #[serde(default)]
     pub inline_all: bool,
+    /// Whether LLVM compiles for tier 2, if its server is there.
+    #[serde(default)]
+    pub llvm: bool,
     /// Promotions that are asked for outright.
     pub promotions: Vec<Promotion>,
     /// The stress test that is done, if any.

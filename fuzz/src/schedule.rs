@@ -3,6 +3,7 @@
 use crate::case::{Call, Promotion, Schedule, Stress};
 use crate::random::Random;
 use crate::value::{Type, Value};
+use upshift_filetests::llvm_server;
 use wasmparser::{ExternalKind, Parser, Payload, ValType};
 
 /// What of a module decides how it can be called.
@@ -98,7 +99,8 @@ pub fn calls(random: &mut Random, shape: &Shape, count: usize) -> Vec<Call> {
     calls
 }
 
-/// Two schedules: one tier alone, and tiers that change, sometimes in a stress test.
+/// Two schedules: one tier alone, and tiers that change, sometimes in a stress test; and a third, LLVM alone, if its server
+/// is there.
 pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedule> {
     let alone = Schedule {
         tiers: vec![random.below(2)],
@@ -106,6 +108,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         workers: None,
         interruptible: random.one_in(2),
         inline_all: random.one_in(2),
+        llvm: false,
         promotions: Vec::new(),
         stress: None,
     };
@@ -138,9 +141,21 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         workers: background.then(|| random.between(1, 2)),
         interruptible: random.one_in(2),
         inline_all: random.one_in(2),
+        llvm: false,
         promotions,
         stress,
         tiers,
     };
-    vec![alone, mixed]
+    let llvm = Schedule {
+        tiers: vec![2],
+        interruptible: random.one_in(2),
+        inline_all: random.one_in(2),
+        llvm: true,
+        ..alone.clone()
+    };
+    let mut schedules = vec![alone, mixed];
+    if llvm_server().is_some() {
+        schedules.push(llvm);
+    }
+    schedules
 }

@@ -5,6 +5,7 @@ use crate::host::{Answer, ENTRY, FUEL, Host};
 use crate::record::Record;
 use crate::value::{Outcome, State, Stop, Type, Value, hash_memory};
 use std::fmt;
+use upshift_filetests::llvm_server;
 use upshift_wasm::{
     AsContext, AsContextMut, Caller, Config, Engine, Error, ErrorKind, Extern, ExternRef,
     ExternType, Func, FuncType, Global, Instance, Memory, Module, ModuleOptions, Store,
@@ -34,6 +35,9 @@ pub fn engine(schedule: &Schedule) -> Result<Engine, upshift::Error> {
     if let Some(stress) = schedule.stress {
         config = config.stress_random(stress.period, stress.seed, stress.flip);
     }
+    if let Some(server) = llvm_server().filter(|_| schedule.llvm) {
+        config = config.llvm_server(server);
+    }
     if schedule.inline_all {
         config = config.inlining(upshift::InliningMode::Stress);
     }
@@ -41,6 +45,7 @@ pub fn engine(schedule: &Schedule) -> Result<Engine, upshift::Error> {
         let backend = match (schedule.tiers.contains(&tier.index()), tier) {
             (false, _) => upshift::Backend::Off,
             (true, Tier::Baseline) => upshift::Backend::CopyAndPatch,
+            (true, _) if schedule.llvm => upshift::Backend::Llvm,
             (true, _) => upshift::Backend::CraneliftSpeed,
         };
         config = config.backend(tier, backend);

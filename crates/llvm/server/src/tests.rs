@@ -281,3 +281,15 @@ fn accesses_that_fault_by_themselves_are_volatile_unless_they_were_checked_ahead
     assert!(plain.contains("@trap_"), "{text}");
     assert!(fast.contains("store volatile i32"), "{text}");
 }
+
+#[test]
+fn an_inner_loop_that_shares_its_header_with_an_outer_one_is_told_apart() {
+    // What a body is like that is entered in the inner loop.
+    let clif = FILL.replace(
+        "block2:\n    return v13\n",
+        "block2:\n    v15 = load.i32 notrap v0\n    brif v15, block1(v1), block3\nblock3:\n    return v13\n",
+    );
+    let text = translated(&clif);
+    assert!(text.contains("label %fast1, label %b1"), "{text}");
+    compile(&clif).unwrap();
+}

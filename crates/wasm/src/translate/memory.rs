@@ -65,6 +65,10 @@ fn checked_location(
 ) -> Location {
     let base = memory_base(b, env, memory);
     let size = memory_bytes(b, env, memory);
+    // It is no smaller than it began, which makes many a check one of constants.
+    let least = i64::from(env.info().memories[memory as usize].min) << PAGE_SHIFT;
+    let least = b.ins().iconst(I64, least);
+    let size = b.ins().umax(size, least);
     let index = b.ins().uextend(I64, index);
     // Neither is larger than 33 bits, so the sum is exact.
     let reach = offset.cast_signed() + i64::from(bytes);

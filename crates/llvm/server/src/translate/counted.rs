@@ -16,7 +16,7 @@ use cranelift_codegen::ir::condcodes::{CondCode as _, IntCC};
 use cranelift_codegen::ir::{
     Block, BlockArg, BlockCall, Function, Inst, InstructionData, Opcode, Value, ValueDef,
 };
-use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
+use cranelift_codegen::loop_analysis::LoopAnalysis;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A loop of more instructions is left as it is: it would be there twice.
@@ -88,27 +88,51 @@ pub struct Group {
 pub fn find(func: &Function, cfg: &ControlFlowGraph, domtree: &DominatorTree) -> Vec<Counted> {
     let mut loops = LoopAnalysis::new();
     loops.compute(func, cfg, domtree);
-    let parents: HashSet<Loop> = loops.loops().filter_map(|l| loops.loop_parent(l)).collect();
-    let innermost = loops.loops().filter(|l| !parents.contains(l));
-    let mut blocks: HashMap<Loop, Vec<Block>> = HashMap::new();
-    for &block in domtree.cfg_rpo() {
-        if let Some(l) = loops.innermost_loop(block) {
-            blocks.entry(l).or_default().push(block);
-        }
-    }
-    innermost
-        .filter_map(|l| {
-            let blocks = blocks.remove(&l)?;
+    let headers: HashSet<Block> = loops.loops().map(|l| loops.loop_header(l)).collect();
+    let counted = |header: &Block| {
+        let latches: Vec<Block> = cfg
+            .pred_iter(*header)
+            .map(|pred| pred.block)
+            .filter(|block| domtree.block_dominates(*header, *block))
+            .collect();
+        // A body that is entered in an inner loop has one header for that and for the loops around it, which are told apart
+        // by where they come back from.
+        let apart = latches.iter().map(std::slice::from_ref);
+        let ways = std::iter::once(&latches[..]).chain(apart.filter(|_| latches.len() > 1));
+        let mut sets: Vec<HashSet<Block>> = ways
+            .map(|latches| natural_loop(cfg, *header, latches))
+            .filter(|set| headers.iter().all(|h| h == header || !set.contains(h)))
+            .collect();
+        sets.sort_by_key(|set| std::cmp::Reverse(set.len()));
+        sets.into_iter().find_map(|set| {
+            let in_order = domtree.cfg_rpo().copied();
             let context = Context {
                 func,
                 domtree,
-                header: loops.loop_header(l),
-                set: blocks.iter().copied().collect(),
-                blocks,
+                header: *header,
+                blocks: in_order.filter(|block| set.contains(block)).collect(),
+                set,
             };
             context.counted()
         })
+    };
+    loops
+        .loops()
+        .map(|l| loops.loop_header(l))
+        .filter_map(|header| counted(&header))
         .collect()
+}
+
+/// The blocks from which one of `latches`, which jump to `header`, is reached without passing by there.
+fn natural_loop(cfg: &ControlFlowGraph, header: Block, latches: &[Block]) -> HashSet<Block> {
+    let mut set = HashSet::from([header]);
+    let mut open = latches.to_vec();
+    while let Some(block) = open.pop() {
+        if set.insert(block) {
+            open.extend(cfg.pred_iter(block).map(|pred| pred.block));
+        }
+    }
+    set
 }
 
 struct Context<'f> {
@@ -326,6 +350,11 @@ impl Context<'_> {
                 let fixed = flags.readonly() && flags.can_move();
                 flags.notrap() && (fixed || never_shrinks) && self.is_known_before(arg, false)
             }
+            InstructionData::Binary {
+                opcode: Opcode::Umax,
+                args: [x, y],
+            } => self.is_known_before(x, never_shrinks) && self.is_known_before(y, never_shrinks),
+            InstructionData::UnaryImm { .. } => true,
             _ => false,
         }
     }
@@ -334,13 +363,19 @@ impl Context<'_> {
     fn group(&self, counted: &mut Counted, checks: &[Check], steps: &BTreeMap<Value, Affine>) {
         type Key = (BTreeMap<Value, u32>, Affine, Value);
         let mut members: BTreeMap<Key, Vec<(u32, &Check)>> = BTreeMap::new();
+        // One value for all sizes that are the same.
+        let mut sizes: HashMap<String, Value> = HashMap::new();
+        let mut one = |size: Value| match self.description(size) {
+            Some(description) => *sizes.entry(description).or_insert(size),
+            None => size,
+        };
         for check in checks {
             let known = self.affine(check.index).and_then(|index| {
                 let step = self.step(&index, steps)?;
                 Some((index, step))
             });
             if let Some((index, step)) = known {
-                let key = (index.terms, step, self.identity(check.size));
+                let key = (index.terms, step, one(check.size));
                 members
                     .entry(key)
                     .or_default()
@@ -371,34 +406,24 @@ impl Context<'_> {
         }
     }
 
-    /// One value for all that load the same in the same way, so that they can be told to be the same.
-    fn identity(&self, size: Value) -> Value {
-        let place = |value: Value| {
-            let ValueDef::Result(inst, 0) = self.func.dfg.value_def(value) else {
-                return None;
-            };
-            match self.func.dfg.insts[inst] {
-                InstructionData::Load {
-                    opcode: Opcode::Load,
-                    arg,
-                    offset,
-                    ..
-                } => Some((self.func.dfg.resolve_aliases(arg), i32::from(offset))),
-                _ => None,
+    /// A text that is the same for sizes that are loaded from the same place.
+    fn description(&self, value: Value) -> Option<String> {
+        let value = self.func.dfg.resolve_aliases(value);
+        let definition = match self.func.dfg.value_def(value) {
+            ValueDef::Result(inst, 0) if self.is_inside(value) => &self.func.dfg.insts[inst],
+            _ => return Some(value.to_string()),
+        };
+        match *definition {
+            InstructionData::Load { arg, offset, .. } => {
+                Some(format!("{} at {offset}", self.description(arg)?))
             }
-        };
-        let deep = |value: Value| {
-            let (pointer, offset) = place(value)?;
-            Some((place(pointer)?, offset))
-        };
-        let same = |other: &Value| {
-            self.is_inside(*other) && deep(*other).is_some() && deep(*other) == deep(size)
-        };
-        let sizes = self.insts().filter_map(|inst| self.check(inst));
-        let mut sizes = sizes.map(|check| check.size);
-        match self.is_inside(size) {
-            true => sizes.find(same).unwrap_or(size),
-            false => size,
+            InstructionData::Binary { args: [x, y], .. } => Some(format!(
+                "{} or {}",
+                self.description(x)?,
+                self.description(y)?
+            )),
+            InstructionData::UnaryImm { imm, .. } => Some(imm.to_string()),
+            _ => None,
         }
     }
 }

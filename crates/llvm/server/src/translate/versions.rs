@@ -377,17 +377,21 @@ impl Guard<'_, '_, '_> {
             ValueDef::Union(..) => (None, None),
         };
         let inside = block.is_some_and(|block| self.counted.blocks.contains(&block));
-        if inside && let Some(inst) = inst {
-            if let InstructionData::Load {
+        match inst.filter(|_| inside).map(|inst| &func.dfg.insts[inst]) {
+            Some(&InstructionData::Load {
                 arg, flags, offset, ..
-            } = func.dfg.insts[inst]
-            {
+            }) => {
                 let ty = func.dfg.value_type(value);
                 let base = self.before(arg)?;
                 return memory::load_at(self.e, &base, i32::from(offset).into(), ty, flags);
             }
-        } else if inside {
-            return Ok(format!("%{}", self.phis.name(value)));
+            Some(&InstructionData::Binary { args: [x, y], .. }) => {
+                let (x, y, ty) = (self.before(x)?, self.before(y)?, "i64");
+                return Ok(self.e.intrinsic(ty, "llvm.umax.i64", &[(ty, &x), (ty, &y)]));
+            }
+            Some(InstructionData::UnaryImm { imm, .. }) => return Ok(imm.bits().to_string()),
+            _ if inside => return Ok(format!("%{}", self.phis.name(value))),
+            _ => {}
         }
         match from_slot(self.e, value) {
             Some(loaded) => Ok(loaded),
