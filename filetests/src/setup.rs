@@ -33,6 +33,9 @@ pub enum Setup {
     StressDeoptInline,
     /// The same at each, with tier 0's code by Cranelift.
     StressDeoptClif,
+    /// Tier 0 first; each activation goes on in tier 1 at the first loop header that it arrives at, and in tier 0 again at
+    /// the second guard that it comes to.
+    StressDeoptOsr,
     /// Everything in tier 2, compiled by LLVM where it does not decline.
     Llvm,
     /// Tier 0 first, and each activation goes on in LLVM's code at the first loop header that it arrives at.
@@ -50,6 +53,24 @@ pub enum Stress {
     Flip,
     /// Activations, back to tier 0 at one of three guards.
     Deopt,
+    /// Activations, up at one of three arrivals at loop headers and down at one of three guards.
+    DeoptOsr,
+    /// Activations, up at one of two and down at one of three, and calls.
+    DeoptFlip,
+}
+
+impl Stress {
+    const ALL: [Stress; 5] = [
+        Stress::Osr,
+        Stress::Flip,
+        Stress::Deopt,
+        Stress::DeoptOsr,
+        Stress::DeoptFlip,
+    ];
+
+    fn deoptimizes(self) -> bool {
+        !matches!(self, Stress::Osr | Stress::Flip)
+    }
 }
 
 /// Which tiers there are, and what makes the code of tier 0.
@@ -98,7 +119,7 @@ impl Tiers {
 
 impl Setup {
     /// Those that every run of the tests goes through.
-    pub const ALL: [Setup; 14] = [
+    pub const ALL: [Setup; 15] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
@@ -111,19 +132,18 @@ impl Setup {
         Setup::StressDeopt5,
         Setup::StressDeoptInline,
         Setup::StressDeoptClif,
+        Setup::StressDeoptOsr,
         Setup::Llvm,
         Setup::LlvmStressOsr,
     ];
 
     /// The stress tests, with these seeds.
     pub fn random(seeds: u64) -> impl Iterator<Item = Setup> {
-        [Stress::Osr, Stress::Flip, Stress::Deopt]
-            .into_iter()
-            .flat_map(move |stress| {
-                let seeded =
-                    move |tiers| (1..=seeds).map(move |seed| Setup::Random(stress, tiers, seed));
-                Tiers::ALL.into_iter().flat_map(seeded)
-            })
+        Stress::ALL.into_iter().flat_map(move |stress| {
+            let seeded =
+                move |tiers| (1..=seeds).map(move |seed| Setup::Random(stress, tiers, seed));
+            Tiers::ALL.into_iter().flat_map(seeded)
+        })
     }
 
     /// Whether it can be run: some need the LLVM server, which is built by `cargo xtask llvm`.
@@ -145,14 +165,15 @@ impl Setup {
 
     /// Whether activations go back to tier 0.
     pub fn deoptimizes(self) -> bool {
-        matches!(
-            self,
+        match self {
             Setup::StressDeopt
-                | Setup::StressDeopt5
-                | Setup::StressDeoptInline
-                | Setup::StressDeoptClif
-                | Setup::Random(Stress::Deopt, ..)
-        )
+            | Setup::StressDeopt5
+            | Setup::StressDeoptInline
+            | Setup::StressDeoptClif
+            | Setup::StressDeoptOsr => true,
+            Setup::Random(stress, ..) => stress.deoptimizes(),
+            _ => false,
+        }
     }
 
     /// Whether tier 0's frames may be too large for a way back.
@@ -163,11 +184,31 @@ impl Setup {
         )
     }
 
+    /// The setups whose frames are compared with those of tier 0, with the log that this seed chooses. Each does the same
+    /// every time.
+    pub fn with_frames(seed: u64) -> Vec<Setup> {
+        if seed == 0 {
+            return vec![
+                Setup::StressDeopt,
+                Setup::StressDeoptOsr,
+                Setup::StressDeoptInline,
+                Setup::StressDeoptClif,
+            ];
+        }
+        let setup = |stress| Setup::Random(stress, Tiers::ZeroOneTwo, seed);
+        Stress::ALL.map(setup).to_vec()
+    }
+
     /// An engine that runs code so.
     ///
     /// # Errors
     /// If the engine cannot be started.
     pub fn engine(self) -> Result<Engine, Error> {
+        Engine::new(self.config())
+    }
+
+    /// The configuration of such an engine.
+    pub fn config(self) -> Config {
         let mut config = Config::default().verify(true);
         if let Some(server) = llvm_server() {
             config = config.llvm_server(server);
@@ -177,7 +218,7 @@ impl Setup {
             let config = config.subscriber(Arc::new(WithoutWayBack));
             config.synchronous(true).thresholds(1, u32::MAX)
         };
-        Engine::new(match self {
+        match self {
             Setup::Tier0 => config.only_tier(Tier::Baseline),
             Setup::Tier1 => config.only_tier(Tier::Optimizing),
             Setup::Mixed => config.thresholds(1, u32::MAX),
@@ -201,15 +242,17 @@ impl Setup {
             Setup::StressDeoptClif => deopt(config)
                 .stress_deopt(1, 0)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
-            Setup::Random(Stress::Osr, tiers, seed) => {
-                tiers.apply(config).stress_random(3, seed, false)
-            }
-            Setup::Random(Stress::Flip, tiers, seed) => {
-                tiers.apply(config).stress_random(2, seed, true)
-            }
-            Setup::Random(Stress::Deopt, tiers, seed) => {
-                let config = deopt(tiers.apply(config)).stress_deopt(3, seed);
-                config.thresholds(1, 2)
+            Setup::StressDeoptOsr => deopt(config).stress_deopt(2, 0).stress_osr(1),
+            Setup::Random(stress, tiers, seed) => {
+                let mut config = tiers.apply(config);
+                if stress.deoptimizes() {
+                    config = deopt(config).stress_deopt(3, seed).thresholds(1, 2);
+                }
+                match stress {
+                    Stress::Osr | Stress::DeoptOsr => config.stress_random(3, seed, false),
+                    Stress::Flip | Stress::DeoptFlip => config.stress_random(2, seed, true),
+                    Stress::Deopt => config,
+                }
             }
             Setup::Llvm => config
                 .backend(Tier::Top, Backend::Llvm)
@@ -218,7 +261,7 @@ impl Setup {
                 .backend(Tier::Optimizing, Backend::Off)
                 .backend(Tier::Top, Backend::Llvm)
                 .stress_osr(1),
-        })
+        }
     }
 }
 
@@ -248,6 +291,7 @@ impl fmt::Display for Setup {
             Setup::StressDeopt5 => "deopt-5",
             Setup::StressDeoptInline => "deopt-inline",
             Setup::StressDeoptClif => "deopt-clif",
+            Setup::StressDeoptOsr => "deopt-osr",
             Setup::Llvm => "llvm",
             Setup::LlvmStressOsr => "llvm-osr",
             Setup::Random(stress, tiers, seed) => {
@@ -255,6 +299,8 @@ impl fmt::Display for Setup {
                     Stress::Osr => "osr",
                     Stress::Flip => "flip",
                     Stress::Deopt => "deopt",
+                    Stress::DeoptOsr => "deopt-osr",
+                    Stress::DeoptFlip => "deopt-flip",
                 };
                 let tiers = match tiers {
                     Tiers::ZeroOne => "01",

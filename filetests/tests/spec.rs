@@ -2,11 +2,15 @@
 //!
 //! Arguments pick scripts by a part of their name, `--setup=NAME` picks a setup: `spec simd/ --setup=tier-0`. With
 //! `--random=SEEDS` the setups are the stress tests that make random choices, each with the seeds from 1 to that.
+//!
+//! The frames of running functions are compared too, at the headers of loops and where guards stand: the log of each
+//! script in setups that change tiers with that in tier 0. `--frames=SEEDS` does only that, with the seeds from 0 to that.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use upshift::{Engine, FrameLogReport};
 use upshift_filetests::{Script, Setup, SkipList, suite};
 use upshift_wasm::Tier;
 use upshift_wasm::wast::{WastOptions, run_wast};
@@ -18,6 +22,8 @@ const SKIPS: &str = include_str!("../spec-skips.txt");
 struct Selection {
     parts: Vec<String>,
     setups: Vec<Setup>,
+    /// The seeds that frames are compared with.
+    frames: Range<u64>,
 }
 
 impl Selection {
@@ -25,21 +31,28 @@ impl Selection {
         let mut selection = Selection {
             parts: Vec::new(),
             setups: Setup::ALL.to_vec(),
+            frames: 0..1,
         };
         for argument in arguments {
             match argument.split_once('=') {
                 Some(("--setup", name)) => {
                     selection.setups.retain(|setup| setup.to_string() == name);
+                    selection.frames = 0..0;
                 }
                 Some(("--random", seeds)) => {
                     selection.setups = Setup::random(seeds.parse().ok()?).collect();
+                    selection.frames = 0..0;
+                }
+                Some(("--frames", seeds)) => {
+                    selection.setups.clear();
+                    selection.frames = 0..seeds.parse::<u64>().ok()? + 1;
                 }
                 // Flags of the standard test harness mean nothing here.
                 _ if argument.starts_with('-') => {}
                 _ => selection.parts.push(argument),
             }
         }
-        (!selection.setups.is_empty()).then_some(selection)
+        (!selection.setups.is_empty() || !selection.frames.is_empty()).then_some(selection)
     }
 
     fn has(&self, script: &str) -> bool {
@@ -97,9 +110,39 @@ fn main() -> ExitCode {
         }
     };
     let Some(selection) = Selection::from_arguments(std::env::args().skip(1)) else {
-        eprintln!("arguments: [--random=SEEDS] [--setup=NAME] [PART OF A SCRIPT'S NAME...]");
+        eprintln!(
+            "arguments: [--random=SEEDS] [--frames=SEEDS] [--setup=NAME] [PART OF A SCRIPT'S NAME...]"
+        );
         return ExitCode::FAILURE;
     };
+    let mut success = true;
+    if !selection.setups.is_empty() {
+        print_header();
+    }
+    for &setup in &selection.setups {
+        if setup.is_possible() {
+            success &= run_setup(setup, &selection, &mut skips);
+        } else {
+            println!("{setup:12} left out: there is no LLVM server; `cargo xtask llvm` builds it");
+        }
+    }
+    for seed in selection.frames.clone() {
+        success &= compare_frames(seed, &selection, &mut skips);
+    }
+    // With a part of the suite only, entries of the other parts are not used.
+    if selection.is_everything() {
+        for entry in skips.unused() {
+            success = false;
+            println!("filetests/spec-skips.txt: nothing uses the entry {entry}");
+        }
+    }
+    match success {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn print_header() {
     println!(
         "{:12} {:16} {:>7} {:>7} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>8} {:>8}",
         "setup",
@@ -115,25 +158,47 @@ fn main() -> ExitCode {
         "deopts",
         "seconds"
     );
+}
+
+/// Runs the selected scripts in tier 0 and in setups that change tiers, and compares what the frames looked like. False if
+/// they were not the same everywhere.
+fn compare_frames(seed: u64, selection: &Selection, skips: &mut SkipList) -> bool {
+    let scripts: Vec<Script> = suite()
+        .into_iter()
+        .filter(|script| selection.has(&script.name()))
+        .collect();
+    let mut logged = |script: &Script, setup: Setup| {
+        // The bits of a NaN that an operation makes are its own in each tier.
+        let config = setup.config().canonical_nans(true).frame_log(seed);
+        let engine = Engine::new(config).expect("an engine");
+        let tally = run_in(&engine, script, (setup, How::WithFrames), skips);
+        (engine.frame_log(), tally)
+    };
+    let expected: Vec<FrameLogReport> = scripts
+        .iter()
+        .map(|script| logged(script, Setup::Tier0).0)
+        .collect();
     let mut success = true;
-    for &setup in &selection.setups {
-        if setup.is_possible() {
-            success &= run_setup(setup, &selection, &mut skips);
-        } else {
-            println!("{setup:12} left out: there is no LLVM server; `cargo xtask llvm` builds it");
+    for setup in Setup::with_frames(seed) {
+        let (mut frames, mut mismatches, mut total) = (0, 0, Tally::default());
+        for (script, expected) in scripts.iter().zip(&expected) {
+            let (found, tally) = logged(script, setup);
+            if let Some((number, position)) = found.first_difference(expected) {
+                mismatches += 1;
+                let name = script.name();
+                println!("{setup}: {name}: frame {number} differs, at {position:?}");
+            }
+            frames += found.frames;
+            total += tally;
         }
+        let (moves, back, failed) = (total.moves, total.deoptimizations, total.failed);
+        println!(
+            "{setup:16} frames compared: {frames}, mismatches: {mismatches}; {moves} moves up, {back} back"
+        );
+        let changes = moves + back > 0 || !selection.is_every_script();
+        success &= mismatches == 0 && failed == 0 && frames > 0 && changes;
     }
-    // With a part of the suite only, entries of the other parts are not used.
-    if selection.is_everything() {
-        for entry in skips.unused() {
-            success = false;
-            println!("filetests/spec-skips.txt: nothing uses the entry {entry}");
-        }
-    }
-    match success {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    success
 }
 
 /// Runs the selected scripts in one setup and prints a row for each folder. False if anything was wrong.
@@ -179,17 +244,45 @@ fn run_setup(setup: Setup, selection: &Selection, skips: &mut SkipList) -> bool 
 
 /// Runs one script with an engine of its own, so that no other script's code has been compiled in it.
 fn run_script(script: &Script, setup: Setup, skips: &mut SkipList) -> Tally {
+    let engine = setup
+        .engine()
+        .unwrap_or_else(|error| panic!("starting the engine: {error}"));
+    run_in(&engine, script, (setup, How::Alone), skips)
+}
+
+/// What a script is run for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Alone,
+    WithFrames,
+}
+
+/// Where a script exhausts the stack. How deep that is depends on the tier: each has frames of its own size.
+fn exhaustions(source: &str) -> impl Iterator<Item = (usize, String)> {
+    let lines = (1..).zip(source.lines());
+    let exhausts = |line: &str| line.contains("(assert_exhaustion");
+    lines.filter_map(move |(number, line)| {
+        exhausts(line).then(|| (number, "each tier has frames of its own size".to_owned()))
+    })
+}
+
+fn run_in(
+    engine: &Engine,
+    script: &Script,
+    (setup, how): (Setup, How),
+    skips: &mut SkipList,
+) -> Tally {
     let start = Instant::now();
     let name = script.name();
-    let options = WastOptions {
+    let mut options = WastOptions {
         version: script.version,
         skip: skips.of(&name, setup),
         ..WastOptions::default()
     };
-    let engine = setup
-        .engine()
-        .unwrap_or_else(|error| panic!("starting the engine: {error}"));
-    let report = run_wast(&engine, &name, script.source, &options);
+    if how == How::WithFrames {
+        options.skip.extend(exhaustions(script.source));
+    }
+    let report = run_wast(engine, &name, script.source, &options);
     for skipped in &report.skipped {
         skips.mark_used(&name, setup, skipped.line);
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask stress`: the specification's tests and the corpus while activations and calls change tiers all the time.
 //!
 //! The tests run with each combination of tiers that there is, the corpus with the tiers that the command has. Every
-//! run is the same again with the same seed.
+//! run is the same again with the same seed. What the frames of running functions look like is compared with tier 0's.
 
 use std::path::PathBuf;
 
@@ -29,10 +29,22 @@ pub fn run(options: &Options) -> Result<bool> {
         "--random={}",
         options.seeds
     )]))?;
+    let good = spec::run(&spec::Options::with(vec![format!(
+        "--frames={}",
+        options.seeds
+    )]))?
+        && good;
     let mut tests = vec!["osr".to_owned()];
     for seed in 1..=options.seeds {
         let stressed = |test: &str| format!("{test},seed={seed}");
-        tests.extend(["osr=3", "flip", "deopt=3"].map(stressed));
+        let kinds = [
+            "osr=3",
+            "flip",
+            "deopt=3",
+            "deopt=7,flip",
+            "deopt=5,osr=3,frames",
+        ];
+        tests.extend(kinds.map(stressed));
     }
     let corpus = corpus::Options::stressed(tests, options.quick, options.upshift.clone());
     Ok(corpus::run(&corpus)? && good)

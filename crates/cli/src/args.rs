@@ -122,13 +122,15 @@ pub struct EngineArgs {
     pub sync: bool,
     /// How code is optimized, several with commas between. What compiles for tier 2: `cranelift`, or `llvm`, in a process
     /// of its own if its server `upshift-llvm` is found; without this there is no tier 2 beside tier 1. `inlining=n` leaves
-    /// calls calls, `devirtualization=n` indirect ones indirect
+    /// calls calls, `devirtualization=n` indirect ones indirect, and with `speculation=n` nothing is taken for granted that
+    /// tier 0 has to be gone back to for
     #[arg(short = 'O', value_name = "OPTION", value_delimiter = ',')]
     pub optimize: Vec<OptimizeOption>,
     /// Test the engine, several tests with commas between: `osr` moves to better code at every loop header, `osr=N` at
     /// every N-th; `flip` runs each call in tier 0 or 1 at random; `inline` inlines all calls that can be; `deopt` goes
-    /// back to tier 0 from the middle of optimized code, `deopt=N` at every N-th of many places, without `osr` and `flip`;
-    /// `seed=S` makes these choices others, and moves random. The program's results must be the same
+    /// back to tier 0 from the middle of optimized code, `deopt=N` at every N-th of many places; `seed=S` makes these choices others, and moves random. The program's results must be the same. With `frames` it says
+    /// at the end how many frames of functions it has looked at and what came of them: the same in every tier and under every
+    /// test with the same seed
     #[arg(long, value_name = "TEST", value_delimiter = ',')]
     pub stress: Vec<Stress>,
 }
@@ -266,6 +268,8 @@ pub enum OptimizeOption {
     Inlining(bool),
     /// Whether indirect calls become direct ones.
     Devirtualization(bool),
+    /// Whether optimized code takes things for granted.
+    Speculation(bool),
 }
 
 impl FromStr for OptimizeOption {
@@ -281,8 +285,10 @@ impl FromStr for OptimizeOption {
             "llvm" if text == key => Ok(OptimizeOption::Llvm),
             "inlining" => Ok(OptimizeOption::Inlining(value)),
             "devirtualization" => Ok(OptimizeOption::Devirtualization(value)),
+            "speculation" => Ok(OptimizeOption::Speculation(value)),
             _ => Err(format!(
-                "there is no option `{text}`; there are cranelift, llvm, inlining=y|n, devirtualization=y|n"
+                "there is no option `{text}`; there are cranelift, llvm, inlining=y|n, devirtualization=y|n, \
+                 speculation=y|n"
             )),
         }
     }
@@ -315,6 +321,8 @@ pub enum Stress {
         /// How many guards lie between two that fail, counting the one that fails.
         period: u32,
     },
+    /// The frames of functions are logged.
+    Frames,
 }
 
 impl FromStr for Stress {
@@ -333,9 +341,10 @@ impl FromStr for Stress {
             ("seed", seed) => number(seed).map(Stress::Seed),
             ("flip", "") => Ok(Stress::Flip),
             ("inline", "") => Ok(Stress::Inline),
+            ("frames", "") => Ok(Stress::Frames),
             _ => Err(format!(
-                "there is no stress test `{text}`; say osr, osr=N, flip, inline, deopt, deopt=N, and seed=S with them if \
-                 you like"
+                "there is no stress test `{text}`; say osr, osr=N, flip, inline, deopt, deopt=N, and frames and seed=S \
+                 with them if you like"
             )),
         }
     }
@@ -563,6 +572,7 @@ mod tests {
         assert_eq!("flip".parse(), Ok(Stress::Flip));
         assert_eq!("seed=7".parse(), Ok(Stress::Seed(7)));
         assert_eq!("inline".parse(), Ok(Stress::Inline));
+        assert_eq!("frames".parse(), Ok(Stress::Frames));
         assert_eq!("deopt".parse(), Ok(Stress::Deopt { period: 1 }));
         assert_eq!("deopt=5".parse(), Ok(Stress::Deopt { period: 5 }));
         for wrong in [
@@ -573,6 +583,10 @@ mod tests {
         assert_eq!("inlining=n".parse(), Ok(OptimizeOption::Inlining(false)));
         let key = "devirtualization".parse();
         assert_eq!(key, Ok(OptimizeOption::Devirtualization(true)));
+        assert_eq!(
+            "speculation=n".parse(),
+            Ok(OptimizeOption::Speculation(false))
+        );
         assert_eq!("llvm".parse(), Ok(OptimizeOption::Llvm));
         assert!("llvm=y".parse::<OptimizeOption>().is_err());
         assert!("inlining=2".parse::<OptimizeOption>().is_err());

@@ -1,14 +1,10 @@
 //! From flags to an engine's configuration.
 
 use crate::args::{EngineArgs, OptimizeOption, Preset, Stress, TierChoice};
-use anyhow::{Result, bail};
 use upshift::{Backend, Config, InliningMode, Tier};
 
 /// The configuration that the flags ask for.
-///
-/// # Errors
-/// If two of them do not go together.
-pub fn config(args: &EngineArgs) -> Result<Config> {
+pub fn config(args: &EngineArgs) -> Config {
     let mut config = match args.preset {
         Preset::Default => Config::default(),
         Preset::Development => Config::development(),
@@ -18,6 +14,7 @@ pub fn config(args: &EngineArgs) -> Result<Config> {
         config = match option {
             OptimizeOption::Cranelift => config.backend(Tier::Top, Backend::CraneliftSpeed),
             OptimizeOption::Llvm => config.backend(Tier::Top, Backend::Llvm),
+            OptimizeOption::Speculation(yes) => config.speculation(*yes),
             OptimizeOption::Inlining(_) | OptimizeOption::Devirtualization(_) => config,
         };
     }
@@ -30,13 +27,14 @@ pub fn config(args: &EngineArgs) -> Result<Config> {
     if let Some(workers) = args.workers {
         config = config.workers(workers.into());
     }
-    config = stressed(config.inlining(inlining(args)), &args.stress)?;
-    Ok(config.synchronous(args.sync))
+    config = stressed(config.inlining(inlining(args)), &args.stress);
+    config.synchronous(args.sync)
 }
 
 /// The configuration with tests of the engine, most of which may go together.
-fn stressed(mut config: Config, tests: &[Stress]) -> Result<Config> {
+fn stressed(mut config: Config, tests: &[Stress]) -> Config {
     let (mut period, mut seed, mut flip, mut deopt) = (None, None, false, None);
+    let mut frames = false;
     for test in tests {
         match *test {
             Stress::Osr { period: arrivals } => period = Some(arrivals),
@@ -44,22 +42,24 @@ fn stressed(mut config: Config, tests: &[Stress]) -> Result<Config> {
             Stress::Seed(number) => seed = Some(number),
             Stress::Inline => config = config.inlining(InliningMode::Stress),
             Stress::Deopt { period: guards } => deopt = Some(guards),
+            Stress::Frames => frames = true,
         }
     }
     if let Some(guards) = deopt {
-        if period.is_some() || flip {
-            bail!("`--stress deopt` does not go together with `osr` and `flip`");
-        }
-        return Ok(config.stress_deopt(guards, seed.unwrap_or(0)));
+        config = config.stress_deopt(guards, seed.unwrap_or(0));
     }
-    Ok(match (period, seed, flip) {
+    if frames {
+        config = config.frame_log(seed.unwrap_or(0));
+    }
+    match (period, seed, flip) {
         (None, None, false) => config,
+        (None, Some(_), false) if deopt.is_some() || frames => config,
         (Some(period), None, false) => config.stress_osr(period),
         (period, seed, flip) => {
             let period = period.unwrap_or(if flip { 2 } else { 1 });
             config.stress_random(period, seed.unwrap_or(1), flip)
         }
-    })
+    }
 }
 
 /// What `-O` says about calls; of two values for the same key the last counts.
@@ -69,7 +69,7 @@ fn inlining(args: &EngineArgs) -> InliningMode {
         match *option {
             OptimizeOption::Inlining(yes) => inlining = yes,
             OptimizeOption::Devirtualization(yes) => devirtualization = yes,
-            OptimizeOption::Cranelift | OptimizeOption::Llvm => {}
+            _ => {}
         }
     }
     match (inlining, devirtualization) {

@@ -1,6 +1,6 @@
 //! `upshift run`: from a file to a running program and its exit code.
 
-use crate::args::{self, EXIT_ERROR, EXIT_TRAP, RunArgs, WasmHelp, WasmOption};
+use crate::args::{self, EXIT_ERROR, EXIT_TRAP, RunArgs, Stress, WasmHelp, WasmOption};
 use crate::host::{Host, define_wasi};
 use crate::report::compilations::PrintCompilations;
 use crate::report::stats::{RunTimes, Tally};
@@ -118,6 +118,13 @@ fn run_here(args: &RunArgs, limits: Limits) -> Result<i32> {
     drop(watchdog);
     let code = conclude(outcome, &path.to_string_lossy(), limits)?;
 
+    if args.engine.stress.contains(&Stress::Frames) {
+        let log = engine.frame_log();
+        report::stderr(&format!(
+            "frames: {}, digest {:016x}\n",
+            log.frames, log.digest
+        ));
+    }
     if args.stats {
         let times = RunTimes {
             module_bytes: module.byte_count() as u64,
@@ -149,7 +156,7 @@ fn validated(module: &Module) -> (u32, u32) {
 }
 
 fn config(args: &RunArgs, limits: Limits, tally: &Arc<Tally>) -> Result<Config> {
-    let mut config = engine::config(&args.engine)?
+    let mut config = engine::config(&args.engine)
         .canonical_nans(limits.canonical_nans)
         .stack_bytes(limits.stack_bytes_max.unwrap_or(STACK_BYTES));
     if args.stats {

@@ -60,7 +60,7 @@ fn run_file(args: &WastArgs, file: &Path) -> Result<WastReport> {
     let name = file.display().to_string();
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
     let source = String::from_utf8(bytes).with_context(|| format!("{name} is not text"))?;
-    let engine = Engine::new(engine::config(&args.engine)?).map_err(|error| anyhow!("{error}"))?;
+    let engine = Engine::new(engine::config(&args.engine)).map_err(|error| anyhow!("{error}"))?;
     Ok(run_wast(&engine, &name, &source, &WastOptions::default()))
 }
 

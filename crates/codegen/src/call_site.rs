@@ -63,18 +63,27 @@ impl CallSite {
     }
 }
 
-/// The functions that a function's call sites are expected to call, the most frequent first.
+/// The functions that a function's call sites are expected to call.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct CallTargets(BTreeMap<u32, Vec<FuncId>>);
+pub struct CallTargets(BTreeMap<u32, Expected>);
+
+/// What is expected at one call site.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Expected {
+    /// The functions, the most frequent first.
+    pub targets: Vec<FuncId>,
+    /// Whether no other was ever called there.
+    pub no_others: bool,
+}
 
 impl CallTargets {
     /// Expects nothing.
     pub const NONE: &'static CallTargets = &CallTargets(BTreeMap::new());
 
-    /// Expects `targets` at `site`.
-    pub fn expect(&mut self, site: u32, targets: Vec<FuncId>) {
-        if !targets.is_empty() {
-            self.0.insert(site, targets);
+    /// Expects that at `site`.
+    pub fn expect(&mut self, site: u32, expected: Expected) {
+        if !expected.targets.is_empty() {
+            self.0.insert(site, expected);
         }
     }
 
@@ -85,7 +94,16 @@ impl CallTargets {
 
     /// What is expected at `site`.
     pub fn of(&self, site: u32) -> &[FuncId] {
-        self.0.get(&site).map_or(&[], Vec::as_slice)
+        self.0.get(&site).map_or(&[], |expected| &expected.targets)
+    }
+
+    /// The function that every call at `site` was of, if there is one.
+    pub fn only(&self, site: u32) -> Option<FuncId> {
+        let expected = self.0.get(&site).filter(|expected| expected.no_others)?;
+        match expected.targets[..] {
+            [only] => Some(only),
+            _ => None,
+        }
     }
 }
 

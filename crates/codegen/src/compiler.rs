@@ -3,6 +3,7 @@
 use crate::CompiledCode;
 use crate::call_site::CallTargets;
 use crate::deopt::Speculation;
+use crate::frame_log::{FrameLog, FrameLogPlan};
 use cranelift_codegen::ir;
 use std::fmt;
 use upshift_base::{FuncId, Owner, Tier, World};
@@ -42,6 +43,8 @@ pub struct BodyRequest<'a> {
     pub targets: &'a CallTargets,
     /// What the body may take for granted; nothing if there is nobody to fall back on. See [`crate::deopt`].
     pub speculation: Option<&'a Speculation>,
+    /// Where frames are logged; see [`crate::frame_log`].
+    pub frame_log: Option<FrameLog>,
 }
 
 /// Where a body is entered.
@@ -69,6 +72,7 @@ impl BodyRequest<'static> {
             checked_accesses: false,
             targets: CallTargets::NONE,
             speculation: None,
+            frame_log: None,
         }
     }
 }
@@ -146,6 +150,8 @@ pub struct BaselineRequest {
     pub counters: Option<CounterPlan>,
     /// Whether operations that produce a NaN must produce the canonical one.
     pub canonical_nans: bool,
+    /// Where and how frames are logged; see [`crate::frame_log`].
+    pub frame_log: Option<FrameLogPlan>,
     /// Whether the code's positions say where each instruction comes from, for people, and not only those that matter to
     /// the runtime.
     pub every_position: bool,

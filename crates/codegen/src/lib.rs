@@ -7,6 +7,7 @@
 
 pub mod call_site;
 pub mod deopt;
+pub mod frame_log;
 pub mod osr;
 pub mod symbol;
 

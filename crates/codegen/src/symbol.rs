@@ -26,6 +26,8 @@ pub const OSR_POINT: u32 = 3;
 
 /// Indirect calls whose targets are counted, by the number of the call site; see [`crate::call_site`].
 pub const CALL_SITE: u32 = 4;
+/// Places whose frames are logged, by their position; see [`crate::frame_log`].
+pub const FRAME_POINT: u32 = 5;
 /// Guards, by their position; the reason's number is in the namespace, [`GUARD_REASON_STEP`] apart. See [`crate::deopt`].
 pub const GUARD: u32 = 16;
 /// What lies between the namespaces of guards of two reasons.
@@ -68,6 +70,11 @@ pub fn import_call_site(body: &mut Function, site: u32) -> FuncRef {
 pub fn import_guard(body: &mut Function, guard: Guard, signature: SigRef) -> FuncRef {
     let namespace = GUARD + guard.reason as u32 * GUARD_REASON_STEP;
     import(body, namespace, guard.position, signature)
+}
+
+/// Declares in `body` a place whose frame is logged; `signature` has a parameter for each live value.
+pub fn import_frame_point(body: &mut Function, position: u32, signature: SigRef) -> FuncRef {
+    import(body, FRAME_POINT, position, signature)
 }
 
 /// The guard that a name refers to, if it is one.

@@ -1,11 +1,14 @@
 //! Asking the compilers and the front end for code, and placing what they make.
 
+use crate::builtins;
 use crate::config::OsrMode;
+use crate::frame_points::plant_frame_log;
 use crate::profile::{self, Counting};
 use crate::table::{FunctionState, Group};
 use cranelift_codegen::ir::Function;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use upshift_base::{Owner, Tier, World};
+use upshift_codegen::frame_log::FrameLogPlan;
 use upshift_codegen::{
     BaselineRequest, BodyRequest, CompileError, CompileKind, CompileRequest, CompiledCode, Compiler,
 };
@@ -48,6 +51,7 @@ pub(crate) fn body_request<'a>(
     BodyRequest {
         osr_points: counted && config.osr != OsrMode::Off,
         call_sites: counted && config.inlining.devirtualizes(),
+        frame_log: config.frame_log,
         ..BodyRequest::plain(state.index, group.first())
     }
 }
@@ -67,6 +71,11 @@ pub(crate) fn ask_baseline<T>(
         function: state.function,
         counters: counters.then(|| profile::plan(config)),
         canonical_nans: baseline.canonical_nans,
+        frame_log: config.frame_log.map(|log| FrameLogPlan {
+            log,
+            buffer: builtins::FRAME_BUFFER,
+            logged: builtins::FRAME_LOGGED,
+        }),
         every_position: false,
     };
     match survive(|| ask(&request)) {
@@ -76,13 +85,14 @@ pub(crate) fn ask_baseline<T>(
     }
 }
 
-/// Plants the counters that code of `tier` has, if any. Returns how many call sites they count at.
+/// Plants the counters that code of `tier` has, if any, and the log of frames. Returns how many call sites they count at.
 pub(crate) fn plant_counters(
     group: &Group,
     state: &FunctionState,
     (tier, kind): (Tier, CompileKind),
     body: &mut Function,
 ) -> u32 {
+    plant_frame_log(body, state.function);
     if !wants_counters(group, state, tier) {
         return 0;
     }

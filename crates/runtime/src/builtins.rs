@@ -19,3 +19,9 @@ pub(crate) const COUNT_TARGET: u32 = 5;
 /// `extern "C" fn(cell, position, reason, values) -> transfer`: a guard of that function has failed. Returns a transfer
 /// record with room for so many values.
 pub(crate) const GUARD_FAILED: u32 = 6;
+
+/// `extern "C" fn(values) -> buffer`: where a frame of so many values goes that is to be logged; zero.
+pub(crate) const FRAME_BUFFER: u32 = 7;
+
+/// `extern "C" fn(cell, position, values)`: the values of a frame of that function are in the buffer.
+pub(crate) const FRAME_LOGGED: u32 = 8;

@@ -7,7 +7,7 @@ use crate::config::InliningMode;
 use crate::table::{FunctionState, Group, lock};
 use std::sync::atomic::Ordering;
 use upshift_base::FuncId;
-use upshift_codegen::call_site::{CallSite, CallTargets};
+use upshift_codegen::call_site::{CallSite, CallTargets, Expected};
 
 /// Calls that must have been counted at a site before it says anything.
 const SAMPLES_MIN: u64 = 8;
@@ -64,7 +64,7 @@ pub(crate) fn expected_targets(group: &Group, state: &FunctionState) -> CallTarg
 }
 
 /// Which of the targets to compare with, most frequent first. `None` stands for functions of other groups.
-fn choose(mut counted: Vec<(Option<FuncId>, u64)>, rest: u64, mode: InliningMode) -> Vec<FuncId> {
+fn choose(mut counted: Vec<(Option<FuncId>, u64)>, rest: u64, mode: InliningMode) -> Expected {
     counted.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
     let total: u64 = rest + counted.iter().map(|&(_, count)| count).sum::<u64>();
     let stressed = mode == InliningMode::Stress;
@@ -81,7 +81,10 @@ fn choose(mut counted: Vec<(Option<FuncId>, u64)>, rest: u64, mode: InliningMode
     if !stressed && (total < SAMPLES_MIN || covered * 10 < total * COVERED_OF_TEN_MIN) {
         chosen.clear();
     }
-    chosen
+    Expected {
+        targets: chosen,
+        no_others: total >= SAMPLES_MIN && covered == total,
+    }
 }
 
 #[cfg(test)]
@@ -92,8 +95,21 @@ mod tests {
         let counted = counted
             .iter()
             .map(|&(function, count)| (function.map(FuncId), count));
-        let chosen = choose(counted.collect(), rest, InliningMode::On);
+        let chosen = choose(counted.collect(), rest, InliningMode::On).targets;
         chosen.into_iter().map(|function| function.0).collect()
+    }
+
+    #[test]
+    fn what_was_never_called_is_told_from_what_seldom_is() {
+        let no_others = |counted: &[(Option<FuncId>, u64)], rest, mode| {
+            choose(counted.to_vec(), rest, mode).no_others
+        };
+        let (one, other) = (Some(FuncId(1)), Some(FuncId(2)));
+        assert!(no_others(&[(one, 8)], 0, InliningMode::On));
+        assert!(no_others(&[(one, 8), (other, 8)], 0, InliningMode::On));
+        assert!(!no_others(&[(one, 5000), (other, 1)], 0, InliningMode::On));
+        assert!(!no_others(&[(one, 5000)], 1, InliningMode::On));
+        assert!(!no_others(&[(one, 7)], 0, InliningMode::Stress));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use upshift_base::Tier;
 use upshift_codegen::Compiler;
+use upshift_codegen::frame_log::FrameLog;
 use upshift_event::Subscriber;
 
 /// How many calls make a function worth compiling again.
@@ -150,6 +151,8 @@ pub struct RuntimeConfig {
     pub speculation: bool,
     /// Whether deoptimization is put to the test.
     pub deopt_stress: Option<DeoptStress>,
+    /// Where frames are logged; see [`upshift_codegen::frame_log`].
+    pub frame_log: Option<FrameLog>,
     /// How tier 0 goes from a source straight to code, where the source can; else, and where it cannot, tier 0's
     /// compilers compile.
     pub baseline: Option<Baseline>,

@@ -28,11 +28,9 @@ const FRAME_BYTES_MAX: u32 = 16 << 10;
 pub(crate) fn speculation(group: &Group, state: &FunctionState, tier: Tier) -> Option<Speculation> {
     let config = &group.shared.config;
     let falls_back = tier > Tier::Baseline && config.has(Tier::Baseline);
-    if !falls_back
-        || config.stress().is_some()
-        || !config.speculation
-        || group.kind != CompileKind::Entry
-    {
+    // Other stress tests are about other transitions.
+    let elsewhere = config.stress().is_some() && config.deopt_stress.is_none();
+    if !falls_back || elsewhere || !config.speculation || group.kind != CompileKind::Entry {
         return None;
     }
     let mut speculation = lock(&state.assumptions).speculation()?;

@@ -309,6 +309,7 @@ impl Inliner<'_> {
         let request = BodyRequest {
             checked_accesses: self.checked_accesses,
             targets: &targets,
+            frame_log: self.group.shared.config.frame_log,
             ..BodyRequest::plain(index, self.group.first())
         };
         self.group.source.body(&request)

@@ -57,8 +57,9 @@ pub(crate) fn ensure_compiled(group: &Arc<Group>, index: u32) -> Result<(), Comp
     let mut error = CompileError::Failed("no tier has a compiler".to_owned());
     let config = &group.shared.config;
     let mut tiers: Vec<Tier> = Tier::ALL.into_iter().filter(|t| config.has(*t)).collect();
-    // The stress test is about what is above tier 0.
-    if config.deopt_stress.is_some() && group.kind == CompileKind::Entry {
+    // The stress test is about what is above tier 0, unless another one leads there.
+    let optimizes = config.deopt_stress.is_some() && config.stress().is_none();
+    if optimizes && group.kind == CompileKind::Entry {
         tiers.sort_by_key(|tier| *tier == Tier::Baseline);
     }
     for tier in tiers {

@@ -23,11 +23,14 @@ mod call_profile;
 mod config;
 mod continuation;
 mod deopt;
+mod frame_log;
+mod frame_points;
 mod guards;
 mod guest_memory;
 mod inline;
 mod lazy;
 mod loops;
+mod marks;
 mod osr;
 mod pipeline;
 mod policy;
@@ -52,6 +55,7 @@ pub use backtrace::{Backtrace, Frame};
 pub use config::{
     Baseline, CompileMode, DeoptStress, InliningMode, OsrMode, RuntimeConfig, Stress, Thresholds,
 };
+pub use frame_log::FrameLogReport;
 pub use guest_memory::{GuestMemoryRange, register as register_guest_memory};
 pub use profile::LOOP_ITERATIONS_PER_CALL;
 pub use runtime::{EntrySlot, FunctionGroup, HostStub, Runtime, RuntimeError, Trampoline};

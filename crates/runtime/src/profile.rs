@@ -9,14 +9,15 @@
 
 use crate::builtins;
 use crate::config::{OsrMode, RuntimeConfig};
+use crate::marks::find_marks;
 use crate::transfer::Exit;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, Block, ExternalName, FuncRef, Function, GlobalValue, Inst, InstBuilder,
-    InstructionData, MemFlagsData, Opcode, Signature, SourceLoc, types,
+    AbiParam, Block, FuncRef, Function, GlobalValue, Inst, InstBuilder, MemFlagsData, Signature,
+    SourceLoc, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::loop_analysis::LoopAnalysis;
@@ -95,37 +96,6 @@ pub(crate) fn plant_counters(body: &mut Function, counting: Counting) -> u32 {
         planter.plant(body, entry, ENTRY_BUDGET);
     }
     planter.plant_call_sites(body)
-}
-
-/// The calls of what the front end has declared in `namespace`, with the numbers that it was declared with.
-fn find_marks(body: &Function, namespace: u32) -> Vec<(Inst, u32)> {
-    let mut functions: HashMap<FuncRef, u32> = HashMap::new();
-    for (function, data) in &body.dfg.ext_funcs {
-        if let ExternalName::User(name) = data.name {
-            let name = &body.params.user_named_funcs()[name];
-            if name.namespace == namespace {
-                functions.insert(function, name.index);
-            }
-        }
-    }
-    if functions.is_empty() {
-        return Vec::new();
-    }
-    let insts = body
-        .layout
-        .blocks()
-        .flat_map(|block| body.layout.block_insts(block));
-    let number = |inst| match body.dfg.insts[inst] {
-        InstructionData::Call {
-            opcode: Opcode::Call,
-            func_ref,
-            ..
-        } => functions.get(&func_ref).copied(),
-        _ => None,
-    };
-    insts
-        .filter_map(|inst| Some((inst, number(inst)?)))
-        .collect()
 }
 
 /// The front end's marks, by their block.

@@ -5,6 +5,8 @@ use crate::backtrace::{Backtrace, Counters, FRAMES_MAX, Frame};
 use crate::call_profile;
 use crate::config::{CompileMode, RuntimeConfig};
 use crate::deopt;
+use crate::frame_log::FrameLogReport;
+use crate::frame_points;
 use crate::lazy;
 use crate::osr;
 use crate::pipeline::{self, Circumstances, WORKER_STACK_BYTES, compile_and_publish};
@@ -161,13 +163,21 @@ fn set_builtins(memory: &CodeMemory, shared: &Arc<Shared>) {
     let guard_failed = arch::guard_failed_entry as *const ();
     let record_target = arch::record_target_entry as *const ();
     let count_target = call_profile::count_target as *const ();
-    let entries: [(u32, *const ()); 6] = [
+    let entries: [(u32, *const ()); 8] = [
         (BUILTIN_LAZY_COMPILE, arch::lazy_compile_entry as *const ()),
         (builtins::COUNTER_TRIPPED, arch::counter_entry as *const ()),
         (builtins::OSR_TRIPPED, arch::osr_entry as *const ()),
         (builtins::RECORD_TARGET, record_target),
         (builtins::COUNT_TARGET, count_target),
         (builtins::GUARD_FAILED, guard_failed),
+        (
+            builtins::FRAME_BUFFER,
+            frame_points::frame_buffer as *const (),
+        ),
+        (
+            builtins::FRAME_LOGGED,
+            frame_points::frame_logged as *const (),
+        ),
     ];
     memory.set_builtin(BUILTIN_CONTEXT, Arc::as_ptr(shared) as usize);
     for (builtin, entry) in entries {
@@ -430,6 +440,11 @@ impl Runtime {
         report.loop_iterations = loops;
         report.queued = self.shared.queue.len() as u64;
         report
+    }
+
+    /// What was logged of frames up to now, if [`RuntimeConfig::frame_log`] says so.
+    pub fn frame_log(&self) -> FrameLogReport {
+        self.shared.frame_log.report()
     }
 
     /// How full the code memory is.

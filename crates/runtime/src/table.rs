@@ -7,6 +7,7 @@
 
 use crate::assumptions::Assumptions;
 use crate::config::RuntimeConfig;
+use crate::frame_log::FrameLogger;
 use crate::loops::Loops;
 use crate::policy::Counts;
 use crate::profile::LOOP_ITERATIONS_PER_CALL;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue<Request>,
     pub(crate) started: Instant,
     pub(crate) totals: Totals,
+    pub(crate) frame_log: FrameLogger,
     groups: RwLock<BTreeMap<u32, Weak<Group>>>,
 }
 
@@ -139,6 +141,7 @@ impl Shared {
             queue: Queue::new(),
             started: Instant::now(),
             totals: Totals::default(),
+            frame_log: FrameLogger::default(),
             groups: RwLock::default(),
         }
     }

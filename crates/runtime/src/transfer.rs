@@ -53,6 +53,25 @@ pub(crate) fn record(code: usize, entry: u32, values: usize) -> *mut u128 {
     })
 }
 
+/// The place of the first `values` values of this thread's transfer record, all zero. Null if that is more than it has
+/// room for.
+pub(crate) fn empty_values(values: usize) -> *mut u128 {
+    with_values(values, |values| {
+        values.fill(0);
+        values.as_mut_ptr()
+    })
+    .unwrap_or(ptr::null_mut())
+}
+
+/// Gives access to the first `values` values of this thread's transfer record, if it has room for as many.
+pub(crate) fn with_values<T>(values: usize, f: impl FnOnce(&mut [u128]) -> T) -> Option<T> {
+    TRANSFER.with(|record| {
+        // SAFETY: only this thread uses the record, and `f` is the only one that does so now.
+        let record = unsafe { &mut *record.get() };
+        record.values.get_mut(..values).map(f)
+    })
+}
+
 /// How a function's activations leave it for other code.
 pub(crate) struct Exit {
     signature: SigRef,

@@ -4,13 +4,16 @@
 //! ways in is meant, and each way in copies the values to their home slots and jumps to its place, where the frame is
 //! canonical. The home slots are where they are in the function itself.
 
-use crate::arch::x64::{GENERAL_ARGUMENTS, Mem, R10, RAX, SCRATCH, VECTOR_SCRATCH};
-use crate::assembler::{Assembler, Loc, Val};
+use crate::arch::x64::{
+    CLOBBERED_BY_CALLS, GENERAL_ARGUMENTS, Mem, R10, RAX, SCRATCH, VECTOR_SCRATCH,
+};
+use crate::assembler::{Assembler, Loc, Val, members};
 use crate::code::Label;
 use crate::flow::JumpTable;
 use crate::plan::{Place, WayIn};
 use crate::value::Ty;
-use upshift_codegen::{CompileError, osr};
+use upshift_codegen::frame_log::FrameLogPlan;
+use upshift_codegen::{CompileError, RelocKind, Target, osr};
 
 /// Frames of continuations are no larger: they take the place of others without a look at the stack limit.
 pub(crate) const FRAME_BYTES_MAX: i32 = 16 << 10;
@@ -41,7 +44,7 @@ impl Assembler {
 
     /// Way in `number` leads here, with these locals and all operands. Returns their types, in that order.
     pub fn way_in(&mut self, number: usize, locals: &[u32]) -> Vec<Ty> {
-        self.make_homes_only();
+        self.keep_in_homes();
         let label = self.code.label();
         self.code.bind(label);
         let locals = locals.iter().map(|local| &self.vals[*local as usize]);
@@ -55,7 +58,7 @@ impl Assembler {
     }
 
     /// Makes the frame canonical, and forgets what is in registers too.
-    fn make_homes_only(&mut self) {
+    pub fn keep_in_homes(&mut self) {
         self.flush();
         self.evict_all(self.busy);
         self.forget_constants();
@@ -65,6 +68,48 @@ impl Assembler {
             val.saved = true;
         };
         self.vals.iter_mut().for_each(in_home);
+    }
+
+    /// Logs these locals and all operands, as the frame before the present operation. Each is in its home, and no operand
+    /// in a register.
+    pub fn log_frame(&mut self, plan: FrameLogPlan, locals: &[u32]) {
+        let locals = locals.iter().map(|local| &self.vals[*local as usize]);
+        let values = locals.chain(&self.vals[self.locals..]);
+        let values: Vec<(Ty, i32)> = values.map(|val| (val.ty, val.home)).collect();
+        let count = values.len() as u64;
+        if values.len() > osr::TRANSFER_VALUES_MAX {
+            return;
+        }
+        self.code.position(self.position);
+        self.code.move_constant(GENERAL_ARGUMENTS[0], count);
+        self.call_builtin(plan.buffer);
+        for (index, (ty, home)) in values.into_iter().enumerate() {
+            let scratch = if ty.is_vector() {
+                VECTOR_SCRATCH
+            } else {
+                SCRATCH
+            };
+            self.code.load_home(ty, scratch, home);
+            let to = Mem::new(RAX, osr::TRANSFER_VALUE_BYTES as i32 * index as i32);
+            self.code.store(ty, scratch, to);
+        }
+        self.code.address_relative(GENERAL_ARGUMENTS[0]);
+        let cell = Target::ProfileCell(self.plan.function);
+        self.code.relocate(RelocKind::PcRel4, cell, 0);
+        let position = u64::from(self.position);
+        self.code.move_constant(GENERAL_ARGUMENTS[1], position);
+        self.code.move_constant(GENERAL_ARGUMENTS[2], count);
+        self.call_builtin(plan.logged);
+        for reg in members(self.busy & CLOBBERED_BY_CALLS) {
+            let val = self.vals[self.holders[reg.index()].local as usize];
+            self.code.load_home(val.ty, reg, val.home);
+        }
+    }
+
+    fn call_builtin(&mut self, number: u32) {
+        self.code.call_cell();
+        let builtin = Target::Builtin(number);
+        self.code.relocate(RelocKind::GotPcRel4, builtin, 0);
     }
 
     /// Makes the code of the ways in.

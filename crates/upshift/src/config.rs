@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use upshift_base::Tier;
+use upshift_codegen::frame_log::FrameLog;
 use upshift_codegen::{CompileError, Compiler};
 use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 use upshift_event::Subscriber;
@@ -70,6 +71,7 @@ pub struct Config {
     osr: OsrMode,
     speculation: bool,
     deopt_stress: Option<DeoptStress>,
+    frame_log: Option<FrameLog>,
     inlining: InliningMode,
     subscribers: Vec<Arc<dyn Subscriber>>,
 }
@@ -106,6 +108,7 @@ impl Default for Config {
             osr: OsrMode::On,
             speculation: true,
             deopt_stress: None,
+            frame_log: None,
             inlining: InliningMode::On,
             subscribers: Vec::new(),
         }
@@ -262,6 +265,16 @@ impl Config {
         self
     }
 
+    /// Writes down what the frames of running functions look like, at the headers of loops and at the places that a stress
+    /// test of deoptimization with this seed chooses, whatever tier the code is of; [`Engine::frame_log`] has it. Two runs of
+    /// a program in one thread have the same log, whatever they do to it.
+    ///
+    /// [`Engine::frame_log`]: crate::Engine::frame_log
+    pub fn frame_log(mut self, seed: u64) -> Config {
+        self.frame_log = Some(FrameLog { seed });
+        self
+    }
+
     /// Adds a receiver of events.
     pub fn subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Config {
         self.subscribers.push(subscriber);
@@ -332,6 +345,7 @@ impl Config {
             osr: self.osr,
             speculation: self.speculation,
             deopt_stress: self.deopt_stress,
+            frame_log: self.frame_log,
             inlining: self.inlining,
             baseline,
             subscriber: Fanout::over(subscribers),

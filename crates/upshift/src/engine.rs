@@ -8,8 +8,9 @@ use upshift_base::{FuncId, Tier};
 use upshift_codegen::CompiledCode;
 use upshift_codemem::Usage;
 use upshift_runtime::{
-    Baseline, FunctionGroup, FunctionSource, GuestMemoryRange, HostStub, HotFunction,
-    ProfileStatistics, Runtime, RuntimeError, Thresholds, Trampoline, register_guest_memory,
+    Baseline, FrameLogReport, FunctionGroup, FunctionSource, GuestMemoryRange, HostStub,
+    HotFunction, ProfileStatistics, Runtime, RuntimeError, Thresholds, Trampoline,
+    register_guest_memory,
 };
 
 /// A tiered JIT engine. Clones are handles to the same one; the last one to go stops the worker threads.
@@ -124,6 +125,11 @@ impl Engine {
     /// The numbers of functions, executions, compilations and bytes up to now.
     pub fn profile_statistics(&self) -> ProfileStatistics {
         self.runtime.profile_statistics()
+    }
+
+    /// What was logged of frames up to now, if [`Config::frame_log`] says so.
+    pub fn frame_log(&self) -> FrameLogReport {
+        self.runtime.frame_log()
     }
 
     /// How full the code memory is.

@@ -69,6 +69,6 @@ pub use upshift_base::{FuncId, Tier, TrapKind};
 pub use upshift_codemem::Usage as CodeMemoryUsage;
 pub use upshift_event::{Compilation, Event, EventKind, InlinedFunction, Recorder, Subscriber};
 pub use upshift_runtime::{
-    Backtrace, Frame, HostError, HostFailure, HotFunction, InliningMode, ProfileStatistics,
-    TierStatistics, Trap, Unwind,
+    Backtrace, Frame, FrameLogReport, HostError, HostFailure, HotFunction, InliningMode,
+    ProfileStatistics, TierStatistics, Trap, Unwind,
 };

@@ -1,7 +1,7 @@
 //! What is gained by making indirect calls direct and inlining them, in three programs whose time goes into such calls
 //! (`calls.wat`): an interpreter that dispatches through a table of functions, a sort with a comparison as a parameter,
-//! and visitors of a tree. Each runs in tier 1, once its functions are there: with all of it, with direct calls that
-//! stay calls, and with calls as they are. The same programs in tier 0, with targets counted and not, show what counting
+//! and visitors of a tree. Each runs in tier 1, once its functions are there: with all of it, without guards where there
+//! is one target only, with direct calls that stay calls, and with calls as they are. The same programs in tier 0, with targets counted and not, show what counting
 //! costs.
 //!
 //! `UPSHIFT_BENCH_NODE` names a Node, and `UPSHIFT_BENCH_PEER` the program that `benches/peers` builds: they run the same
@@ -28,10 +28,12 @@ const EXPORTS: [(&str, i32, &[&str]); 3] = [
 /// Calls of each program before the first round.
 const WARM_UP: usize = 300;
 
-const MODES: [(&str, InliningMode); 3] = [
-    ("inlined", InliningMode::On),
-    ("direct", InliningMode::Devirtualize),
-    ("as they are", InliningMode::Off),
+/// What is done, and whether guards may take the place of a call that is never made.
+const MODES: [(&str, InliningMode, bool); 4] = [
+    ("inlined", InliningMode::On, true),
+    ("without guards", InliningMode::On, false),
+    ("direct", InliningMode::Devirtualize, true),
+    ("as they are", InliningMode::Off, true),
 ];
 
 /// A program in an engine of its own.
@@ -56,9 +58,10 @@ impl Prepared {
     }
 
     /// With its hot functions in tier 1.
-    fn optimized(export: &str, hot: &[&str], mode: InliningMode) -> Prepared {
+    fn optimized(export: &str, hot: &[&str], mode: InliningMode, guards: bool) -> Prepared {
         let recorder = Arc::new(Recorder::default());
         let config = Config::default().synchronous(true).inlining(mode);
+        let config = config.speculation(guards);
         let prepared = Prepared::new(export, config.subscriber(recorder.clone()));
         let events = recorder.events();
         for name in hot.iter().chain([&export]) {
@@ -146,12 +149,13 @@ fn output(command: &mut Command) -> String {
 }
 
 fn compare(export: &str, times: i32, hot: &[&str], others: &Others, rounds: usize) {
-    let mut prepared = MODES.map(|(_, mode)| Prepared::optimized(export, hot, mode));
+    let mut prepared =
+        MODES.map(|(_, mode, guards)| Prepared::optimized(export, hot, mode, guards));
     let mut best: Vec<(&str, Duration)> = MODES.iter().map(|m| (m.0, Duration::MAX)).collect();
     let mut expected = None;
     for _ in 0..rounds {
         let mut runs: Vec<(&str, Option<(Duration, i32)>)> = Vec::new();
-        for ((name, _), prepared) in MODES.iter().zip(&mut prepared) {
+        for ((name, _, _), prepared) in MODES.iter().zip(&mut prepared) {
             runs.push((name, Some(prepared.run(times))));
         }
         runs.push(("Node", others.node(export, times)));

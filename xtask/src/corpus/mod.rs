@@ -305,6 +305,7 @@ fn check(programs: &[&Program], places: &Places, options: &Options) -> Result<bo
         .collect();
     let limit = Duration::from_secs(options.limit);
     let mut wrong: HashMap<&str, usize> = HashMap::new();
+    let mut frames: u64 = 0;
     for program in programs {
         let path = places
             .root
@@ -315,9 +316,19 @@ fn check(programs: &[&Program], places: &Places, options: &Options) -> Result<bo
                 path.display()
             )
         })?;
+        let mut in_tier_0: HashMap<String, String> = HashMap::new();
         for &(tier, test) in &ways {
+            if let Some(test) = run::frame_test(test)
+                && !in_tier_0.contains_key(&test)
+            {
+                let how = ("0", Some(test.as_str()));
+                let ended = run::upshift(&binary, program, places, how, limit)?;
+                in_tier_0.insert(test, run::frames(&ended).unwrap_or("none").to_owned());
+            }
             let ended = run::upshift(&binary, program, places, (tier, test), limit)?;
-            let verdict = run::verdict(program, &ended, &expected);
+            let verdict = run::verdict(program, &ended, &expected)
+                .or_else(|| other_frames(test, &ended, &in_tier_0));
+            frames += compared_frames(&ended);
             let mark = if verdict.is_none() { "ok" } else { "WRONG" };
             println!(
                 "{:<14} tier {tier:<5} {:<13} {mark:<5} {:>8.2} s",
@@ -336,7 +347,26 @@ fn check(programs: &[&Program], places: &Places, options: &Options) -> Result<bo
         "{} runs, {total} of them wrong",
         programs.len() * ways.len()
     );
+    if frames > 0 {
+        println!("{frames} frames compared with those of tier 0");
+    }
     Ok(total == 0)
+}
+
+/// How the frames of a run differ from those in tier 0, by the test that logged them, if it compares them.
+fn other_frames(
+    test: Option<&str>,
+    ended: &run::Ended,
+    in_tier_0: &HashMap<String, String>,
+) -> Option<String> {
+    let expected = in_tier_0.get(&run::frame_test(test)?)?;
+    let found = run::frames(ended).unwrap_or("nothing");
+    (found != expected).then(|| format!("its frames are {found}, in tier 0 {expected}"))
+}
+
+fn compared_frames(ended: &run::Ended) -> u64 {
+    let count = run::frames(ended).and_then(|frames| frames.split(',').next());
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

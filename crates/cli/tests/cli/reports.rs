@@ -247,13 +247,39 @@ fn inlining_can_be_switched_off() {
     assert_eq!(traced(&["--stress", "inline,deopt=3,seed=7"]).0, picture);
 }
 
-/// Going back is tested alone, because code that is put to the test of moves has no guards.
+/// What frames look like does not depend on the tier that their code is of, or on how it got there.
 #[test]
-fn moves_and_going_back_are_separate_tests() {
+fn frames_are_the_same_in_every_tier() {
     let place = Place::new(&[]);
-    for tests in ["deopt,osr", "flip,deopt=2"] {
-        let args = ["run", "--stress", tests, &example("mandelbrot.wat")];
-        place.upshift(&args).code(1).says(&["does not go together"]);
+    let mandelbrot = example("mandelbrot.wat");
+    let frames = |flags: &[&str]| {
+        let run = place.upshift(&[&["run"], flags, &[&mandelbrot]].concat());
+        let stderr = run.code(0).stderr.clone();
+        let line = stderr.lines().find(|line| line.starts_with("frames: "));
+        line.expect("a line").to_owned()
+    };
+    let expected = frames(&["--tier", "0", "--stress", "frames,seed=2"]);
+    for tests in ["deopt=3", "deopt=2,osr", "deopt=5,flip", "osr=3,inline"] {
+        let tests = format!("frames,seed=2,{tests}");
+        assert_eq!(frames(&["--stress", &tests]), expected, "{tests}");
+    }
+    assert_ne!(frames(&["--stress", "frames,seed=3"]), expected);
+}
+
+/// Up at loop headers and down at guards, in one run.
+#[test]
+fn moves_and_going_back_go_together() {
+    let place = Place::new(&[]);
+    let mandelbrot = example("mandelbrot.wat");
+    let picture = place.upshift(&["run", &mandelbrot]).code(0).stdout;
+    for tests in ["deopt=50,osr", "flip,deopt=20,seed=3"] {
+        let args = ["run", "--stress", tests, "--trace", "osr,deopt=t"];
+        let run = place.upshift(&[&args[..], &[&mandelbrot]].concat());
+        assert_eq!(run.code(0).stdout, picture, "{tests}");
+        let text = place.read("t");
+        for event in ["osr_entered", "deoptimized"] {
+            assert!(text.contains(event), "{tests}: {event}");
+        }
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) fn loop_(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
         results,
         end,
     });
+    d.log_frame();
     if d.info.options.interruptible {
         d.check_interrupt();
     }

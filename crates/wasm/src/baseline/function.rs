@@ -5,10 +5,10 @@ use super::control::{self, block, loop_};
 use super::opcode::Op;
 use super::reader::Reader;
 use super::resource::{global_get, global_set, resource};
-use super::state::{Driver, Frame, Kind, WaysIn, bailout, memory, ty, types};
+use super::state::{Driver, Frame, Kind, Logged, WaysIn, bailout, memory, ty, types};
 use super::stencils;
 use crate::info::ModuleInfo;
-use crate::translate::{count_locals, liveness};
+use crate::translate::{count_locals, frames_logged, is_logged, liveness};
 use crate::vmctx::offset;
 use std::cell::Cell;
 use upshift::embed::deopt::FrameLayout;
@@ -17,7 +17,7 @@ use upshift::embed::stencil::{
     Assembler, Condition, IS_SUPPORTED, LoadKind, Plan, StoreKind, Ty, Workspace, results_fit,
 };
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId};
-use wasmparser::{MemArg, Operator, OperatorsReaderAllocations};
+use wasmparser::{FunctionBody, MemArg, Operator, OperatorsReaderAllocations};
 
 thread_local! {
     /// Memory for the thread's next function.
@@ -146,11 +146,13 @@ fn begin<'m, 'r>(
         first_memory,
         control: Vec::with_capacity(8),
         reachable: true,
-        next_way_in: ways_in.next(),
+        next_stop: usize::MAX,
         ways_in,
+        logged: logged(info, own, &body, request)?,
         skipped: 0,
         loops: 0,
     };
+    driver.next_stop = driver.find_next_stop();
     driver.control.push(Frame {
         kind: Kind::Function,
         params: &[],
@@ -161,6 +163,42 @@ fn begin<'m, 'r>(
         driver.check_interrupt();
     }
     Ok(driver)
+}
+
+/// Which frames are logged.
+fn logged(
+    info: &ModuleInfo,
+    own: u32,
+    body: &FunctionBody<'_>,
+    request: &BaselineRequest,
+) -> Result<Logged, CompileError> {
+    let log = request.frame_log.map(|plan| plan.log);
+    let Some(log) = frames_logged(info, own, body, log)? else {
+        return Ok(Logged::default());
+    };
+    let params = info.func_type(info.imported_functions + own).params();
+    let locals = count_locals(body, params.len())?;
+    let mut positions = Vec::new();
+    for operator in body
+        .get_operators_reader()
+        .and_then(|operators| {
+            operators
+                .into_iter_with_offsets()
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .map_err(|error| CompileError::Failed(error.to_string()))?
+    {
+        if log.chooses(operator.1 as u32) {
+            positions.push(operator.1 as u32);
+        }
+    }
+    positions.reverse();
+    let wanted = |at, operator: &Operator<'_>| is_logged(log, at, operator);
+    Ok(Logged {
+        plan: request.frame_log,
+        positions,
+        liveness: liveness(body, locals, wanted)?,
+    })
 }
 
 /// Reads and declares the locals.
@@ -184,8 +222,8 @@ fn run(d: &mut Driver<'_, '_>, until: u32) -> Result<(), CompileError> {
         if d.reader.is_at_end() {
             return Err(CompileError::Failed("the function has no end".to_owned()));
         }
-        if d.reader.position() == d.next_way_in {
-            d.come_in()?;
+        if d.reader.position() == d.next_stop {
+            d.stop()?;
         }
         step(d)?;
     }

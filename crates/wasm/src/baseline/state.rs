@@ -8,6 +8,7 @@ use crate::types::ValType;
 use crate::vmctx::{MEMORY_GUARD_BYTES, offset};
 use cranelift_codegen::ir::{Type, types};
 use upshift::embed::deopt::FrameLayout;
+use upshift::embed::frame_log::FrameLogPlan;
 use upshift::embed::stencil::{Assembler, Destination, Memory, Ty};
 use upshift::embed::{BaselineRequest, CompileError, FuncId, TrapKind};
 use wasmparser::{
@@ -31,8 +32,10 @@ pub(super) struct Driver<'m, 'r> {
     pub(super) reachable: bool,
     /// The places that it is entered at, if it is a continuation.
     pub(super) ways_in: WaysIn<'r>,
-    /// Where the next of them is in the module; behind everything if there is none.
-    pub(super) next_way_in: usize,
+    /// The places whose frames are logged.
+    pub(super) logged: Logged,
+    /// Where the next place of either kind is in the module; behind everything if there is none.
+    pub(super) next_stop: usize,
     /// The blocks that were opened where the code cannot be reached; they are not in `control`.
     pub(super) skipped: u32,
     /// Loops that began so far, those in code that cannot be reached counted.
@@ -55,6 +58,16 @@ impl WaysIn<'_> {
         let next = self.positions.get(self.frames.len());
         next.map_or(usize::MAX, |position| *position as usize)
     }
+}
+
+/// The places whose frames are logged, besides the headers of loops.
+#[derive(Default)]
+pub(super) struct Logged {
+    /// How; `None` if nothing is logged.
+    pub(super) plan: Option<FrameLogPlan>,
+    /// In descending order; those that were come to are gone.
+    pub(super) positions: Vec<u32>,
+    pub(super) liveness: Liveness,
 }
 
 /// An open block.
@@ -94,26 +107,54 @@ impl<'m> Driver<'m, '_> {
         operator.map_err(|error| CompileError::Failed(error.to_string()))
     }
 
-    /// Makes a place for the next way in, which leads here.
+    /// Here is a way in or a place whose frame is logged, or both.
     #[cold]
-    pub(super) fn come_in(&mut self) -> Result<(), CompileError> {
+    pub(super) fn stop(&mut self) -> Result<(), CompileError> {
+        let position = self.next_stop;
+        if self.ways_in.next() == position {
+            self.come_in(position as u32)?;
+        }
+        if self.logged.positions.last() == Some(&(position as u32)) {
+            self.logged.positions.pop();
+            self.asm.begin(position as u32);
+            self.asm.keep_in_homes();
+            self.log_frame();
+        }
+        self.next_stop = self.find_next_stop();
+        Ok(())
+    }
+
+    pub(super) fn find_next_stop(&self) -> usize {
+        let logged = self.logged.positions.last();
+        let logged = logged.map_or(usize::MAX, |position| *position as usize);
+        self.ways_in.next().min(logged)
+    }
+
+    /// Logs the frame before the present operation, or at the header of the loop that it is.
+    pub(super) fn log_frame(&mut self) {
+        if let Some(plan) = self.logged.plan.filter(|_| self.reachable) {
+            let locals = self.logged.liveness.at_position(self.asm.position());
+            self.asm.log_frame(plan, &locals);
+        }
+    }
+
+    /// Makes a place for the next way in, which leads here.
+    fn come_in(&mut self, position: u32) -> Result<(), CompileError> {
         if !self.reachable {
             return Err(bailout("a place to go on at that cannot be reached"));
         }
-        let position = self.next_way_in as u32;
         let locals = self.ways_in.liveness.at_position(position);
         self.asm.begin(position);
         let types = self.asm.way_in(self.ways_in.frames.len(), &locals);
         let frame = types.into_iter().map(clif_type).collect();
         self.ways_in.frames.push(frame);
-        self.next_way_in = self.ways_in.next();
         Ok(())
     }
 
     /// The next operator, if it may be made one with the present one.
     #[inline]
     pub(super) fn peek(&self) -> Op {
-        match self.reader.position() == self.next_way_in {
+        match self.reader.position() == self.next_stop {
             false => Op::of(self.reader.peek()),
             true => Op::Nop,
         }

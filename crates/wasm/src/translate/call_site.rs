@@ -4,13 +4,17 @@
 //! tells that it is not null, which function it is, and that the function is called with this very context. The
 //! function's type is known here. Behind the comparison there is a direct call, which may be inlined, and what remains is
 //! the call as it would be without expectations, with its traps in their order.
+//!
+//! Where no call was of another function, nothing remains, if there is a tier to fall back to: the comparison is a guard,
+//! and the code behind it is as straight as that of a direct call.
 
 use super::call::{self, Callee};
+use super::osr;
 use super::state::Translator;
 use super::table::table_get;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
-use upshift::embed::symbol;
+use upshift::embed::{GuardReason, symbol};
 
 /// What becomes of the calls of one site.
 struct Site {
@@ -24,15 +28,24 @@ struct Site {
 /// `call_indirect` and `return_call_indirect` through `table` with the module's type `ty`, the index being on top.
 pub(super) fn call_indirect(t: &mut Translator<'_, '_>, table: u32, ty: u32, is_tail: bool) {
     let function_type = &t.env.info().types[ty as usize];
-    let index = t.pop();
+    let number = t.call_sites.next();
+    let index = t.top(1)[0];
+    let funcref = table_get(&mut t.b, &mut t.env, table, index);
+    let only = only_target(t, number, ty, funcref);
+    t.pop();
     let bottom = t.stack.len() - function_type.params().len();
     let mut site = Site {
-        number: t.call_sites.next(),
+        number,
         args: t.stack.split_off(bottom),
         join: None,
         is_tail,
     };
-    let funcref = table_get(&mut t.b, &mut t.env, table, index);
+    if let Some(function) = only {
+        let callee = call::function(&mut t.b, &mut t.env, function);
+        finish(t, &site, callee);
+        t.reachable = !is_tail;
+        return;
+    }
     let expected = expected(t, site.number, ty);
     if !expected.is_empty() && !is_tail {
         let join = t.b.create_block();
@@ -40,8 +53,7 @@ pub(super) fn call_indirect(t: &mut Translator<'_, '_>, table: u32, ty: u32, is_
         site.join = Some(join);
     }
     for (function, offset) in expected {
-        let reference = t.b.ins().iadd_imm_s(t.env.vmctx(), i64::from(offset));
-        let same = t.b.ins().icmp(IntCC::Equal, funcref, reference);
+        let same = is_reference(t, funcref, offset);
         let (direct, other) = (t.b.create_block(), t.b.create_block());
         t.b.ins().brif(same, direct, &[], other, &[]);
         t.b.switch_to_block(direct);
@@ -66,6 +78,26 @@ pub(super) fn call_indirect(t: &mut Translator<'_, '_>, table: u32, ty: u32, is_
         t.stack.extend_from_slice(t.b.block_params(join));
     }
     t.reachable = !is_tail;
+}
+
+/// The function that is called if it was the only one so far. Plants a guard of that, with the index still on top.
+fn only_target(t: &mut Translator<'_, '_>, site: u32, ty: u32, funcref: Value) -> Option<u32> {
+    t.call_sites.targets.only(site)?;
+    let &[(function, offset)] = &expected(t, site, ty)[..] else {
+        return None;
+    };
+    if !osr::may_assume(t, GuardReason::CallTarget) {
+        return None;
+    }
+    let same = is_reference(t, funcref, offset);
+    osr::guard(t, same, GuardReason::CallTarget);
+    Some(function)
+}
+
+/// Whether `funcref` is the reference that is at that place of the VM context.
+fn is_reference(t: &mut Translator<'_, '_>, funcref: Value, offset: i32) -> Value {
+    let reference = t.b.ins().iadd_imm_s(t.env.vmctx(), i64::from(offset));
+    t.b.ins().icmp(IntCC::Equal, funcref, reference)
 }
 
 /// The functions to expect that a call with type `ty` can lead to, with where their references are in the VM context.

@@ -64,6 +64,9 @@ pub(super) fn loop_(t: &mut Translator<'_, '_>, ty: BlockType) -> Result<(), Com
     let height = t.stack.len() - params.len();
     t.begin_stack(header, height);
     osr::mark_loop(t, index);
+    if t.osr.version.frame_log.is_some() {
+        osr::log_frame(t);
+    }
     if t.env.info().options.interruptible {
         check_interrupt(&mut t.b, &t.env);
     }

@@ -1,6 +1,7 @@
 //! The translation of one function, from its first instruction to its last.
 
 use super::env::Env;
+use super::frame_log::{frames_logged, is_logged};
 use super::liveness::{Liveness, count_locals, liveness};
 use super::memory::check_interrupt;
 use super::operator::operator;
@@ -53,6 +54,10 @@ pub fn function_version<'m>(
     if request.entry != BodyEntry::Start {
         signature = upshift::embed::osr::signature(&signature);
     }
+    let request = &BodyRequest {
+        frame_log: frames_logged(info, own, &body, request.frame_log)?,
+        ..*request
+    };
     let liveness = live_locals(&body, ty.params().len(), request)?;
     let mut osr = Osr::new(*request, liveness);
     let mut function = Function::with_name_signature(name, signature);
@@ -110,15 +115,20 @@ fn live_locals(
     params: usize,
     request: &BodyRequest<'_>,
 ) -> Result<Liveness, CompileError> {
-    if request.entry == BodyEntry::Start && !request.osr_points && request.speculation.is_none() {
+    let travels = request.speculation.is_some() || request.frame_log.is_some();
+    if request.entry == BodyEntry::Start && !request.osr_points && !travels {
         return Ok(Liveness::default());
     }
     let locals = count_locals(body, params)?;
     let stress = request.speculation.and_then(|s| s.stress);
-    liveness(body, locals, |position, operator| match request.entry {
-        BodyEntry::Positions(positions) => positions.binary_search(&position).is_ok(),
-        _ if request.speculation.is_none() => false,
-        _ => is_guarded(operator) || stress.is_some_and(|stress| stress.chooses(position)),
+    let log = request.frame_log;
+    liveness(body, locals, |position, operator| {
+        log.is_some_and(|log| is_logged(log, position, operator))
+            || match request.entry {
+                BodyEntry::Positions(positions) => positions.binary_search(&position).is_ok(),
+                _ if request.speculation.is_none() => false,
+                _ => is_guarded(operator) || stress.is_some_and(|stress| stress.chooses(position)),
+            }
     })
 }
 
@@ -158,6 +168,13 @@ fn translate_body(
         t.osr.position = offset as u32;
         osr::enter_position(t)?;
         osr::stress_guard(t);
+        if t.osr
+            .version
+            .frame_log
+            .is_some_and(|log| log.chooses(t.osr.position))
+        {
+            osr::log_frame(t);
+        }
         operator(t, &op)?;
     }
     Ok(())

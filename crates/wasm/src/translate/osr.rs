@@ -202,6 +202,20 @@ pub(super) fn stress_guard(t: &mut Translator<'_, '_>) {
     }
 }
 
+/// Logs the frame before the operation that is being translated, or at the header of the loop that it is.
+pub(super) fn log_frame(t: &mut Translator<'_, '_>) {
+    let position = t.osr.position;
+    let locals = t.osr.liveness.at_position(position);
+    if !t.reachable || locals.len() + t.stack.len() > OSR_VALUES_MAX {
+        return;
+    }
+    let mut values = Vec::new();
+    push_frame(t, &locals, &mut values);
+    let signature = mark_signature(t, &values);
+    let point = symbol::import_frame_point(t.b.func, position, signature);
+    t.b.ins().call(point, &values);
+}
+
 fn push_frame(t: &mut Translator<'_, '_>, locals: &[u32], values: &mut Vec<Value>) {
     let local = |local: &u32| t.b.use_var(Variable::from_u32(*local));
     values.extend(locals.iter().map(local));
