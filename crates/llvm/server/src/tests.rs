@@ -293,3 +293,23 @@ fn an_inner_loop_that_shares_its_header_with_an_outer_one_is_told_apart() {
     assert!(text.contains("label %fast1, label %b1"), "{text}");
     compile(&clif).unwrap();
 }
+
+#[test]
+fn a_loop_of_few_iterations_does_not_look_for_interrupts() {
+    let poll = format!(
+        "block1(v3: i32):\n    v20 = atomic_load.i64 notrap aligned v0\n    trapnz v20, user{}\n",
+        TrapKind::Interrupted.code()
+    );
+    let clif = FILL.replace("block1(v3: i32):\n", &poll);
+    let text = translated(&clif);
+    let (plain, fast) = text.split_once("fast1:").unwrap();
+    assert!(
+        plain.contains("load atomic") && plain.contains("65536"),
+        "{text}"
+    );
+    assert!(
+        !fast.contains("load atomic") && !fast.contains("@trap_"),
+        "{text}"
+    );
+    compile(&clif).unwrap();
+}

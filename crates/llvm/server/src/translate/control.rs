@@ -1,8 +1,8 @@
 //! Branches, calls and returns.
 
 use super::emitter::{Emitter, LIKELY, UNLIKELY};
+use super::names;
 use super::types::{self, FLOAT_PARAMS_MAX, INTEGER_PARAMS_MAX, Results, bailout};
-use super::{names, versions};
 use cranelift_codegen::ir::{
     Block, BlockArg, BlockCall, ExternalName, FuncRef, Function, Inst, JumpTable, Opcode, SigRef,
     Type, Value, types as clif,
@@ -234,9 +234,9 @@ fn destination(e: &Emitter<'_>, call: BlockCall) -> Result<(Block, Vec<String>),
 /// `jump`.
 pub fn jump(e: &mut Emitter<'_>, call: BlockCall) -> Result<(), CompileError> {
     let (block, args) = destination(e, call)?;
-    let target = versions::target(e, block);
-    if versions::leaves(e, block) {
-        versions::fence(e);
+    let target = e.target(block);
+    if e.leaves(block) {
+        e.fence();
     }
     e.line(format!("br label %{target}"));
     let from = e.label.clone();
@@ -251,8 +251,8 @@ fn landing(
     (block, args): (Block, Vec<String>),
     landings: &mut Vec<(String, Block, Vec<String>)>,
 ) -> String {
-    if args.is_empty() && !versions::leaves(e, block) {
-        return versions::target(e, block);
+    if args.is_empty() && !e.leaves(block) {
+        return e.target(block);
     }
     let landing = e.fresh("edge");
     landings.push((landing.clone(), block, args));
@@ -263,9 +263,9 @@ fn land(e: &mut Emitter<'_>, landings: Vec<(String, Block, Vec<String>)>) {
     let current = e.clif_block;
     for (landing, block, args) in landings {
         e.begin(landing.clone(), current);
-        let target = versions::target(e, block);
-        if versions::leaves(e, block) {
-            versions::fence(e);
+        let target = e.target(block);
+        if e.leaves(block) {
+            e.fence();
         }
         e.line(format!("br label %{target}"));
         e.edges.entry(target).or_default().push((landing, args));

@@ -18,6 +18,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::loop_analysis::LoopAnalysis;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use upshift_base::TrapKind;
 
 /// A loop of more instructions is left as it is: it would be there twice.
 const INSTS_MAX: usize = 1000;
@@ -34,6 +35,8 @@ pub struct Counted {
     pub indices: HashMap<Inst, (usize, u32)>,
     /// The checks that are made before the loop.
     pub checks: HashSet<Inst>,
+    /// Looks at whether the program is interrupted: loads and what traps by them.
+    pub polls: HashSet<Inst>,
     /// Whether no access may fault if those checks are good.
     pub is_free_of_faults: bool,
 }
@@ -192,10 +195,43 @@ impl Context<'_> {
             groups: Vec::new(),
             indices: HashMap::new(),
             checks: HashSet::new(),
+            polls: self.polls(),
             is_free_of_faults: false,
         };
         self.group(&mut counted, &checks, &steps);
         (!counted.checks.is_empty()).then_some(counted)
+    }
+
+    /// The looks at whether the program is interrupted.
+    fn polls(&self) -> HashSet<Inst> {
+        let dfg = &self.func.dfg;
+        let mut polls = HashSet::new();
+        for trap in self.insts() {
+            let InstructionData::CondTrap {
+                opcode: Opcode::Trapnz,
+                arg,
+                code,
+            } = dfg.insts[trap]
+            else {
+                continue;
+            };
+            let flag = dfg.resolve_aliases(arg);
+            let ValueDef::Result(load, _) = dfg.value_def(flag) else {
+                continue;
+            };
+            let used = |inst: &Inst| {
+                let mut values = dfg.inst_values(*inst);
+                values.any(|value| dfg.resolve_aliases(value) == flag)
+            };
+            if code.as_raw().get() == TrapKind::Interrupted.code()
+                && dfg.insts[load].opcode() == Opcode::AtomicLoad
+                && self.is_inside(flag)
+                && self.insts().filter(used).count() == 1
+            {
+                polls.extend([load, trap]);
+            }
+        }
+        polls
     }
 
     /// By how much each parameter of the header grows, if that is the same in each iteration.

@@ -1,10 +1,13 @@
 //! The text of one LLVM function as it grows: values by name, blocks, and what the module has to declare.
 
-use super::checks::Faulting;
+use super::checks::{self, Faulting};
+use super::counted::Counted;
 use super::names;
+use super::plan::{self, Fast, Versions};
 use super::types::{self, bailout};
-use super::versions::{Fast, Versions};
-use cranelift_codegen::ir::{Block, Function, InstructionData, Opcode, Type, Value, ValueDef};
+use cranelift_codegen::ir::{
+    Block, Function, Inst, InstructionData, Opcode, Type, Value, ValueDef,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use upshift_base::TrapKind;
@@ -221,15 +224,6 @@ impl<'f> Emitter<'f> {
         };
     }
 
-    /// Says what a value is in the block being written only.
-    pub fn import(&mut self, value: Value, text: String) {
-        let operand = Operand {
-            text,
-            condition: None,
-        };
-        self.imported.insert(value, operand);
-    }
-
     /// Forgets what was said for one block only, or for the faster version of one loop.
     pub fn forget(&mut self) {
         self.imported.clear();
@@ -380,5 +374,72 @@ impl<'f> Emitter<'f> {
     /// Declines an instruction.
     pub fn declined<T>(&self, opcode: Opcode) -> Result<T, CompileError> {
         bailout(format!("{opcode} is not translated"))
+    }
+}
+
+/// Loops that there are two versions of.
+impl Emitter<'_> {
+    /// The label that a jump to `block` from the block being written leads to.
+    pub fn target(&self, block: Block) -> String {
+        let versions = &self.versions;
+        let here = self
+            .clif_block
+            .and_then(|block| versions.loop_of.get(&block));
+        let there = versions.loop_of.get(&block);
+        match there {
+            Some(_) if here == there && self.fast.is_some() => plan::fast_label(block),
+            Some(_) if here != there && versions.headers.contains_key(&block) => {
+                plan::guard_label(block)
+            }
+            _ => plan::label(block),
+        }
+    }
+
+    /// Whether a jump to `block` leaves the faster version of a loop, which takes a [`fence`](Emitter::fence).
+    pub fn leaves(&self, block: Block) -> bool {
+        let fast = self.fast.as_ref().map(|fast| fast.index);
+        fast.is_some_and(|fast| self.versions.loop_of.get(&block) != Some(&fast))
+    }
+
+    /// Keeps LLVM from moving accesses across the edge of a loop's faster version, where they are not volatile.
+    pub fn fence(&mut self) {
+        if self.faulting.any() {
+            self.line("fence syncscope(\"singlethread\") seq_cst");
+        }
+    }
+
+    /// Loads the values that `block`, which is being begun, uses from other loops that have two versions.
+    pub fn import_values(&mut self, block: Block) {
+        let values = self.versions.imports.get(&block).cloned();
+        for value in values.into_iter().flatten() {
+            if let Some(text) = self.from_slot(value) {
+                let condition = None;
+                self.imported.insert(value, Operand { text, condition });
+            }
+        }
+    }
+
+    /// A value that comes from another loop that has two versions.
+    pub fn from_slot(&mut self, value: Value) -> Option<String> {
+        let slot = self.versions.slot(value)?;
+        let load = format!("load {}, ptr %{}", slot.ty, slot.name);
+        Some(self.op(load))
+    }
+
+    /// Whether the access `inst` is volatile, where it is being written.
+    pub fn is_volatile(&self, inst: Inst) -> bool {
+        let fast = self.fast.as_ref();
+        let counted = fast.map(|fast| &self.versions.loops[fast.index]);
+        let is_checked = |counted: &Counted| {
+            let check = self.faulting.check_of(inst);
+            check.is_some_and(|check| counted.checks.contains(&check))
+        };
+        if checks::may_fault(self.func, inst) && !counted.is_some_and(is_checked) {
+            return true;
+        }
+        // A store must not pass by an access that faults.
+        self.func.dfg.insts[inst].opcode().can_store()
+            && self.faulting.any()
+            && !counted.is_some_and(|counted| counted.is_free_of_faults)
     }
 }

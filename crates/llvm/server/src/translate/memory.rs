@@ -5,7 +5,6 @@
 
 use super::emitter::{Emitter, REGIONS_ROOT};
 use super::types::{self, bailout};
-use super::versions;
 use cranelift_codegen::ir::{
     Endianness, Inst, InstructionData, MemFlags, Opcode, TrapCode, Type, Value, types as clif,
 };
@@ -110,7 +109,7 @@ fn in_memory(opcode: Opcode, ty: Type) -> (Type, bool) {
 
 /// The keyword for an access that is volatile, and the attachment by which a fault's place is known.
 fn volatile(e: &Emitter<'_>, inst: Inst) -> (&'static str, String) {
-    match versions::is_volatile(e, inst) {
+    match e.is_volatile(inst) {
         true => ("volatile ", e.position.clone()),
         false => ("", String::new()),
     }

@@ -18,6 +18,7 @@ mod float;
 mod integer;
 mod memory;
 mod ops;
+mod plan;
 mod types;
 mod vector;
 mod versions;
@@ -28,11 +29,12 @@ use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::{ArgumentPurpose, Block, Function, GlobalValue, GlobalValueData};
 use cranelift_codegen::isa::CallConv;
 use emitter::{Emitter, Phis};
+use plan::{Versions, label};
 use std::fmt::Write;
+use std::rc::Rc;
 use types::bailout;
 use upshift_base::TrapKind;
 use upshift_codegen::CompileError;
-use versions::Versions;
 
 /// What is decided for a whole function.
 #[derive(Clone, Debug)]
@@ -95,7 +97,7 @@ pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileErr
         e.begin_with(label(block), Some(block), phis);
         self::block(&mut e, phis)?;
     }
-    versions::fast_loops(&mut e)?;
+    fast_loops(&mut e)?;
     e.finish();
     let mut text = HEADER.to_owned();
     for declaration in e.declarations.values() {
@@ -167,21 +169,39 @@ fn phis(e: &Emitter<'_>, phis: Phis, label: &str, text: &mut String) -> Result<(
     Ok(())
 }
 
-/// The label of a block.
-fn label(block: Block) -> String {
-    format!("b{}", block.as_u32())
-}
-
 /// Translates the instructions of the block that was begun with these phis.
 fn block(e: &mut Emitter<'_>, phis: Phis) -> Result<(), CompileError> {
     e.forget();
-    versions::import(e, phis.block);
+    e.import_values(phis.block);
     for &param in e.func.dfg.block_params(phis.block) {
         e.define(param, format!("%{}", phis.name(param)));
     }
     for inst in e.func.layout.block_insts(phis.block) {
         set_position(e, inst);
         ops::instruction(e, inst)?;
+    }
+    Ok(())
+}
+
+/// Writes the faster versions of all loops.
+fn fast_loops(e: &mut Emitter<'_>) -> Result<(), CompileError> {
+    let loops = Rc::clone(&e.versions.loops);
+    for (index, counted) in loops.iter().enumerate() {
+        e.fast = e.versions.guarded.remove(&index);
+        for &block in &counted.blocks {
+            let phis = Phis {
+                block,
+                prefix: versions::FAST,
+            };
+            e.begin_with(plan::fast_label(block), Some(block), phis);
+            if block == counted.header {
+                let (next, number) = (versions::next_number(block), versions::number(block));
+                e.line(format!("{next} = add nuw nsw i64 {number}, 1"));
+            }
+            self::block(e, phis)?;
+        }
+        e.fast = None;
+        e.forget();
     }
     Ok(())
 }

@@ -8,169 +8,20 @@
 //! If the guard fails nothing has happened yet, so every trap comes where it should, with all stores before it done and
 //! none behind it. In the fast version an index is `first + step * number` in 64 bits, without wrapping around, and the loop
 //! ends when the iteration's number is the last: that is what LLVM's vectorizer understands best.
-//!
-//! Values of such a loop that are used outside of it come from either version, so both store them to a slot on the stack,
-//! which LLVM makes a register again.
 
 use super::affine::Affine;
-use super::checks::{self, Faulting};
-use super::counted::{self, Counted, End, Group};
+use super::counted::{Counted, End, Group};
 use super::emitter::{Emitter, LIKELY, Phis};
-use super::{block, label, memory, types};
-use cranelift_codegen::dominator_tree::DominatorTree;
-use cranelift_codegen::flowgraph::ControlFlowGraph;
+use super::memory;
+use super::plan::{Fast, fast_label, guard_label, label};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Value, ValueDef};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use cranelift_codegen::ir::{Block, Inst, InstructionData, Value, ValueDef};
 use std::rc::Rc;
 use upshift_codegen::CompileError;
 
-/// Where a value is kept that is used outside of its loop.
-pub struct Slot {
-    pub name: String,
-    pub ty: String,
-}
-
-/// The loops of one function that get two versions.
-pub struct Versions {
-    loops: Rc<[Counted]>,
-    headers: HashMap<Block, usize>,
-    /// The loop that a block is in.
-    loop_of: HashMap<Block, usize>,
-    slots: BTreeMap<Value, Slot>,
-    /// The values that a block uses and that are in slots.
-    imports: HashMap<Block, BTreeSet<Value>>,
-    /// What the guards have computed, by the loop.
-    guarded: HashMap<usize, Fast>,
-}
-
-/// The faster version of a loop, as its guard has prepared it.
-#[derive(Clone)]
-pub struct Fast {
-    index: usize,
-    /// The number of the last iteration, an `i64`.
-    last: String,
-    /// For each group of indices the first and the step, as `i64`.
-    groups: Vec<(String, String)>,
-}
-
-impl Versions {
-    pub fn new(
-        func: &Function,
-        cfg: &ControlFlowGraph,
-        domtree: &DominatorTree,
-        faulting: &Faulting,
-    ) -> Result<Versions, CompileError> {
-        let mut loops = counted::find(func, cfg, domtree);
-        for counted in &mut loops {
-            let faults = counted.faults(func, faulting).count();
-            counted.is_free_of_faults = faults == 0;
-        }
-        let loops: Rc<[Counted]> = loops.into();
-        let mut versions = Versions {
-            headers: HashMap::new(),
-            loop_of: HashMap::new(),
-            slots: BTreeMap::new(),
-            imports: HashMap::new(),
-            guarded: HashMap::new(),
-            loops: Rc::clone(&loops),
-        };
-        for (index, counted) in loops.iter().enumerate() {
-            versions.headers.insert(counted.header, index);
-            let blocks = counted.blocks.iter();
-            versions.loop_of.extend(blocks.map(|block| (*block, index)));
-        }
-        if !loops.is_empty() {
-            for &block in domtree.cfg_rpo() {
-                versions.find_imports(func, block)?;
-            }
-        }
-        Ok(versions)
-    }
-
-    fn find_imports(&mut self, func: &Function, block: Block) -> Result<(), CompileError> {
-        for inst in func.layout.block_insts(block) {
-            for value in func.dfg.inst_values(inst) {
-                let value = func.dfg.resolve_aliases(value);
-                let defined_in = match func.dfg.value_def(value) {
-                    ValueDef::Result(inst, _) if is_constant(func, inst) => None,
-                    ValueDef::Result(inst, _) => func.layout.inst_block(inst),
-                    ValueDef::Param(block, _) => Some(block),
-                    ValueDef::Union(..) => None,
-                };
-                let home = defined_in.and_then(|block| self.loop_of.get(&block));
-                if home.is_none() || home == self.loop_of.get(&block) {
-                    continue;
-                }
-                self.imports.entry(block).or_default().insert(value);
-                let slot = Slot {
-                    name: format!("slot{}", value.as_u32()),
-                    ty: types::name(func.dfg.value_type(value))?,
-                };
-                self.slots.insert(value, slot);
-            }
-        }
-        Ok(())
-    }
-
-    /// Where a value is kept, if it is used outside of its loop.
-    pub fn slot(&self, value: Value) -> Option<&Slot> {
-        self.slots.get(&value)
-    }
-
-    /// What makes room for the slots.
-    pub fn slot_lines(&self) -> Vec<String> {
-        let line = |slot: &Slot| format!("%{} = alloca {}", slot.name, slot.ty);
-        self.slots.values().map(line).collect()
-    }
-}
-
-/// Constants are written where they are used.
-fn is_constant(func: &Function, inst: Inst) -> bool {
-    matches!(
-        func.dfg.insts[inst],
-        InstructionData::UnaryImm { .. }
-            | InstructionData::UnaryIeee32 { .. }
-            | InstructionData::UnaryIeee64 { .. }
-            | InstructionData::UnaryConst { .. }
-    )
-}
-
-fn guard_label(header: Block) -> String {
-    format!("guard{}", header.as_u32())
-}
-
-fn fast_label(block: Block) -> String {
-    format!("fast{}", block.as_u32())
-}
-
-/// The label that a jump to `block` from the block being written leads to.
-pub fn target(e: &Emitter<'_>, block: Block) -> String {
-    let versions = &e.versions;
-    let here = e.clif_block.and_then(|block| versions.loop_of.get(&block));
-    let there = versions.loop_of.get(&block);
-    match there {
-        Some(_) if here == there && e.fast.is_some() => fast_label(block),
-        Some(_) if here != there && versions.headers.contains_key(&block) => guard_label(block),
-        _ => label(block),
-    }
-}
-
-/// Loads the values that `block`, which is being begun, uses from other loops that have two versions.
-pub fn import(e: &mut Emitter<'_>, block: Block) {
-    let values = e.versions.imports.get(&block).cloned();
-    for value in values.into_iter().flatten() {
-        if let Some(loaded) = from_slot(e, value) {
-            e.import(value, loaded);
-        }
-    }
-}
-
-fn from_slot(e: &mut Emitter<'_>, value: Value) -> Option<String> {
-    let slot = e.versions.slots.get(&value)?;
-    let load = format!("load {}, ptr %{}", slot.ty, slot.name);
-    Some(e.op(load))
-}
+/// So many iterations may pass by without a look at whether the program is interrupted, which would keep LLVM from
+/// vectorizing. Whatever is around the loop looks: a loop by itself, or the function when it is called.
+const UNPOLLED_MAX: u32 = 1 << 16;
 
 /// Whether `inst` was replaced by something else, or nothing: a check that is left out, or something that is different in
 /// the faster version of a loop.
@@ -182,7 +33,7 @@ pub fn replaces(e: &mut Emitter<'_>, inst: Inst) -> Result<bool, CompileError> {
         return Ok(false);
     };
     let counted = &e.versions.loops[fast.index];
-    if counted.checks.contains(&inst) {
+    if counted.checks.contains(&inst) || counted.polls.contains(&inst) {
         return Ok(true);
     }
     let Some(&(group, distance)) = counted.indices.get(&inst) else {
@@ -199,36 +50,6 @@ pub fn replaces(e: &mut Emitter<'_>, inst: Inst) -> Result<bool, CompileError> {
     Ok(true)
 }
 
-/// Whether the access `inst` is volatile, where it is being written.
-pub fn is_volatile(e: &Emitter<'_>, inst: Inst) -> bool {
-    let func = e.func;
-    let counted = e.fast.as_ref().map(|fast| &e.versions.loops[fast.index]);
-    let is_checked = |inst: Inst| {
-        let check = e.faulting.check_of(inst);
-        counted.is_some_and(|counted| check.is_some_and(|check| counted.checks.contains(&check)))
-    };
-    if checks::may_fault(func, inst) && !is_checked(inst) {
-        return true;
-    }
-    // A store must not pass by an access that faults.
-    func.dfg.insts[inst].opcode().can_store()
-        && e.faulting.any()
-        && !counted.is_some_and(|counted| counted.is_free_of_faults)
-}
-
-/// Keeps LLVM from moving accesses across the edge of a loop's faster version, where they are not volatile.
-pub fn fence(e: &mut Emitter<'_>) {
-    if e.faulting.any() {
-        e.line("fence syncscope(\"singlethread\") seq_cst");
-    }
-}
-
-/// Whether a jump to `block` leaves the faster version of a loop, which takes a [`fence`].
-pub fn leaves(e: &Emitter<'_>, block: Block) -> bool {
-    let fast = e.fast.as_ref().map(|fast| fast.index);
-    fast.is_some_and(|fast| e.versions.loop_of.get(&block) != Some(&fast))
-}
-
 /// What a branch that ends a loop depends on in the faster version, instead of what the program compares.
 pub fn end_condition(e: &mut Emitter<'_>, branch: Inst) -> Option<String> {
     let fast = e.fast.clone()?;
@@ -243,11 +64,12 @@ pub fn end_condition(e: &mut Emitter<'_>, branch: Inst) -> Option<String> {
 }
 
 /// The number of the iteration.
-fn number(header: Block) -> String {
+pub fn number(header: Block) -> String {
     format!("%number{}", header.as_u32())
 }
 
-fn next_number(header: Block) -> String {
+/// Its number and one.
+pub fn next_number(header: Block) -> String {
     format!("%next{}", header.as_u32())
 }
 
@@ -266,31 +88,9 @@ pub fn number_phi(e: &Emitter<'_>, phis: Phis, edges: &[(String, Vec<String>)]) 
     is_fast_header.then(|| format!("  {number} = phi i64 {}\n", sources.join(", ")))
 }
 
-const FAST: &str = "vf";
+/// What the names of the faster version's phis begin with.
+pub const FAST: &str = "vf";
 const GUARD: &str = "vg";
-
-/// Writes the faster versions of all loops.
-pub fn fast_loops(e: &mut Emitter<'_>) -> Result<(), CompileError> {
-    let loops = Rc::clone(&e.versions.loops);
-    for (index, counted) in loops.iter().enumerate() {
-        e.fast = e.versions.guarded.remove(&index);
-        for &block in &counted.blocks {
-            let phis = Phis {
-                block,
-                prefix: FAST,
-            };
-            e.begin_with(fast_label(block), Some(block), phis);
-            if block == counted.header {
-                let (next, number) = (next_number(block), number(block));
-                e.line(format!("{next} = add nuw nsw i64 {number}, 1"));
-            }
-            self::block(e, phis)?;
-        }
-        e.fast = None;
-        e.forget();
-    }
-    Ok(())
-}
 
 /// Writes the guard of the loop with this header, if that has two versions.
 pub fn guard(e: &mut Emitter<'_>, header: Block) -> Result<(), CompileError> {
@@ -313,12 +113,15 @@ pub fn guard(e: &mut Emitter<'_>, header: Block) -> Result<(), CompileError> {
         conditions: Vec::new(),
     };
     let last = guard.last(&counted.end)?;
+    if !counted.polls.is_empty() {
+        guard.demand(format!("ult i64 {last}, {UNPOLLED_MAX}"));
+    }
     let mut groups = Vec::new();
     for group in &counted.groups {
         groups.push(guard.group(group, &last)?);
     }
     let holds = guard.holds();
-    fence(e);
+    e.fence();
     let (fast, plain) = (fast_label(header), label(header));
     e.line(format!(
         "br i1 {holds}, label %{fast}, label %{plain}{LIKELY}"
@@ -393,7 +196,7 @@ impl Guard<'_, '_, '_> {
             _ if inside => return Ok(format!("%{}", self.phis.name(value))),
             _ => {}
         }
-        match from_slot(self.e, value) {
+        match self.e.from_slot(value) {
             Some(loaded) => Ok(loaded),
             None => self.e.value(value),
         }
