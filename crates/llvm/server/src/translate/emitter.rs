@@ -412,7 +412,7 @@ impl Emitter<'_> {
     pub fn import_values(&mut self, block: Block) {
         let values = self.versions.imports.get(&block).cloned();
         for value in values.into_iter().flatten() {
-            if let Some(text) = self.from_slot(value) {
+            if let Some(text) = self.load_slot(value) {
                 let condition = None;
                 self.imported.insert(value, Operand { text, condition });
             }
@@ -420,7 +420,7 @@ impl Emitter<'_> {
     }
 
     /// A value that comes from another loop that has two versions.
-    pub fn from_slot(&mut self, value: Value) -> Option<String> {
+    pub fn load_slot(&mut self, value: Value) -> Option<String> {
         let slot = self.versions.slot(value)?;
         let load = format!("load {}, ptr %{}", slot.ty, slot.name);
         Some(self.op(load))

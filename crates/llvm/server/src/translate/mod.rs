@@ -26,7 +26,7 @@ mod versions;
 use checks::Faulting;
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
-use cranelift_codegen::ir::{ArgumentPurpose, Block, Function, GlobalValue, GlobalValueData};
+use cranelift_codegen::ir::{ArgumentPurpose, Function, GlobalValue, GlobalValueData};
 use cranelift_codegen::isa::CallConv;
 use emitter::{Emitter, Phis};
 use plan::{Versions, label};

@@ -196,7 +196,7 @@ impl Guard<'_, '_, '_> {
             _ if inside => return Ok(format!("%{}", self.phis.name(value))),
             _ => {}
         }
-        match self.e.from_slot(value) {
+        match self.e.load_slot(value) {
             Some(loaded) => Ok(loaded),
             None => self.e.value(value),
         }
