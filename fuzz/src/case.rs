@@ -53,14 +53,23 @@ pub struct Schedule {
     /// Whether every call is inlined for which that can be done, however cold.
     #[serde(default)]
     pub inline_all: bool,
-    /// Whether LLVM compiles for tier 2, if its server is there.
-    #[serde(default)]
-    pub llvm: bool,
     /// Promotions that are asked for outright.
     pub promotions: Vec<Promotion>,
     /// The stress test that is done, if any.
     #[serde(default)]
     pub stress: Option<Stress>,
+    /// Guards that fail though they hold, if any; not together with the above.
+    #[serde(default)]
+    pub deopt: Option<Deopt>,
+}
+
+/// Activations that go back to tier 0 in the middle of optimized code.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Deopt {
+    /// One in so many guards fails.
+    pub period: u32,
+    /// Decides where guards are, and which fail.
+    pub seed: u64,
 }
 
 /// Activations that move in the middle of loops, and calls that change tiers.
@@ -117,6 +126,8 @@ pub enum Format {
     Wast,
     /// CLIF text.
     Clif,
+    /// What a compile server and its client say to each other.
+    Message,
 }
 
 impl Case {

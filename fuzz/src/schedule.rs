@@ -1,9 +1,8 @@
 //! Random tier schedules and calls for a module.
 
-use crate::case::{Call, Promotion, Schedule, Stress};
+use crate::case::{Call, Deopt, Promotion, Schedule, Stress};
 use crate::random::Random;
 use crate::value::{Type, Value};
-use upshift_filetests::llvm_server;
 use wasmparser::{ExternalKind, Parser, Payload, ValType};
 
 /// What of a module decides how it can be called.
@@ -99,8 +98,7 @@ pub fn calls(random: &mut Random, shape: &Shape, count: usize) -> Vec<Call> {
     calls
 }
 
-/// Two schedules: one tier alone, and tiers that change, sometimes in a stress test; and a third, LLVM alone, if its server
-/// is there.
+/// Two schedules: one tier alone, and tiers that change, sometimes in a stress test.
 pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedule> {
     let alone = Schedule {
         tiers: vec![random.below(2)],
@@ -108,15 +106,15 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         workers: None,
         interruptible: random.one_in(2),
         inline_all: random.one_in(2),
-        llvm: false,
         promotions: Vec::new(),
         stress: None,
+        deopt: None,
     };
-    let stress = random.one_in(3).then(|| Stress {
-        period: random.between(1, 6) as u32,
-        seed: random.below(1000) as u64 + 1,
-        flip: random.one_in(2),
-    });
+    let kind = random.below(3);
+    let (period, seed) = (random.between(1, 6) as u32, random.below(1000) as u64 + 1);
+    let flip = random.one_in(2);
+    let stress = (kind == 0).then_some(Stress { period, seed, flip });
+    let deopt = (kind == 1).then_some(Deopt { period, seed });
     let background = random.one_in(3);
     let tiers = if random.one_in(4) {
         vec![0, 1, 2]
@@ -141,21 +139,10 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         workers: background.then(|| random.between(1, 2)),
         interruptible: random.one_in(2),
         inline_all: random.one_in(2),
-        llvm: false,
         promotions,
         stress,
+        deopt,
         tiers,
     };
-    let llvm = Schedule {
-        tiers: vec![2],
-        interruptible: random.one_in(2),
-        inline_all: random.one_in(2),
-        llvm: true,
-        ..alone.clone()
-    };
-    let mut schedules = vec![alone, mixed];
-    if llvm_server().is_some() {
-        schedules.push(llvm);
-    }
-    schedules
+    vec![alone, mixed]
 }
