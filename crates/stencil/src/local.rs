@@ -1,6 +1,6 @@
 //! Locals.
 
-use crate::assembler::{Assembler, Loc, NO_LOCAL};
+use crate::assembler::{Assembler, Loc, NO_LOCAL, Val};
 use crate::value::Ty;
 
 impl Assembler {
@@ -30,6 +30,11 @@ impl Assembler {
     /// `local.set`: pops into a local.
     pub fn local_set(&mut self, local: u32) {
         let val = self.pop();
+        self.assign(local, val);
+    }
+
+    /// Makes a popped value that of a local.
+    pub(crate) fn assign(&mut self, local: u32, val: Val) {
         self.detach_local(local);
         let place = &mut self.vals[local as usize];
         if let Loc::Const(value) = val.loc() {
