@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of the unit that code is allocated in; the alignment that every block has.
 const GRANULE_BYTES: usize = 16;
+/// Pages that memory is put behind together, if one of them needs it and the others have none.
+const COMMIT_PAGES: usize = 8;
 /// Bytes that may be freed before pages are given back, beyond an eighth of those in use.
 const RELEASE_SLACK_BYTES: usize = 64 << 10;
 
@@ -145,6 +147,13 @@ impl State {
     /// Sees to it that all of `pages` have memory behind them.
     fn commit(&mut self, mapping: &Mapping, pages: Range<usize>) -> Result<(), CodeMemoryError> {
         while let Some(gap) = self.committed.first_gap(pages.clone()) {
+            let end = (gap.start + COMMIT_PAGES).min(self.committed.len());
+            let wide = gap.start..gap.end.max(end);
+            let wide = self.committed.first_gap(wide).unwrap_or(gap.clone());
+            if mapping.commit(page_offsets(mapping, &wide)).is_ok() {
+                self.committed.insert(wide);
+                continue;
+            }
             mapping.commit(page_offsets(mapping, &gap))?;
             self.committed.insert(gap);
         }
