@@ -121,9 +121,9 @@ pub struct EngineArgs {
     #[arg(long, conflicts_with = "workers")]
     pub sync: bool,
     /// How code is optimized, several with commas between. What compiles for tier 2: `cranelift`, or `llvm`, in a process
-    /// of its own if its server `upshift-llvm` is found; without this there is no tier 2 beside tier 1. `inlining=n` leaves
-    /// calls calls, `devirtualization=n` indirect ones indirect, and with `speculation=n` nothing is taken for granted that
-    /// tier 0 has to be gone back to for
+    /// of its own if its server `upshift-llvm` is found; without this there is no tier 2 beside tier 1. `clif` compiles
+    /// tier 0 by way of CLIF, without optimization. `inlining=n` leaves calls calls, `devirtualization=n` indirect ones
+    /// indirect, and with `speculation=n` nothing is taken for granted that tier 0 has to be gone back to for
     #[arg(short = 'O', value_name = "OPTION", value_delimiter = ',')]
     pub optimize: Vec<OptimizeOption>,
     /// Test the engine, several tests with commas between: `osr` moves to better code at every loop header, `osr=N` at
@@ -264,6 +264,8 @@ pub enum OptimizeOption {
     Cranelift,
     /// LLVM compiles for tier 2.
     Llvm,
+    /// Tier 0 is compiled from CLIF.
+    Clif,
     /// Whether calls are replaced by their callees' bodies.
     Inlining(bool),
     /// Whether indirect calls become direct ones.
@@ -283,11 +285,12 @@ impl FromStr for OptimizeOption {
         match key {
             "cranelift" if text == key => Ok(OptimizeOption::Cranelift),
             "llvm" if text == key => Ok(OptimizeOption::Llvm),
+            "clif" if text == key => Ok(OptimizeOption::Clif),
             "inlining" => Ok(OptimizeOption::Inlining(value)),
             "devirtualization" => Ok(OptimizeOption::Devirtualization(value)),
             "speculation" => Ok(OptimizeOption::Speculation(value)),
             _ => Err(format!(
-                "there is no option `{text}`; there are cranelift, llvm, inlining=y|n, devirtualization=y|n, \
+                "there is no option `{text}`; there are clif, cranelift, llvm, inlining=y|n, devirtualization=y|n, \
                  speculation=y|n"
             )),
         }
@@ -588,6 +591,7 @@ mod tests {
             Ok(OptimizeOption::Speculation(false))
         );
         assert_eq!("llvm".parse(), Ok(OptimizeOption::Llvm));
+        assert_eq!("clif".parse(), Ok(OptimizeOption::Clif));
         assert!("llvm=y".parse::<OptimizeOption>().is_err());
         assert!("inlining=2".parse::<OptimizeOption>().is_err());
         assert!("unrolling=y".parse::<OptimizeOption>().is_err());

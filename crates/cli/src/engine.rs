@@ -14,6 +14,7 @@ pub fn config(args: &EngineArgs) -> Config {
         config = match option {
             OptimizeOption::Cranelift => config.backend(Tier::Top, Backend::CraneliftSpeed),
             OptimizeOption::Llvm => config.backend(Tier::Top, Backend::Llvm),
+            OptimizeOption::Clif => config.backend(Tier::Baseline, Backend::CraneliftNone),
             OptimizeOption::Speculation(yes) => config.speculation(*yes),
             OptimizeOption::Inlining(_) | OptimizeOption::Devirtualization(_) => config,
         };

@@ -14,6 +14,7 @@ mod picture;
 pub mod process;
 mod programs;
 mod report;
+mod start;
 mod stats;
 mod tiers;
 
@@ -141,6 +142,7 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         programs: Vec::new(),
         curves: Vec::new(),
         compilers: Vec::new(),
+        starts: Vec::new(),
         swap,
     };
     // After each program, so that nothing is lost if the command is stopped.
@@ -158,6 +160,7 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
     if options.compile {
         return Ok(report);
     }
+    report.starts = start::measure(root, &engines, &programs, plan.runs)?;
     for program in &programs {
         report.programs.push(bench.measure(program)?);
         report.machine.busy = report.machine.busy.max(machine::busy()?);

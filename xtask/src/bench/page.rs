@@ -6,6 +6,7 @@ use super::compile_page;
 use super::report::{
     Case, Curve, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value,
 };
+use super::start;
 use super::stats;
 
 /// A ratio above this to the best of the others falls short.
@@ -79,6 +80,7 @@ pub fn write(report: &Report) -> String {
         "Processor time on all cores together, in milliseconds",
         |outcome| Some(outcome.median_cpu()? * 1e3),
     );
+    start::write(&mut page, &report.starts);
     compile_page::write(&mut page, &report.compilers);
     for measured in &report.curves {
         curve_part(&mut page, report, measured);
