@@ -8,6 +8,7 @@
 pub mod call_site;
 pub mod deopt;
 pub mod frame_log;
+pub mod loops;
 pub mod osr;
 pub mod symbol;
 

@@ -10,7 +10,7 @@ pub use upshift_base::{FuncId, Guard, GuardReason, Owner, Tier, TrapKind, World}
 pub use upshift_codegen::{
     BaselineRequest, BodyEntry, BodyRequest, CompileError, CompileKind, CompileRequest,
     CompiledCode, Compiler, RelocKind, Relocation, SourcePosition, Target, TrapSite, call_site,
-    deopt, frame_log, osr, symbol,
+    deopt, frame_log, loops, osr, symbol,
 };
 pub use upshift_runtime::{
     Backtrace, EntrySlot, Frame, FunctionGroup, FunctionSource, GuestMemoryRange, HostEntry,

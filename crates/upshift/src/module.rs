@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
 use upshift_base::FuncId;
-use upshift_codegen::{BodyEntry, BodyRequest, CompileError, symbol};
+use upshift_codegen::{BodyEntry, BodyRequest, CompileError, loops, symbol};
 use upshift_runtime::{
     FunctionGroup, FunctionSource, HostEntry, RawValue, host_call, host_function_body,
 };
@@ -325,9 +325,6 @@ struct ClifFunctions {
 
 impl FunctionSource for ClifFunctions {
     fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError> {
-        if request.entry != BodyEntry::Start {
-            return Err(CompileError::Bailout("its loops have no marks".to_owned()));
-        }
         let mut body = self.bodies[request.index as usize].1.clone();
         let named: Vec<_> = body
             .params
@@ -351,7 +348,17 @@ impl FunctionSource for ClifFunctions {
             body.params
                 .reset_user_func_name(at, UserExternalName::new(symbol::FUNCTION, id.0));
         }
-        Ok(body)
+        if request.osr_points {
+            loops::mark(&mut body);
+        }
+        match request.entry {
+            BodyEntry::Start => Ok(body),
+            BodyEntry::Loop(index) => loops::enter(body, index),
+            BodyEntry::Positions(_) => {
+                let why = "finished CLIF has no guards to go back from";
+                Err(CompileError::Bailout(why.to_owned()))
+            }
+        }
     }
 
     fn name(&self, index: u32) -> String {

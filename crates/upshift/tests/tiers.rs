@@ -105,6 +105,9 @@ fn loop_iterations_count() {
     // SAFETY: it touches no memory.
     let sum = unsafe { sums.typed::<i64, i64>("sum") }.unwrap();
     assert_eq!(sum.call(5000).unwrap(), 4999 * 2500);
+    // That call moved on in the middle of the loop; if it is the only one, a version for callers is of no use.
+    assert_eq!(engine.tier_of(sum.function()), Some(Tier::Baseline));
+    assert_eq!(sum.call(5000).unwrap(), 4999 * 2500);
     assert_eq!(
         engine.tier_of(sum.function()),
         Some(Tier::Optimizing),

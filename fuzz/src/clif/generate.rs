@@ -63,7 +63,10 @@ fn function(random: &mut Random, index: usize, count: usize) -> String {
     let mut context = FunctionBuilderContext::new();
     let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, SLOT_BYTES as u32, 4);
     let mut builder = FunctionBuilder::new(&mut body, &mut context);
-    let slot = builder.create_sized_stack_slot(slot);
+    // Only functions without stack slots move in the middle of a loop.
+    let slot = random
+        .one_in(3)
+        .then(|| builder.create_sized_stack_slot(slot));
     let callee = (index + 1 < count).then(|| {
         let called = UserExternalName::new(
             symbol::FUNCTION,
@@ -104,12 +107,12 @@ struct Writer<'a> {
     random: &'a mut Random,
     builder: FunctionBuilder<'a>,
     variables: Vec<(Variable, Type)>,
-    slot: StackSlot,
+    slot: Option<StackSlot>,
     callee: Option<FuncRef>,
 }
 
 impl Writer<'_> {
-    /// The entry block: variables from the parameters and constants, and a slot that holds zeros.
+    /// The entry block: variables from the parameters and constants, and zeros in the slot, if there is one.
     fn begin(&mut self) {
         let entry = self.builder.create_block();
         self.builder.append_block_params_for_function_params(entry);
@@ -126,11 +129,12 @@ impl Writer<'_> {
             let value = self.constant(ty, number);
             self.variable(ty, value);
         }
+        let Some(slot) = self.slot else { return };
         let zero = self.constant(types::I64, 0);
         for offset in (0..SLOT_BYTES).step_by(8) {
             self.builder
                 .ins()
-                .stack_store(types::I64, zero, self.slot, offset);
+                .stack_store(types::I64, zero, slot, offset);
         }
     }
 
@@ -185,13 +189,14 @@ impl Writer<'_> {
                 self.convert(value, of, ty)
             }
             4 => {
+                let Some(slot) = self.slot else {
+                    return self.binary(ty, depth);
+                };
                 let offset = self
                     .random
                     .below((SLOT_BYTES - ty.bytes() as i32) as usize + 1)
                     as i32;
-                self.builder
-                    .ins()
-                    .stack_load(types::I64, ty, self.slot, offset)
+                self.builder.ins().stack_load(types::I64, ty, slot, offset)
             }
             5 => {
                 let condition = self.condition(depth - 1);
@@ -276,6 +281,9 @@ impl Writer<'_> {
         match self.random.below(if depth == 0 { 6 } else { 10 }) {
             0..=2 => self.assign(),
             3 => {
+                let Some(slot) = self.slot else {
+                    return self.assign();
+                };
                 let ty = *self.random.pick(&TYPES);
                 let value = self.expr(ty, 2);
                 let offset = self
@@ -284,7 +292,7 @@ impl Writer<'_> {
                     as i32;
                 self.builder
                     .ins()
-                    .stack_store(types::I64, value, self.slot, offset);
+                    .stack_store(types::I64, value, slot, offset);
             }
             4 => self.call(),
             5 => {

@@ -8,7 +8,7 @@ use cranelift_interpreter::environment::FunctionStore;
 use cranelift_interpreter::interpreter::{Interpreter, InterpreterError, InterpreterState};
 use cranelift_interpreter::step::{ControlFlow, CraneliftTrap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use upshift::{Config, Engine, InliningMode, ModuleBuilder, Tier, TrapKind};
+use upshift::{Backend, Config, Engine, InliningMode, ModuleBuilder, Tier, TrapKind};
 
 /// Instructions that the interpreter may execute in one call.
 const FUEL: u64 = 200_000;
@@ -37,6 +37,16 @@ pub fn run(case: &ClifCase, counts: &mut Counts) -> Verdict {
             Config::default()
                 .only_tier(Tier::Optimizing)
                 .inlining(InliningMode::Stress),
+        ),
+        (
+            "moving at every loop header",
+            Config::default()
+                .backend(Tier::Top, Backend::CraneliftSpeed)
+                .stress_osr(1),
+        ),
+        (
+            "moving at every third loop header",
+            Config::default().stress_osr(3),
         ),
         (
             "mixed",

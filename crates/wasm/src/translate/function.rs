@@ -104,7 +104,7 @@ pub fn function_version<'m>(
     CONTEXT.set(Some(context));
     let function = match request.entry {
         BodyEntry::Start => function,
-        _ => osr::remove_unreachable(function)?,
+        _ => upshift::embed::loops::remove_unreachable(function)?,
     };
     Ok((function, frames))
 }

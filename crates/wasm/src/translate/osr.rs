@@ -10,13 +10,10 @@
 
 use super::state::Translator;
 use super::version::{Osr, WayIn};
-use cranelift_codegen::Context;
 use cranelift_codegen::ir::{
-    AbiParam, Block, Function, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value,
-    types,
+    AbiParam, Block, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
-use cranelift_codegen::settings::{self, Configurable, Flags};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use upshift::embed::{BodyEntry, CompileError, Guard, GuardReason, osr, symbol};
 
@@ -234,20 +231,4 @@ pub(super) fn keep_slots(t: &mut Translator<'_, '_>, height: usize) {
     // What is below the innermost open block was kept when that was opened, and has not changed since.
     let kept = t.control.last().map_or(0, |frame| frame.height);
     t.osr.keep_slots(&mut t.b, &t.stack, kept..height);
-}
-
-/// Removes the blocks that cannot be reached from the entry.
-pub(super) fn remove_unreachable(function: Function) -> Result<Function, CompileError> {
-    let failed = |error: &dyn std::fmt::Display| CompileError::Failed(error.to_string());
-    let mut flags = settings::builder();
-    flags
-        .set("enable_verifier", "false")
-        .map_err(|error| failed(&error))?;
-    let mut context = Context::for_function(function);
-    context.compute_cfg();
-    context.compute_domtree();
-    context
-        .eliminate_unreachable_code(&Flags::new(flags))
-        .map_err(|error| failed(&error))?;
-    Ok(context.func)
 }
