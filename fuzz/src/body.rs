@@ -35,8 +35,24 @@ impl Body {
 
     /// Case number `index` of a run with that seed; `None` if the choices do not make one.
     pub fn case(self, seed: u64, index: u64) -> Option<Case> {
-        let mut random = Random::new(seed ^ (self as u64) << 56, index);
-        let random = &mut random;
+        self.chosen(&mut Random::new(seed ^ (self as u64) << 56, index))
+    }
+
+    /// Runs the case that `choices` make, for fuzzers that learn which choices lead further.
+    ///
+    /// # Panics
+    /// If something is wrong: that is how such a fuzzer is told.
+    pub fn run_choices(self, choices: &[u8]) {
+        let Some(case) = self.chosen(&mut Random::from_choices(choices)) else {
+            return;
+        };
+        if let Verdict::Mismatch(reason) = case.run(&mut Counts::default()) {
+            let text = serde_json::to_string(&case).unwrap_or_default();
+            panic!("{reason}; `cargo xtask fuzz --minimise FILE` makes this smaller:\n{text}");
+        }
+    }
+
+    fn chosen(self, random: &mut Random) -> Option<Case> {
         Some(match self {
             Body::Smith => {
                 let module = smith::module(random).ok()?;

@@ -58,6 +58,18 @@ pub struct Schedule {
     /// The stress test that is done, if any.
     #[serde(default)]
     pub stress: Option<Stress>,
+    /// Guards that fail though they hold, if any; not together with the above.
+    #[serde(default)]
+    pub deopt: Option<Deopt>,
+}
+
+/// Activations that go back to tier 0 in the middle of optimized code.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Deopt {
+    /// One in so many guards fails.
+    pub period: u32,
+    /// Decides where guards are, and which fail.
+    pub seed: u64,
 }
 
 /// Activations that move in the middle of loops, and calls that change tiers.
@@ -114,6 +126,8 @@ pub enum Format {
     Wast,
     /// CLIF text.
     Clif,
+    /// What a compile server and its client say to each other.
+    Message,
 }
 
 impl Case {

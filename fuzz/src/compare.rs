@@ -62,6 +62,9 @@ fn against(case: &WasmCase, counts: &mut Counts, other: Run, second: Option<Run>
         for (sum, count) in counts.compiled.iter_mut().zip(effort.compiled) {
             *sum += count;
         }
+        counts.moves += effort.moves;
+        counts.deoptimizations += effort.deoptimizations;
+        counts.inlined += effort.inlined;
         cut_at_overflow(&mut expected, &mut actual);
         let found = differences(&expected, &actual);
         if let Some(first) = found.first() {

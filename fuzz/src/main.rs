@@ -161,7 +161,7 @@ fn summary(body: Body, report: &Report) {
     let counts = &report.counts;
     println!(
         "{body:9} {:>9} cases, {:>9} agreed, {:>6} skipped, {:>3} failures; {} runs, {} calls ({} traps), {} host calls, \
-         compiled {:?}, {:.1} s",
+         compiled {:?}, {} calls inlined, {} moves in loops, {} back to tier 0, {:.1} s",
         number(counts.cases),
         number(counts.agreed),
         number(counts.skipped.values().sum()),
@@ -171,6 +171,9 @@ fn summary(body: Body, report: &Report) {
         number(counts.traps),
         number(counts.host_calls),
         counts.compiled,
+        number(counts.inlined),
+        number(counts.moves),
+        number(counts.deoptimizations),
         report.time.as_secs_f64(),
     );
     let kinds: Vec<String> = counts

@@ -7,6 +7,12 @@ use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::time::Duration;
 use upshift::ModuleBuilder;
+use upshift::embed::{
+    CompileError, CompileKind, CompiledCode, FuncId, RelocKind, Relocation, SourcePosition, Target,
+    Tier, TrapKind, TrapSite,
+};
+use upshift_codemem::{BlockLabel, CodeMemory, CodeMemoryConfig};
+use upshift_llvm::protocol::{Greeting, Job, Reply, WireError, read_frame, write_frame};
 use upshift_wasm::wast::{WastOptions, run_wast};
 use upshift_wasm::{
     Config, Engine, Extern, Linker, Module, ModuleOptions, Store, StoreLimits, Val,
@@ -26,6 +32,7 @@ pub fn case(random: &mut Random) -> Malformed {
         Format::Wat,
         Format::Wast,
         Format::Clif,
+        Format::Message,
     ]);
     if random.one_in(60) {
         return nested(random, format);
@@ -35,17 +42,84 @@ pub fn case(random: &mut Random) -> Malformed {
         Format::Wasm => crate::generator::module(random),
         Format::Wat | Format::Wast => random.pick(scripts()).as_bytes().to_vec(),
         Format::Clif => crate::clif::case(random).text.into_bytes(),
+        Format::Message => message(random),
     };
     if format == Format::Wat {
         bytes = a_form(random, bytes);
     }
     for _ in 0..random.between(1, 6) {
         match format {
-            Format::Wasm => damage(random, &mut bytes),
+            Format::Wasm | Format::Message => damage(random, &mut bytes),
             _ => damage_text(random, &mut bytes),
         }
     }
     Malformed { format, bytes }
+}
+
+/// A message between a compile server and its client, in its frame.
+fn message(random: &mut Random) -> Vec<u8> {
+    let count = random.between(1, 200);
+    let text = || "some text".to_owned();
+    let payload = match random.below(4) {
+        0 => Greeting::new(text()).encode(),
+        1 => {
+            let job = Job {
+                number: random.integer(),
+                canonical_nans: random.one_in(2),
+                verify: random.one_in(2),
+                features: vec![text(); random.below(4)],
+                clif: crate::clif::case(random).text,
+            };
+            job.encode()
+        }
+        2 => {
+            let reply = Reply {
+                number: random.integer(),
+                result: Err(CompileError::Bailout(text())),
+            };
+            reply.encode()
+        }
+        _ => {
+            let code = random.bytes(count);
+            let reply = Reply {
+                number: random.integer(),
+                result: Ok(compiled(random, code)),
+            };
+            reply.encode()
+        }
+    };
+    let mut framed = Vec::new();
+    // Writing to memory does not fail, and an empty frame is as good.
+    let _ = write_frame(&mut framed, &payload);
+    framed
+}
+
+/// Code with something in each list.
+fn compiled(random: &mut Random, bytes: Vec<u8>) -> CompiledCode {
+    let mut offset = |limit: usize| random.below(limit) as u32;
+    let len = bytes.len();
+    CompiledCode {
+        alignment: 1 << offset(7),
+        relocations: vec![Relocation {
+            offset: offset(len),
+            kind: RelocKind::GotPcRel4,
+            target: Target::Builtin(offset(4)),
+            addend: -4,
+        }],
+        traps: vec![TrapSite {
+            offset: offset(len),
+            kind: TrapKind::Unreachable,
+        }],
+        positions: vec![SourcePosition {
+            offset: 0,
+            position: Some(offset(1000)),
+            inlined: None,
+        }],
+        frame_bytes: offset(5000),
+        inlined: Vec::new(),
+        call_sites: offset(5),
+        bytes,
+    }
 }
 
 /// Scripts whose damaged forms still come to an end: those without loops.
@@ -112,6 +186,19 @@ fn nested(random: &mut Random, format: Format) -> Malformed {
         Format::Clif => {
             let open = *random.pick(&["function ", "function %a() {\nblock0:\n", "(", "{"]);
             open.repeat(depth).into_bytes()
+        }
+        // Lists of as many items as the depth.
+        Format::Message => {
+            let job = Job {
+                number: 0,
+                canonical_nans: false,
+                verify: false,
+                features: vec![String::new(); depth],
+                clif: String::new(),
+            };
+            let mut framed = Vec::new();
+            let _ = write_frame(&mut framed, &job.encode());
+            framed
         }
     };
     Malformed { format, bytes }
@@ -208,6 +295,7 @@ pub fn run(case: &Malformed, counts: &mut Counts) -> Verdict {
         Format::Wasm | Format::Wat => read_module(&bytes),
         Format::Wast => read_script(&bytes),
         Format::Clif => read_clif(&bytes),
+        Format::Message => read_messages(&bytes),
     });
     counts.runs += 1;
     match read.map(|thread| thread.join()) {
@@ -320,11 +408,50 @@ fn read_clif(bytes: &[u8]) -> Result<u64, String> {
     let mut compiled = 0;
     for function in names.iter().filter_map(|name| module.function(name)) {
         // Compiled and not run: damaged CLIF may touch any memory.
-        compiled += u64::from(
-            engine
-                .optimize(&function, upshift::Tier::Optimizing)
-                .is_ok(),
-        );
+        compiled += u64::from(engine.optimize(&function, Tier::Optimizing).is_ok());
     }
     Ok(compiled)
+}
+
+/// Reads frames as long as there are any, and each as all that it could be. What can be read is what is written again, and
+/// code gets as far as it would if the server had sent it.
+fn read_messages(bytes: &[u8]) -> Result<u64, String> {
+    let memory = CodeMemory::new(CodeMemoryConfig {
+        reserve_bytes: 1 << 20,
+        ..CodeMemoryConfig::default()
+    });
+    let memory = memory.map_err(|error| error.to_string())?;
+    let mut stream = bytes;
+    let mut read = 0;
+    while let Ok(Some(payload)) = read_frame(&mut stream) {
+        if let Ok(greeting) = Greeting::decode(&payload) {
+            check_again(&greeting, &Greeting::decode(&greeting.encode()))?;
+            read += 1;
+        }
+        if let Ok(job) = Job::decode(&payload) {
+            check_again(&job, &Job::decode(&job.encode()))?;
+            read += 1;
+        }
+        if let Ok(reply) = Reply::decode(&payload) {
+            check_again(&reply, &Reply::decode(&reply.encode()))?;
+            read += 1;
+            if let Ok(code) = &reply.result {
+                let label = BlockLabel {
+                    function: FuncId(0),
+                    tier: Tier::Top,
+                    kind: CompileKind::Entry,
+                };
+                // An error is as good: whatever the code says of itself, nothing is written outside of it.
+                let _ = memory.install(label, code);
+            }
+        }
+    }
+    Ok(read)
+}
+
+fn check_again<T: PartialEq>(message: &T, again: &Result<T, WireError>) -> Result<(), String> {
+    match again {
+        Ok(again) if again == message => Ok(()),
+        _ => Err("a message that was read is another one after being written".to_owned()),
+    }
 }

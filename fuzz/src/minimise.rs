@@ -219,6 +219,7 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         interruptible: false,
         promotions: Vec::new(),
         stress: None,
+        deopt: None,
         ..schedule.clone()
     };
     let alone = |tier| Schedule {
@@ -236,6 +237,7 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
     };
     let calm = Schedule {
         stress: None,
+        deopt: None,
         ..schedule.clone()
     };
     vec![

@@ -46,7 +46,7 @@ fn what(body: Body) -> &'static str {
         Body::Own => "modules from the project's own generator, against wasmi",
         Body::Clif => "CLIF functions, against `cranelift-interpreter`",
         Body::Malformed => {
-            "malformed modules, text, scripts and CLIF: an error or a run, never a panic, crash or hang"
+            "malformed modules, text, scripts, CLIF and messages of compile servers: an error or a run, never a panic, crash or hang"
         }
     }
 }
@@ -111,28 +111,7 @@ fn write_page(page: &mut String, run: &Run, cases: u64, failures: usize) -> std:
     )?;
     writeln!(page, "- date: {}", run.date)?;
     writeln!(page, "- command: `{}` (seed {})\n", run.command, run.seed)?;
-    writeln!(
-        page,
-        "| body | cases | agreed | nothing to compare | mismatches | runs | calls compared | of them traps | host calls | compiled in tier 0, 1, 2 | seconds |"
-    )?;
-    writeln!(page, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
-    for (body, report) in &run.reports {
-        let counts = &report.counts;
-        writeln!(
-            page,
-            "| {body} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            number(counts.cases),
-            number(counts.agreed),
-            number(counts.skipped.values().sum()),
-            number(counts.mismatches),
-            number(counts.runs),
-            number(counts.calls),
-            number(counts.traps),
-            number(counts.host_calls),
-            counts.compiled.map(number).join(" / "),
-            seconds(report.time),
-        )?;
-    }
+    write_table(page, run)?;
     writeln!(page, "\nThe bodies:\n")?;
     for (body, _) in &run.reports {
         writeln!(page, "- **{body}**: {}", what(*body))?;
@@ -156,12 +135,45 @@ fn write_page(page: &mut String, run: &Run, cases: u64, failures: usize) -> std:
     Ok(())
 }
 
+fn write_table(page: &mut String, run: &Run) -> std::fmt::Result {
+    writeln!(
+        page,
+        "| body | cases | agreed | nothing to compare | mismatches | runs | calls compared | of them traps | host calls | compiled in tier 0, 1, 2 | calls inlined | moves in loops | back to tier 0 | seconds |"
+    )?;
+    writeln!(
+        page,
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    )?;
+    for (body, report) in &run.reports {
+        let counts = &report.counts;
+        writeln!(
+            page,
+            "| {body} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            number(counts.cases),
+            number(counts.agreed),
+            number(counts.skipped.values().sum()),
+            number(counts.mismatches),
+            number(counts.runs),
+            number(counts.calls),
+            number(counts.traps),
+            number(counts.host_calls),
+            counts.compiled.map(number).join(" / "),
+            number(counts.inlined),
+            number(counts.moves),
+            number(counts.deoptimizations),
+            seconds(report.time),
+        )?;
+    }
+    Ok(())
+}
+
 const METHOD: &str = "
 ## How it works
 
 A case is made from a seed and a number, and from nothing else. A module is run in the other engine once and in Upshift
 twice: in one tier alone, and with a random schedule (thresholds, compilation on the thread or in the background, two or
-three tiers, promotions asked for between two calls). All exports are called again and again on one instance, those after
+three tiers, promotions asked for between two calls; in one case of three activations move at random loop headers and calls
+change tiers, in one of three guards fail at random and activations go back to tier 0). All exports are called again and again on one instance, those after
 a trap too. Compared are the results of every call, bit for bit (both sides produce canonical NaNs), the kinds of traps,
 the memories, globals and tables at the end, and the order and arguments of host calls, some of which fail or call back
 into the program. Where the stack ends is the engine's own affair: after the first overflow, which both must have in the
@@ -176,6 +188,10 @@ compared with wasmtime, and those that wasmi cannot run with wasmtime alone.
 What fails is written to the folder `failures` in `fuzz/` and made smaller. `cargo xtask fuzz --replay FILE` runs it again;
 `cargo xtask fuzz --minimise FILE` makes it smaller still. What once showed a fault, ours or another engine's, is tested by
 the scripts in `filetests/regress/`.
+
+The same bodies are targets for libFuzzer, which learns which choices lead further: `cargo +nightly fuzz run --fuzz-dir
+fuzz/libfuzzer own`, with `cargo-fuzz` installed; also `smith`, `clif` and `malformed`. They are a package of their own,
+which nothing else builds.
 ";
 
 #[cfg(test)]

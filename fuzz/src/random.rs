@@ -1,21 +1,45 @@
 //! The source of all choices: a small generator whose whole state is a seed, so that a case is known by two numbers.
 
+use std::collections::VecDeque;
+
 /// The generator SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    /// Choices that were given come first.
+    choices: VecDeque<u8>,
+}
 
 impl Random {
     /// The choices that belong to number `index` of a run with that seed.
     pub fn new(seed: u64, index: u64) -> Random {
-        let mut random = Random(seed ^ index.wrapping_mul(0xd134_2543_de82_ef95));
+        let mut random = Random {
+            state: seed ^ index.wrapping_mul(0xd134_2543_de82_ef95),
+            choices: VecDeque::new(),
+        };
         random.bits();
         random
     }
 
+    /// These choices, and behind their end always the same ones.
+    pub fn from_choices(choices: &[u8]) -> Random {
+        Random {
+            state: 0,
+            choices: choices.iter().copied().collect(),
+        }
+    }
+
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        if self.choices.len() >= 8 {
+            let given: Vec<u8> = self.choices.drain(..8).collect();
+            return given
+                .iter()
+                .rev()
+                .fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
@@ -48,7 +72,10 @@ impl Random {
 
     /// Random bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.bits() as u8).collect()
+        let given = count.min(self.choices.len());
+        let mut bytes: Vec<u8> = self.choices.drain(..given).collect();
+        bytes.extend((given..count).map(|_| self.bits() as u8));
+        bytes
     }
 
     /// An integer of the kind that finds bugs: small, at a boundary, a power of two, or anything.

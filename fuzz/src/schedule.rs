@@ -1,6 +1,6 @@
 //! Random tier schedules and calls for a module.
 
-use crate::case::{Call, Promotion, Schedule, Stress};
+use crate::case::{Call, Deopt, Promotion, Schedule, Stress};
 use crate::random::Random;
 use crate::value::{Type, Value};
 use wasmparser::{ExternalKind, Parser, Payload, ValType};
@@ -108,12 +108,13 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         inline_all: random.one_in(2),
         promotions: Vec::new(),
         stress: None,
+        deopt: None,
     };
-    let stress = random.one_in(3).then(|| Stress {
-        period: random.between(1, 6) as u32,
-        seed: random.below(1000) as u64 + 1,
-        flip: random.one_in(2),
-    });
+    let kind = random.below(3);
+    let (period, seed) = (random.between(1, 6) as u32, random.below(1000) as u64 + 1);
+    let flip = random.one_in(2);
+    let stress = (kind == 0).then_some(Stress { period, seed, flip });
+    let deopt = (kind == 1).then_some(Deopt { period, seed });
     let background = random.one_in(3);
     let tiers = if random.one_in(4) {
         vec![0, 1, 2]
@@ -140,6 +141,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         inline_all: random.one_in(2),
         promotions,
         stress,
+        deopt,
         tiers,
     };
     vec![alone, mixed]

@@ -5,6 +5,9 @@ use crate::host::{Answer, ENTRY, FUEL, Host};
 use crate::record::Record;
 use crate::value::{Outcome, State, Stop, Type, Value, hash_memory};
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use upshift::{Event, EventKind, Subscriber};
 use upshift_wasm::{
     AsContext, AsContextMut, Caller, Config, Engine, Error, ErrorKind, Extern, ExternRef,
     ExternType, Func, FuncType, Global, Instance, Memory, Module, ModuleOptions, Store,
@@ -16,14 +19,37 @@ use upshift_wasm::{
 pub struct Effort {
     /// Functions that were compiled in tiers 0, 1 and 2.
     pub compiled: [u64; 3],
+    /// Activations that moved to better code in a loop.
+    pub moves: u64,
+    /// Activations that went back to tier 0.
+    pub deoptimizations: u64,
+    /// Calls that were replaced by the callee's body.
+    pub inlined: u64,
+}
+
+/// Counts the calls that are inlined.
+#[derive(Debug, Default)]
+struct Inlined(AtomicU64);
+
+impl Subscriber for Inlined {
+    fn event(&self, event: &Event) {
+        if let EventKind::Compiled(compilation) = &event.kind {
+            let count = compilation.inlined.len() as u64;
+            self.0.fetch_add(count, Ordering::Relaxed);
+        }
+    }
 }
 
 /// The engine for a schedule.
 ///
 /// # Errors
 /// If the machine refuses.
-pub fn engine(schedule: &Schedule) -> Result<Engine, upshift::Error> {
+pub fn engine(
+    schedule: &Schedule,
+    subscriber: Arc<dyn Subscriber>,
+) -> Result<Engine, upshift::Error> {
     let mut config = Config::default()
+        .subscriber(subscriber)
         .canonical_nans(true)
         .verify(true)
         .stack_bytes(crate::limits::STACK_BYTES)
@@ -33,6 +59,9 @@ pub fn engine(schedule: &Schedule) -> Result<Engine, upshift::Error> {
         .workers(schedule.workers.unwrap_or(1));
     if let Some(stress) = schedule.stress {
         config = config.stress_random(stress.period, stress.seed, stress.flip);
+    }
+    if let Some(deopt) = schedule.deopt {
+        config = config.stress_deopt(deopt.period, deopt.seed);
     }
     if schedule.inline_all {
         config = config.inlining(upshift::InliningMode::Stress);
@@ -53,7 +82,8 @@ pub fn engine(schedule: &Schedule) -> Result<Engine, upshift::Error> {
 /// # Errors
 /// What Upshift says about the module, if it refuses it, or about the machine.
 pub fn run(case: &WasmCase, schedule: &Schedule) -> Result<(Record, Effort), String> {
-    let engine = engine(schedule).map_err(|error| error.to_string())?;
+    let inlined = Arc::new(Inlined::default());
+    let engine = engine(schedule, inlined.clone()).map_err(|error| error.to_string())?;
     let options = ModuleOptions {
         interruptible: schedule.interruptible,
     };
@@ -92,7 +122,12 @@ pub fn run(case: &WasmCase, schedule: &Schedule) -> Result<(Record, Effort), Str
         },
     };
     let statistics = engine.profile_statistics();
-    let mut effort = Effort::default();
+    let mut effort = Effort {
+        compiled: [0; 3],
+        moves: statistics.osr_entries,
+        deoptimizations: statistics.deoptimizations,
+        inlined: inlined.0.load(Ordering::Relaxed),
+    };
     for tier in Tier::ALL {
         effort.compiled[tier.index()] = statistics.tiers[tier.index()].compilations;
     }

@@ -38,6 +38,12 @@ pub struct Counts {
     pub host_calls: u64,
     /// Functions compiled in tiers 0, 1 and 2.
     pub compiled: [u64; 3],
+    /// Activations that moved to better code in a loop.
+    pub moves: u64,
+    /// Activations that went back to tier 0.
+    pub deoptimizations: u64,
+    /// Calls that were replaced by the callee's body.
+    pub inlined: u64,
 }
 
 impl Counts {
@@ -70,6 +76,9 @@ impl Counts {
         self.calls += other.calls;
         self.traps += other.traps;
         self.host_calls += other.host_calls;
+        self.moves += other.moves;
+        self.deoptimizations += other.deoptimizations;
+        self.inlined += other.inlined;
         for (reason, count) in &other.skipped {
             *self.skipped.entry(reason.clone()).or_default() += count;
         }

@@ -42,6 +42,10 @@ fn modules_of_our_own() {
         counts.compiled[0] > 0 && counts.compiled[1] > 0,
         "both tiers compile"
     );
+    assert!(
+        counts.moves > 0 && counts.deoptimizations > 0 && counts.inlined > 0,
+        "activations change tiers and calls are inlined"
+    );
 }
 
 #[test]

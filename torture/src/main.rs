@@ -3,6 +3,7 @@
 mod arch;
 mod children;
 mod churn;
+mod escapes;
 mod failures;
 mod flood;
 mod guards;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "cargo xtask torture")]
 struct Options {
-    /// threads, processes, churn, flood, failures, interrupt, stacks, signals or guards; all of them if none is named
+    /// threads, processes, churn, flood, failures, interrupt, stacks, signals, guards or escapes; all of them if none is named
     bodies: Vec<String>,
     /// A little of everything, for tests
     #[arg(long)]
@@ -50,6 +51,7 @@ const BODIES: &[&str] = &[
     "stacks",
     "signals",
     "guards",
+    "escapes",
 ];
 
 fn main() -> ExitCode {
@@ -121,6 +123,7 @@ fn one(body: &str, scale: Scale, options: &Options) -> Result<Report> {
         "stacks" => stacks::run(scale),
         "signals" => signals::run(scale),
         "guards" => guards::run(scale),
+        "escapes" => escapes::run(scale),
         _ => bail!("there is no such body; there are {}", BODIES.join(", ")),
     }
 }

@@ -15,7 +15,7 @@ use upshift_wasm::{Caller, Config, Engine, Instance, Linker, Module, Store, Tier
 
 /// Sizes of the threads' stacks.
 const STACK_KILOBYTES: &[usize] = &[64, 128, 256, 300, 400, 512, 768, 1024, 2048, 8192];
-const SETUPS: &[&str] = &["0", "1", "promoted", "background"];
+const SETUPS: &[&str] = &["0", "1", "promoted", "background", "osr", "flip", "deopt"];
 /// Functions that are called for the first time at some depth.
 const FRESH: u32 = 48;
 
@@ -23,6 +23,9 @@ fn config(setup: &str) -> Config {
     match setup {
         "0" => Config::default().only_tier(Tier::Baseline),
         "1" => Config::default().only_tier(Tier::Optimizing),
+        "osr" => Config::default().stress_osr(1),
+        "flip" => Config::default().stress_random(2, 7, true),
+        "deopt" => Config::default().stress_deopt(1, 7),
         "promoted" => Config::default().synchronous(true).thresholds(2, u32::MAX),
         _ => Config::default().thresholds(2, u32::MAX),
     }
@@ -99,6 +102,9 @@ fn text() -> String {
                     (call $down (i32.sub (local.get 0) (i32.const 1)) (local.get 1))))
                 (else (call_indirect (type $fresh) (i32.const 3) (local.get 1)))))
         "#;
+    for (name, locals) in MOVING {
+        moving(&mut text, name, *locals);
+    }
     for number in 0..FRESH {
         let _ = write!(
             text,
@@ -116,6 +122,36 @@ fn text() -> String {
         text.push_str("(i32.add (local.get 1) (local.get 2)))\n");
     }
     text + ")"
+}
+
+/// Functions that recurse in a loop, with so many values that travel when an activation moves, of 16 bytes each.
+const MOVING: &[(&str, u32)] = &[("moving", 0), ("moving some", 60), ("moving many", 240)];
+
+/// One of them. At each depth the loop is arrived at several times, before the call and after it.
+fn moving(text: &mut String, name: &str, values: u32) {
+    let id = name.replace(' ', "_");
+    let last = 2 + values;
+    let _ = write!(
+        text,
+        "(func ${id} (export \"{name}\") (param i32) (result i32) (local i32 v128)"
+    );
+    text.push_str(&" (local v128)".repeat(values as usize));
+    let _ = write!(
+        text,
+        "(local.set 1 (i32.const 4))
+        (loop $next
+            (if (i32.eq (local.get 1) (i32.const 2)) (then
+                (local.set {last} (i32x4.splat (call ${id} (i32.add (local.get 0) (i32.const 1)))))))
+            (local.set 1 (i32.sub (local.get 1) (i32.const 1)))
+            (br_if $next (local.get 1)))
+        (i32x4.extract_lane 1 "
+    );
+    text.push_str(&"(i32x4.add ".repeat(values as usize));
+    text.push_str("(local.get 2)");
+    for value in 0..values {
+        let _ = write!(text, " (local.get {}))", 3 + value);
+    }
+    text.push_str("))\n");
 }
 
 /// A host function that takes half of the stack that host functions can count on.
@@ -147,7 +183,11 @@ fn in_webassembly(setup: &str) -> Result<u64> {
     let instance = linker.instantiate(&mut store, &module)?;
     *store.data_mut() = Some(instance);
     let mut overflows = 0;
-    for name in ["deep", "with host", "through host", "deep"] {
+    let moving = MOVING.iter().map(|(name, _)| *name);
+    for name in ["deep", "with host", "through host", "deep"]
+        .into_iter()
+        .chain(moving)
+    {
         let function = instance.get_func(&store, name).context("no export")?;
         let result = function.call(&mut store, &[Val::I32(0)], &mut [Val::I32(0)]);
         let kind = result

@@ -8,6 +8,7 @@
 mod bench;
 mod corpus;
 mod fuzz;
+mod instructions;
 mod llvm;
 mod mutate;
 mod shell;
@@ -46,6 +47,8 @@ enum Command {
     Stress(stress::Options),
     /// Measure Upshift and other engines on the corpus, and write the page about it
     Bench(bench::Options),
+    /// Count the instructions that compiling takes, and compare with the committed numbers
+    Instructions(instructions::Options),
     /// Compare Upshift with other engines on random programs
     Fuzz(fuzz::Options),
     /// Put Upshift under load and make everything fail that can; look for leaks
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Stencils(options) => stencils::run(&options),
         Command::Stress(options) => stress::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Torture(options) => torture::run(&options),
         Command::Mutate(options) => mutate::run(&options),

@@ -23,7 +23,7 @@ const LEAK_TESTS: &[[&str; 3]] = &[
 /// What `cargo xtask torture` was asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// What to do: threads, processes, churn, flood, failures, interrupt, stacks, signals, guards or leaks. Without any,
+    /// What to do: threads, processes, churn, flood, failures, interrupt, stacks, signals, guards, escapes or leaks. Without any,
     /// all but leaks, and docs/torture.md is written
     bodies: Vec<String>,
     /// A little of everything

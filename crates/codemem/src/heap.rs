@@ -2,7 +2,8 @@
 //!
 //! Memory is put behind pages before they are written, so that having none left is an error and not a signal. Pages
 //! that no block touches any more are given back, not at once but when enough bytes were freed since the last time, in
-//! proportion to those in use: so the cost of freeing stays in proportion too.
+//! proportion to those in use: so the cost of freeing stays in proportion too. Where many of them are free in a row they
+//! also become inaccessible: pages that were given back hold zeros, which are instructions too.
 
 use crate::allocator::RangeAllocator;
 use crate::arch::HOST;
@@ -20,6 +21,9 @@ const COMMIT_PAGES: usize = 8;
 /// Bytes that may be freed before pages are given back, beyond an eighth of those in use.
 const RELEASE_SLACK_BYTES: usize = 64 << 10;
 
+/// Pages in a row that become inaccessible when they are free: so many that a process does not run out of mappings.
+const SEALED_PAGES_MIN: usize = 16;
+
 /// Where blocks of code are allocated.
 #[derive(Debug)]
 pub(crate) struct CodeHeap {
@@ -33,6 +37,8 @@ struct State {
     free: RangeAllocator,
     /// The pages that have memory behind them.
     committed: PageSet,
+    /// The pages that cannot be accessed where code is executed; none of them has memory behind it.
+    sealed: PageSet,
     /// Granules from here on were never allocated.
     high_water: u32,
     used_bytes: usize,
@@ -58,12 +64,14 @@ impl CodeHeap {
         let code_bytes = layout.reserved_bytes - layout.code;
         let header = HEADER_BYTES / GRANULE_BYTES;
         let granules = code_bytes / GRANULE_BYTES;
-        let mut committed = PageSet::new(code_bytes / layout.page_bytes);
+        let pages = code_bytes / layout.page_bytes;
+        let mut committed = PageSet::new(pages);
         committed.insert(0..1);
         CodeHeap {
             state: Mutex::new(State {
                 free: RangeAllocator::new(header as u32..granules as u32),
                 committed,
+                sealed: PageSet::new(pages),
                 high_water: header as u32,
                 used_bytes: 0,
                 blocks: 0,
@@ -144,25 +152,44 @@ impl CodeHeap {
 }
 
 impl State {
-    /// Sees to it that all of `pages` have memory behind them.
+    /// Sees to it that all of `pages` have memory behind them, and perhaps some behind those.
     fn commit(&mut self, mapping: &Mapping, pages: Range<usize>) -> Result<(), CodeMemoryError> {
         while let Some(gap) = self.committed.first_gap(pages.clone()) {
-            let end = (gap.start + COMMIT_PAGES).min(self.committed.len());
-            let wide = gap.start..gap.end.max(end);
-            let wide = self.committed.first_gap(wide).unwrap_or(gap.clone());
-            if mapping.commit(page_offsets(mapping, &wide)).is_ok() {
-                self.committed.insert(wide);
-                continue;
+            let wide = self.widened(&gap);
+            if wide == gap || self.commit_gap(mapping, wide).is_err() {
+                self.commit_gap(mapping, gap)?;
             }
-            mapping.commit(page_offsets(mapping, &gap))?;
-            self.committed.insert(gap);
         }
         Ok(())
     }
 
-    /// Gives back the memory behind pages that are free as a whole.
+    /// The same gap with the pages behind it that have no memory either and are accessible.
+    fn widened(&self, gap: &Range<usize>) -> Range<usize> {
+        let end = (gap.start + COMMIT_PAGES).min(self.committed.len());
+        let wide = gap.start..gap.end.max(end);
+        let wide = self.committed.first_gap(wide).unwrap_or(gap.clone());
+        match self.sealed.first_run(gap.end..wide.end) {
+            Some(sealed) => gap.start..sealed.start,
+            None => wide,
+        }
+    }
+
+    fn commit_gap(&mut self, mapping: &Mapping, gap: Range<usize>) -> Result<(), CodeMemoryError> {
+        let mut pages = gap.clone();
+        while let Some(sealed) = self.sealed.first_run(pages.clone()) {
+            mapping.seal(page_offsets(mapping, &sealed), false)?;
+            pages.start = sealed.end;
+            self.sealed.remove(sealed);
+        }
+        mapping.commit(page_offsets(mapping, &gap))?;
+        self.committed.insert(gap);
+        Ok(())
+    }
+
+    /// Gives back the memory behind pages that are free as a whole, and makes them inaccessible where they are many.
     fn release(&mut self, mapping: &Mapping) {
         let page_bytes = mapping.layout().page_bytes;
+        let used_before = (self.high_water as usize * GRANULE_BYTES).div_ceil(page_bytes);
         for run in self.free.free_runs((page_bytes / GRANULE_BYTES) as u32) {
             let bytes = granule_bytes(&run);
             let mut pages = bytes.start.div_ceil(page_bytes)..bytes.end / page_bytes;
@@ -170,6 +197,19 @@ impl State {
                 pages.start = idle.end;
                 if mapping.release(page_offsets(mapping, &idle)) {
                     self.committed.remove(idle);
+                }
+            }
+            let mut pages =
+                bytes.start.div_ceil(page_bytes)..(bytes.end / page_bytes).min(used_before);
+            if pages.len() < SEALED_PAGES_MIN {
+                continue;
+            }
+            while let Some(open) = self.sealed.first_gap(pages.clone()) {
+                pages.start = open.end;
+                // Without memory behind them only: what could not be given back can be used again as it is.
+                let idle = self.committed.first_run(open.clone()).is_none();
+                if idle && mapping.seal(page_offsets(mapping, &open), true).is_ok() {
+                    self.sealed.insert(open);
                 }
             }
         }

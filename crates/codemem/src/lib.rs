@@ -11,7 +11,7 @@
 //!
 //! The executable part is a file in memory that is mapped twice: here to be executed, and elsewhere, at an address that
 //! generated code does not know, to be written. No mapping is ever writable and executable, and publishing code changes
-//! no mapping.
+//! no mapping, unless it takes pages that many others were free with: those are inaccessible until then.
 //!
 //! A call between functions loads its target from the callee's *entry slot*; storing to [`CodeMemory::entry_slot`] is
 //! all it takes to swap a function's code. The *jump stub* is the function's address for everything that needs one

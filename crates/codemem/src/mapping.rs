@@ -118,6 +118,21 @@ impl Mapping {
         self.allocate_file(offsets, mode).is_ok()
     }
 
+    /// Makes the pages of `offsets` inaccessible where code is executed, or what they were again.
+    pub fn seal(&self, offsets: Range<usize>, sealed: bool) -> Result<(), CodeMemoryError> {
+        debug_assert!(self.layout.executable().start <= offsets.start);
+        let protection = match sealed {
+            true => libc::PROT_NONE,
+            false => libc::PROT_READ | libc::PROT_EXEC,
+        };
+        let address = ptr::with_exposed_provenance_mut(self.range.start + offsets.start);
+        // SAFETY: the addresses are this mapping's own, and the caller's: there is no code that anyone may be in.
+        if unsafe { libc::mprotect(address, offsets.len(), protection) } != 0 {
+            return Err(system_error("change the protection of memory"));
+        }
+        Ok(())
+    }
+
     fn allocate_file(&self, offsets: Range<usize>, mode: libc::c_int) -> io::Result<()> {
         let start = (offsets.start - self.layout.stubs) as libc::off_t;
         let length = offsets.len() as libc::off_t;

@@ -101,6 +101,7 @@ pub struct WasiCtxBuilder {
     stderr: Output,
     preopens: Vec<(PathBuf, Vec<u8>, Access)>,
     descriptors_max: usize,
+    resolver: Resolver,
 }
 
 impl Default for WasiCtxBuilder {
@@ -120,6 +121,7 @@ impl WasiCtxBuilder {
             stderr: Output::discard(),
             preopens: Vec::new(),
             descriptors_max: DESCRIPTORS_MAX,
+            resolver: Resolver::Kernel,
         }
     }
 
@@ -202,6 +204,13 @@ impl WasiCtxBuilder {
         self
     }
 
+    /// Resolves paths one component at a time, as on a kernel that cannot do it itself; for tests.
+    #[doc(hidden)]
+    pub fn resolve_by_walking(mut self) -> Self {
+        self.resolver = Resolver::Walk;
+        self
+    }
+
     /// Opens the preopened directories and checks all that was given.
     pub fn build(self) -> Result<WasiCtx, Error> {
         let env = self
@@ -231,7 +240,7 @@ impl WasiCtxBuilder {
             args: self.args,
             env,
             table,
-            resolver: Resolver::Kernel,
+            resolver: self.resolver,
             interrupts: Interrupts::default(),
         })
     }

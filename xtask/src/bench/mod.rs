@@ -5,6 +5,7 @@
 
 mod compile;
 mod compile_page;
+mod costs;
 mod curve;
 mod engines;
 pub(crate) mod machine;
@@ -61,6 +62,9 @@ pub struct Options {
     /// Only the curves, for the page of what was measured last
     #[arg(long)]
     curves: bool,
+    /// Only what the runtime itself costs, for the page of what was measured last
+    #[arg(long)]
+    costs: bool,
     /// Give the programs of the curves more work until the best engine takes so long, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     longest: u64,
@@ -78,9 +82,13 @@ const RUNS_MIN: u32 = 5;
 pub fn run(options: &Options) -> Result<bool> {
     let root = shell::root();
     if options.render {
-        let text = shell::read(&root.join(RESULTS))?;
-        let report = serde_json::from_str(&text)
-            .with_context(|| format!("{RESULTS} is from another version"))?;
+        write_page(&root, &measured_last(&root)?)?;
+        return Ok(true);
+    }
+    if options.costs {
+        let mut report = measured_last(&root)?;
+        report.costs = Some(costs::measure(&root)?);
+        keep(&root, &report)?;
         write_page(&root, &report)?;
         return Ok(true);
     }
@@ -143,6 +151,7 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         curves: Vec::new(),
         compilers: Vec::new(),
         starts: Vec::new(),
+        costs: None,
         swap,
     };
     // After each program, so that nothing is lost if the command is stopped.
@@ -150,8 +159,7 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         if options.quick || options.compile {
             return Ok(());
         }
-        let text = serde_json::to_string_pretty(report)?;
-        shell::write(&root.join(RESULTS), text.as_bytes())
+        self::keep(root, report)
     };
     if options.compile || only.is_empty() {
         report.compilers = compile::measure(root, &engines, plan.runs)?;
@@ -161,6 +169,10 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         return Ok(report);
     }
     report.starts = start::measure(root, &engines, &programs, plan.runs)?;
+    if only.is_empty() {
+        report.costs = Some(costs::measure(root)?);
+        keep(&report)?;
+    }
     for program in &programs {
         report.programs.push(bench.measure(program)?);
         report.machine.busy = report.machine.busy.max(machine::busy()?);
@@ -202,9 +214,7 @@ fn measure_curves(
 
 /// What was measured last, with new curves.
 fn curves_again(root: &Path, options: &Options) -> Result<Report> {
-    let text = shell::read(&root.join(RESULTS))?;
-    let mut report: Report = serde_json::from_str(&text)
-        .with_context(|| format!("{RESULTS} is from another version"))?;
+    let mut report = measured_last(root)?;
     let programs = programs::load(root, &[])?;
     let engines = engines(root, options)?;
     if engines
@@ -226,9 +236,18 @@ fn curves_again(root: &Path, options: &Options) -> Result<Report> {
         stopped: RefCell::default(),
     };
     measure_curves(&bench, &programs, options, &mut report)?;
-    let text = serde_json::to_string_pretty(&report)?;
-    shell::write(&root.join(RESULTS), text.as_bytes())?;
+    keep(root, &report)?;
     Ok(report)
+}
+
+fn measured_last(root: &Path) -> Result<Report> {
+    let text = shell::read(&root.join(RESULTS))?;
+    serde_json::from_str(&text).with_context(|| format!("{RESULTS} is from another version"))
+}
+
+fn keep(root: &Path, report: &Report) -> Result<()> {
+    let text = serde_json::to_string_pretty(report)?;
+    shell::write(&root.join(RESULTS), text.as_bytes())
 }
 
 /// Runs `cargo xtask corpus`, as this very program.
@@ -300,6 +319,15 @@ fn write_page(root: &Path, report: &Report) -> Result<()> {
         );
         if let Some(picture) = picture::draw(report, part.figure, part.heading, &subtitle) {
             shell::write(&root.join("docs").join(part.picture), picture.as_bytes())?;
+        }
+    }
+    if let Some(costs) = &report.costs {
+        let subtitle = format!(
+            "Every function of Lua, SQLite and zstd, one thread. {}",
+            report.machine.date
+        );
+        if let Some(picture) = costs::draw(costs, &subtitle) {
+            shell::write(&root.join("docs").join(costs::PICTURE), picture.as_bytes())?;
         }
     }
     for measured in &report.curves {

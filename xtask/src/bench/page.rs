@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::compile_page;
+use super::costs;
 use super::report::{
     Case, Curve, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value,
 };
@@ -88,6 +89,9 @@ pub fn write(report: &Report) -> String {
     if let Some(swap) = &report.swap {
         swap_part(&mut page, swap);
     }
+    if let Some(costs) = &report.costs {
+        costs::write(&mut page, costs);
+    }
     tiers(&mut page, report);
     how(&mut page, report);
     page
@@ -101,6 +105,9 @@ fn falls_short(page: &mut String, report: &Report) {
     }
     slower_than_tier_1(page, report);
     late_promotions(page, report);
+    if let Some(costs) = &report.costs {
+        costs::falls_short(page, costs);
+    }
     without_figure(page, report, true);
     busy(page, report);
     if page.len() == before {

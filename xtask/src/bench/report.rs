@@ -26,6 +26,9 @@ pub struct Report {
     /// How long it takes to start.
     #[serde(default)]
     pub starts: Vec<Start>,
+    /// What the runtime itself costs.
+    #[serde(default)]
+    pub costs: Option<Costs>,
     /// What `cargo bench -p upshift --bench swap` says.
     pub swap: Option<Swap>,
 }
@@ -242,6 +245,68 @@ pub struct SwapVariant {
     pub median_ns: f64,
     pub p5_ns: f64,
     pub p95_ns: f64,
+}
+
+/// What `cargo bench -p upshift-wasm --bench costs` prints.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Costs {
+    pub latencies: Vec<Latencies>,
+    pub stalls: Vec<Stall>,
+    pub counters: Vec<Counters>,
+    pub scaling: Vec<Scaling>,
+    pub threads: Vec<Threads>,
+    /// The share of a core that idle workers take.
+    pub idle_share: f64,
+    /// Bytes that a function takes which is never called.
+    pub idle_function_bytes: f64,
+}
+
+/// How long the functions of a module take to compile.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Latencies {
+    pub module: String,
+    pub tier: usize,
+    pub functions: u64,
+    pub median_ns: f64,
+    pub p99_ns: f64,
+    pub longest_ns: f64,
+    /// How many take up to 1, 2, 4, … microseconds, and more than half of that.
+    pub up_to_power_of_two_us: Vec<u64>,
+}
+
+/// The longest that the program's thread was held up.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Stall {
+    pub way: String,
+    pub what: String,
+    pub promoted: u64,
+    pub longest_ns: f64,
+}
+
+/// An iteration of tier 1's code with and without counters.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Counters {
+    pub kernel: String,
+    pub without_ns: f64,
+    pub with_ns: f64,
+}
+
+/// A function of a module of so many.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Scaling {
+    pub functions: u64,
+    pub define_ns: f64,
+    pub compile_ns: f64,
+    pub code_bytes: u64,
+    pub resident_bytes: u64,
+}
+
+/// A function compiled by one of so many threads.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Threads {
+    pub threads: u64,
+    pub clock_ns: f64,
+    pub processor_ns: f64,
 }
 
 /// The figures of a program in an engine.

@@ -1,6 +1,8 @@
 //! The faults that `cargo xtask mutate` seeds, one at a time: each a change of a line or two that a tired programmer could
 //! have made.
 
+use serde::{Deserialize, Serialize};
+
 /// A fault to seed.
 pub struct Fault {
     /// What is wrong with it in place.
@@ -16,13 +18,30 @@ pub struct Fault {
 }
 
 /// What came of seeding one.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The fault.
-    pub fault: &'static Fault,
+    /// The fault's name.
+    pub name: String,
+    /// The file that it is in.
+    pub file: String,
+    /// What stood there.
+    pub find: String,
+    /// What stood there instead.
+    pub replace: String,
     /// The first run of tests that noticed, if one did.
-    pub noticed_by: Option<&'static str>,
+    pub noticed_by: Option<String>,
     /// How long it took, in seconds.
     pub seconds: u64,
+    /// The project's commit.
+    pub revision: String,
+}
+
+impl Outcome {
+    /// Whether it is of this very fault.
+    pub fn is_of(&self, fault: &Fault) -> bool {
+        (&*self.name, &*self.file) == (fault.name, fault.file)
+            && (&*self.find, &*self.replace) == (fault.find, fault.replace)
+    }
 }
 
 const CODEMEM: &[&str] = &["-p upshift-codemem"];
@@ -35,7 +54,12 @@ const TIERING: &[&str] = &["-p upshift-runtime", "-p upshift-filetests --test ti
 const STENCILS: &[&str] = &[
     "-p upshift-stencil",
     "-p upshift-wasm --test baseline",
-    "-p upshift-filetests --test spec",
+    "-p upshift-filetests --test spec -- --setup=tier-0",
+];
+const GUARDS: &[&str] = &[
+    "-p upshift --test guards",
+    "-p upshift-filetests --test tiering",
+    "-p upshift-filetests --test spec -- --setup=deopt",
 ];
 const WASM: &[&str] = &[
     "-p upshift-wasm --lib --test limits --test traps --test objects --test linking --test calls",
@@ -93,6 +117,20 @@ pub const FAULTS: &[Fault] = &[
         file: "crates/codemem/src/heap.rs",
         find: "HOST.fill(self.writable(all));",
         replace: "let _ = all;",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "freed pages stay accessible",
+        file: "crates/codemem/src/heap.rs",
+        find: "if idle && mapping.seal(page_offsets(mapping, &open), true).is_ok() {",
+        replace: "if idle {",
+        tests: CODEMEM,
+    },
+    Fault {
+        name: "freed pages stay inaccessible when they are used again",
+        file: "crates/codemem/src/heap.rs",
+        find: "mapping.seal(page_offsets(mapping, &sealed), false)?;",
+        replace: "let _ = mapping;",
         tests: CODEMEM,
     },
     Fault {
@@ -277,10 +315,10 @@ pub const FAULTS: &[Fault] = &[
         tests: TIERING,
     },
     Fault {
-        name: "the last value of a transfer is not made room for",
+        name: "a transfer may have one value more than there is room for",
         file: "crates/runtime/src/transfer.rs",
-        find: "values: [u128; osr::TRANSFER_VALUES_MAX],",
-        replace: "values: [u128; osr::TRANSFER_VALUES_MAX - 1],",
+        find: "if values > osr::TRANSFER_VALUES_MAX {",
+        replace: "if values > osr::TRANSFER_VALUES_MAX + 1 {",
         tests: TIERING,
     },
     Fault {
@@ -294,7 +332,7 @@ pub const FAULTS: &[Fault] = &[
         name: "a guard gives one value less than is live",
         file: "crates/wasm/src/translate/osr.rs",
         find: "push_frame(t, &locals, &mut arguments);",
-        replace: "push_frame(t, locals.split_last().map_or(&[], |l| l.1), &mut arguments);",
+        replace: "push_frame(t, &locals[..locals.len().saturating_sub(1)], &mut arguments);",
         tests: &["-p upshift-filetests --test spec -- --setup=deopt"],
     },
     Fault {
@@ -306,6 +344,114 @@ pub const FAULTS: &[Fault] = &[
             "-p upshift --test guards",
             "-p upshift-filetests --test tiering",
         ],
+    },
+    Fault {
+        name: "what travels from code that is left is stored one place too far",
+        file: "crates/runtime/src/transfer.rs",
+        find: "let offset = osr::transfer_value(index);",
+        replace: "let offset = osr::transfer_value(index + 1);",
+        tests: GUARDS,
+    },
+    Fault {
+        name: "what travels from baseline code is stored one place too early",
+        file: "crates/runtime/src/osr.rs",
+        find: "let to = record.add(1 + index).cast::<u8>();",
+        replace: "let to = record.add(index).cast::<u8>();",
+        tests: TIERING,
+    },
+    Fault {
+        name: "a vector that travels from baseline code loses its upper half",
+        file: "crates/runtime/src/osr.rs",
+        find: "ptr::copy_nonoverlapping(from, to, usize::from(place.bytes));",
+        replace: "ptr::copy_nonoverlapping(from, to, usize::from(place.bytes.min(8)));",
+        tests: TIERING,
+    },
+    Fault {
+        name: "the places of a continuation are numbered backwards",
+        file: "crates/runtime/src/continuation.rs",
+        find: "for ((entry, position), frame) in (0..).zip(positions).zip(frames) {",
+        replace: "for ((entry, position), frame) in (0..).zip(positions.iter().rev()).zip(frames) {",
+        tests: GUARDS,
+    },
+    Fault {
+        name: "a continuation may expect another frame than its guard gives",
+        file: "crates/runtime/src/continuation.rs",
+        find: "if expected != Some(frame) {",
+        replace: "if expected.is_none() {",
+        tests: GUARDS,
+    },
+    Fault {
+        name: "the one expected target of a call is taken for granted without a look",
+        file: "crates/wasm/src/translate/call_site.rs",
+        find: "osr::guard(t, same, GuardReason::CallTarget);",
+        replace: "let _ = same;",
+        tests: &[
+            "-p upshift-filetests --test tiering",
+            "-p upshift-filetests --test spec",
+        ],
+    },
+    Fault {
+        name: "the branch of a guard is turned round",
+        file: "crates/runtime/src/guards.rs",
+        find: "cursor.ins().brif(holds, rest, [], cold, []);",
+        replace: "cursor.ins().brif(holds, cold, [], rest, []);",
+        tests: GUARDS,
+    },
+    Fault {
+        name: "a way into a continuation believes constants of the way through",
+        file: "crates/stencil/src/continuation.rs",
+        find: "let in_home = |val: &mut Val| {",
+        replace: "let in_home = |val: &mut Val| {\n            if matches!(val.loc(), Loc::Const(_)) {\n                return;\n            }",
+        tests: GUARDS,
+    },
+    Fault {
+        name: "a way into a continuation leads behind its operation's first instructions",
+        file: "crates/stencil/src/continuation.rs",
+        find: "self.keep_in_homes();\n        let label = self.code.label();",
+        replace: "let label = self.code.label();\n        self.keep_in_homes();",
+        tests: GUARDS,
+    },
+    Fault {
+        name: "what is live before an operation is what is live behind its block",
+        file: "crates/wasm/src/translate/liveness.rs",
+        find: "drop(positions.insert(*position, live.clone()))",
+        replace: "drop(positions.entry(*position).or_insert_with(|| empty.clone()))",
+        tests: &["-p upshift-wasm --lib"],
+    },
+    Fault {
+        name: "code whose assumption was refuted is called on",
+        file: "crates/runtime/src/pipeline.rs",
+        find: "slot.store(fallback.code.entry().cast_mut(), Ordering::Release);",
+        replace: "let _ = fallback;",
+        tests: GUARDS,
+    },
+    Fault {
+        name: "OSR versions whose assumption was refuted are entered on",
+        file: "crates/runtime/src/deopt.rs",
+        find: "lock(&state.osr_loops).forget_code();",
+        replace: "",
+        tests: GUARDS,
+    },
+    Fault {
+        name: "an activation moves from an OSR version to the same one",
+        file: "crates/runtime/src/loops.rs",
+        find: ".filter(|better| *better > tier)",
+        replace: ".filter(|better| *better >= tier)",
+        tests: TIERING,
+    },
+    Fault {
+        name: "the callers of an inlined call are forgotten",
+        file: "crates/runtime/src/inline.rs",
+        find: "caller: place.inlined,",
+        replace: "caller: None,",
+        tests: TIERING,
+    },
+    Fault {
+        name: "one refuted guard more than there may be",
+        file: "crates/runtime/src/assumptions.rs",
+        find: "self.off = self.refuted.len() >= REFUTED_MAX;",
+        replace: "self.off = self.refuted.len() > REFUTED_MAX;",
+        tests: &["-p upshift-runtime"],
     },
     Fault {
         name: "guards may fail as often as they like",

@@ -7,6 +7,7 @@
 mod faults;
 mod page;
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -16,25 +17,34 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use self::faults::{FAULTS, Fault, Outcome};
+use crate::bench::machine;
 use crate::shell;
 
 /// What `cargo xtask mutate` was asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Only faults whose name or file has this in it; no page is written
+    /// Only faults whose name or file has this in it; what came of the others before stays on the page
     only: Option<String>,
+    /// Only faults that nothing came of yet, in the tree as it was copied then
+    #[arg(long)]
+    resume: bool,
     /// Only look whether each fault still has its place in the sources
     #[arg(long)]
     check: bool,
-    /// Stop the tests of a fault after so many seconds; they count as having noticed
-    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
-    limit: u64,
+    /// Stop the tests of a fault after so many times as long as they take without one; they count as having noticed
+    #[arg(long, value_name = "TIMES", default_value_t = 10)]
+    patience: u32,
 }
 
 const PAGE: &str = "docs/mutation.md";
-/// The copy of the sources, and what is built from it.
+/// The copy of the sources, what is built from it, and what came of the faults so far.
 const TREE: &str = "target/mutate/tree";
 const BUILT: &str = "target/mutate/built";
+const OUTCOMES: &str = "target/mutate/outcomes.json";
+/// Without a fault tests come to an end by themselves.
+const NO_LIMIT: Duration = Duration::MAX;
+/// However quick tests are, they get so long.
+const LIMIT_MIN: Duration = Duration::from_secs(60);
 
 /// Seeds each fault and runs its tests; false if a fault has lost its place, or too few were noticed.
 pub fn run(options: &Options) -> Result<bool> {
@@ -55,15 +65,18 @@ pub fn run(options: &Options) -> Result<bool> {
         let only = options.only.as_deref().unwrap_or_default();
         fault.name.contains(only) || fault.file.contains(only)
     };
-    let chosen: Vec<&'static Fault> = FAULTS.iter().filter(wanted).collect();
-    let bench = Bench {
+    let mut outcomes = outcomes(&root, options)?;
+    let is_open = |fault: &&Fault| !options.resume || !outcomes.iter().any(|o| o.is_of(fault));
+    let chosen: Vec<&'static Fault> = FAULTS.iter().filter(wanted).filter(is_open).collect();
+    let mut bench = Bench {
         tree: root.join(TREE),
         built: root.join(BUILT),
-        limit: Duration::from_secs(options.limit),
+        patience: options.patience,
+        times: HashMap::new(),
+        revision: machine::describe(&root)?.revision,
     };
     bench.copy_sources(&root)?;
     bench.check_tests(&chosen)?;
-    let mut outcomes = Vec::new();
     for (number, fault) in chosen.iter().enumerate() {
         shell::step(&format!(
             "{} of {}: {}",
@@ -71,13 +84,35 @@ pub fn run(options: &Options) -> Result<bool> {
             chosen.len(),
             fault.name
         ));
-        let outcome = bench.seed(fault)?;
-        match outcome.noticed_by {
+        let Some(outcome) = bench.seed(fault)? else {
+            eprintln!("    WRONG: with this fault the project does not compile");
+            continue;
+        };
+        match &outcome.noticed_by {
             Some(tests) => eprintln!("    noticed by {tests}, {} s", outcome.seconds),
             None => eprintln!("    SURVIVED, {} s", outcome.seconds),
         }
+        outcomes.retain(|old| old.name != fault.name);
         outcomes.push(outcome);
+        let text = serde_json::to_string_pretty(&outcomes)?;
+        shell::write(&root.join(OUTCOMES), text.as_bytes())?;
     }
+    finish(&root, &outcomes)
+}
+
+/// What came of the faults before, as far as they are still the same.
+fn outcomes(root: &Path, options: &Options) -> Result<Vec<Outcome>> {
+    let path = root.join(OUTCOMES);
+    if (options.only.is_none() && !options.resume) || !path.exists() {
+        return Ok(Vec::new());
+    }
+    let mut outcomes: Vec<Outcome> = serde_json::from_str(&shell::read(&path)?)?;
+    outcomes.retain(|outcome| FAULTS.iter().any(|fault| outcome.is_of(fault)));
+    Ok(outcomes)
+}
+
+/// Writes the page once something came of every fault; whether enough were noticed.
+fn finish(root: &Path, outcomes: &[Outcome]) -> Result<bool> {
     let noticed = outcomes
         .iter()
         .filter(|outcome| outcome.noticed_by.is_some());
@@ -86,8 +121,8 @@ pub fn run(options: &Options) -> Result<bool> {
         "{all} faults, {noticed} noticed, {} survived",
         all - noticed
     );
-    if options.only.is_none() {
-        shell::write(&root.join(PAGE), page::text(&root, &outcomes)?.as_bytes())?;
+    if all == FAULTS.len() {
+        shell::write(&root.join(PAGE), page::text(root, outcomes)?.as_bytes())?;
         println!("wrote {PAGE}");
     }
     Ok(noticed * 100 >= all * 95)
@@ -114,7 +149,10 @@ fn lost(root: &Path) -> Result<Vec<String>> {
 struct Bench {
     tree: PathBuf,
     built: PathBuf,
-    limit: Duration,
+    patience: u32,
+    /// How long tests take without a fault.
+    times: HashMap<&'static str, Duration>,
+    revision: String,
 }
 
 impl Bench {
@@ -137,7 +175,7 @@ impl Bench {
     }
 
     /// Without a fault, all the tests pass: otherwise they would notice anything.
-    fn check_tests(&self, chosen: &[&'static Fault]) -> Result<()> {
+    fn check_tests(&mut self, chosen: &[&'static Fault]) -> Result<()> {
         let mut tests: Vec<&str> = chosen
             .iter()
             .flat_map(|fault| fault.tests)
@@ -147,14 +185,18 @@ impl Bench {
         tests.dedup();
         for arguments in tests {
             shell::step(&format!("without a fault: cargo test {arguments}"));
-            if !self.passes(arguments)? {
+            let built = self.builds(arguments)?;
+            let started = Instant::now();
+            if !built || !self.passes(arguments)? {
                 bail!("`cargo test {arguments}` fails without any fault");
             }
+            self.times.insert(arguments, started.elapsed());
         }
         Ok(())
     }
 
-    fn seed(&self, fault: &'static Fault) -> Result<Outcome> {
+    /// What came of a fault; `None` if it is none, because the compiler notices.
+    fn seed(&self, fault: &'static Fault) -> Result<Option<Outcome>> {
         let started = Instant::now();
         let path = self.tree.join(fault.file);
         let sound = shell::read(&path)?;
@@ -164,26 +206,30 @@ impl Bench {
         )?;
         let noticed_by = self.first_to_notice(fault);
         shell::write(&path, sound.as_bytes())?;
-        Ok(Outcome {
-            fault,
-            noticed_by: noticed_by?,
+        let Some(noticed_by) = noticed_by? else {
+            return Ok(None);
+        };
+        Ok(Some(Outcome {
+            name: fault.name.to_owned(),
+            file: fault.file.to_owned(),
+            find: fault.find.to_owned(),
+            replace: fault.replace.to_owned(),
+            noticed_by: noticed_by.map(str::to_owned),
             seconds: started.elapsed().as_secs(),
-        })
+            revision: self.revision.clone(),
+        }))
     }
 
-    fn first_to_notice(&self, fault: &'static Fault) -> Result<Option<&'static str>> {
+    fn first_to_notice(&self, fault: &'static Fault) -> Result<Option<Option<&'static str>>> {
         for arguments in fault.tests {
             if !self.builds(arguments)? {
-                bail!(
-                    "with the fault `{}` the project does not compile",
-                    fault.name
-                );
+                return Ok(None);
             }
             if !self.passes(arguments)? {
-                return Ok(Some(arguments));
+                return Ok(Some(Some(arguments)));
             }
         }
-        Ok(None)
+        Ok(Some(None))
     }
 
     fn cargo_test(&self, arguments: &str) -> Command {
@@ -206,13 +252,15 @@ impl Bench {
     /// Whether the tests end well, in time.
     fn passes(&self, arguments: &str) -> Result<bool> {
         let started = Instant::now();
+        let time = self.times.get(arguments);
+        let limit = time.map_or(NO_LIMIT, |time| (*time * self.patience).max(LIMIT_MIN));
         // A group of its own, so that the tests can be stopped with the cargo that started them.
         let mut child = self.cargo_test(arguments).process_group(0).spawn()?;
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status.success());
             }
-            if started.elapsed() > self.limit {
+            if started.elapsed() > limit {
                 stop(&mut child)?;
                 return Ok(false);
             }

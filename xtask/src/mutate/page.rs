@@ -1,5 +1,6 @@
 //! The page that says which faults the tests notice.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -27,21 +28,31 @@ pub fn text(root: &Path, outcomes: &[Outcome]) -> Result<String> {
     );
     let _ = writeln!(page, "- machine: {}", machine.processors.join("; "));
     let _ = writeln!(page, "- compiler: {}", machine.rustc);
-    let _ = writeln!(page, "- revision: {}, {}", machine.revision, machine.date);
+    let revisions: BTreeSet<&str> = outcomes.iter().map(|o| o.revision.as_str()).collect();
+    let revisions: Vec<&str> = revisions.into_iter().collect();
+    let _ = writeln!(
+        page,
+        "- revision: {}; {}",
+        revisions.join(", "),
+        machine.date
+    );
     let _ = writeln!(page, "- time: {minutes} minutes\n");
     if !survivors.is_empty() {
         page.push_str("## Survivors\n\n");
         for outcome in &survivors {
-            let _ = writeln!(page, "- {} (`{}`)", outcome.fault.name, outcome.fault.file);
+            let _ = writeln!(page, "- {} (`{}`)", outcome.name, outcome.file);
         }
         page.push('\n');
     }
     page.push_str("## All\n\n| fault | where | noticed by | seconds |\n|---|---|---|--:|\n");
     for outcome in outcomes {
-        let noticed_by = outcome.noticed_by.map_or("nothing".to_owned(), |tests| {
-            format!("`cargo test {tests}`")
-        });
-        let (name, file) = (outcome.fault.name, outcome.fault.file);
+        let noticed_by = outcome
+            .noticed_by
+            .as_ref()
+            .map_or("nothing".to_owned(), |tests| {
+                format!("`cargo test {tests}`")
+            });
+        let (name, file) = (&outcome.name, &outcome.file);
         let _ = writeln!(
             page,
             "| {name} | `{file}` | {noticed_by} | {} |",

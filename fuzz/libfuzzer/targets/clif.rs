@@ -1,0 +1,4 @@
+//! CLIF functions, made of the choices that libFuzzer makes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|choices: &[u8]| upshift_fuzz::Body::Clif.run_choices(choices));

@@ -1,0 +1,351 @@
+//! What the runtime itself costs: `cargo bench -p upshift-wasm --bench costs`, its part of the page and its pictures.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::picture::{self, WIDTH};
+use super::report::{Costs, Counters, Latencies, Stall};
+use crate::shell;
+use anyhow::{Context as _, Result};
+
+/// The modules whose functions are compiled one by one, as far as they are there.
+const MODULES: [&str; 3] = [
+    "corpus/lua/lua.wasm",
+    "corpus/sqlite/sqlite.wasm",
+    "corpus/zstd-wasm/package/dist/esm/zstd.wasm",
+];
+/// The picture's file in `docs/`.
+pub const PICTURE: &str = "performance-compile-latency.svg";
+/// A share of a core above this is more than idle workers may take.
+const IDLE_SHARE_MAX: f64 = 0.001;
+/// Bytes that a function which is never called may take.
+const IDLE_FUNCTION_BYTES_MAX: f64 = 48.0;
+/// A cost per function that differs by more than this between the fewest and the most is not flat.
+const FLAT: f64 = 1.5;
+
+/// Runs the benchmark.
+pub fn measure(root: &Path) -> Result<Costs> {
+    shell::step("cargo bench -p upshift-wasm --bench costs");
+    let arguments = [
+        "bench",
+        "--quiet",
+        "-p",
+        "upshift-wasm",
+        "--bench",
+        "costs",
+        "--",
+        "--json",
+    ];
+    let mut command = shell::cargo(root);
+    command.args(arguments);
+    // Where the benchmark runs is cargo's choice, so the paths are absolute.
+    let modules = MODULES.iter().map(|module| root.join(module));
+    command.args(modules.filter(|module| module.exists()));
+    let printed = shell::output(&mut command)?;
+    let line = printed.lines().last().unwrap_or_default();
+    serde_json::from_str(line).context("the benchmark of costs printed something unexpected")
+}
+
+/// What falls short of a goal.
+pub fn falls_short(page: &mut String, costs: &Costs) {
+    if costs.idle_function_bytes > IDLE_FUNCTION_BYTES_MAX {
+        let _ = writeln!(
+            page,
+            "- **Memory of a function that is never called**: {:.0} bytes; the goal is {IDLE_FUNCTION_BYTES_MAX:.0}.",
+            costs.idle_function_bytes
+        );
+    }
+    if costs.idle_share > IDLE_SHARE_MAX {
+        let _ = writeln!(
+            page,
+            "- **Idle workers** take {:.2} % of a core; the goal is {:.1} %.",
+            costs.idle_share * 100.0,
+            IDLE_SHARE_MAX * 100.0
+        );
+    }
+    for (what, times) in growth(costs) {
+        if times > FLAT {
+            let _ = writeln!(
+                page,
+                "- **Scaling**: {what} costs {times:.2} times as much at the worst as at the best."
+            );
+        }
+    }
+}
+
+/// How many times as much a function costs at the worst as at the best.
+fn growth(costs: &Costs) -> [(&'static str, f64); 3] {
+    // A module of ten functions has costs of its own.
+    let many = || {
+        costs
+            .scaling
+            .iter()
+            .filter(|scaling| scaling.functions >= 1000)
+    };
+    let times = |values: Vec<f64>| {
+        let (least, most) = super::stats::spread(&values);
+        most / least
+    };
+    [
+        (
+            "to define a function",
+            times(many().map(|s| s.define_ns).collect()),
+        ),
+        (
+            "to compile a function",
+            times(many().map(|s| s.compile_ns).collect()),
+        ),
+        (
+            "to compile a function, by more threads, in processor time,",
+            times(costs.threads.iter().map(|t| t.processor_ns).collect()),
+        ),
+    ]
+}
+
+/// Writes the part of the page.
+pub fn write(page: &mut String, costs: &Costs) {
+    page.push_str("## What the runtime itself costs\n\n");
+    page.push_str(
+        "`cargo bench -p upshift-wasm --bench costs`, which makes sure of the tier of all code that it measures.\n\n",
+    );
+    latencies(page, &costs.latencies);
+    stalls(page, &costs.stalls);
+    page.push_str("**Counters.** Tier 1's code with counters, because there is a tier above it, and without: the best of 25 \
+                   turns, nanoseconds an iteration of a loop that calls a function, and of one that does not.\n\n\
+                   | kernel | without | with | times |\n|---|---:|---:|---:|\n");
+    for Counters {
+        kernel,
+        without_ns,
+        with_ns,
+    } in &costs.counters
+    {
+        let _ = writeln!(
+            page,
+            "| {kernel} | {without_ns:.2} | {with_ns:.2} | {:.2} |",
+            with_ns / without_ns
+        );
+    }
+    let _ = writeln!(
+        page,
+        "\n**Idle.** Workers with nothing to do take {:.4} % of a core. A function that is never called takes {:.0} bytes \
+         beside the module's own bytes, the difference between modules of 10,000 and 210,000 functions.\n",
+        costs.idle_share * 100.0,
+        costs.idle_function_bytes
+    );
+    scaling(page, costs);
+}
+
+fn latencies(page: &mut String, latencies: &[Latencies]) {
+    if latencies.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        page,
+        "**Compile latency.** Every function of a module, one after the other on one thread, from the request to its code \
+         being published, in microseconds.\n\n![How many functions take how long to compile]({PICTURE})\n"
+    );
+    page.push_str(
+        "| module | tier | functions | median | 99 % | longest |\n|---|---:|---:|---:|---:|---:|\n",
+    );
+    for l in latencies {
+        let [median, p99, longest] = [l.median_ns, l.p99_ns, l.longest_ns].map(micros);
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {median} | {p99} | {longest} |",
+            l.module, l.tier, l.functions
+        );
+    }
+    page.push('\n');
+}
+
+fn stalls(page: &mut String, stalls: &[Stall]) {
+    page.push_str(
+        "**Longest stall.** 3,000 functions of different sizes are called in turn, 1,500 times each; and a loop is watched \
+         that begins in tier 0. The longest that the program's thread was in one call, or between two iterations, in its own \
+         processor time, in microseconds. With tier 0 alone nothing but first calls makes code, so its later calls show what \
+         the machine itself adds.\n\n| | tiers | promoted or moved | longest |\n|---|---|---:|---:|\n",
+    );
+    for s in stalls {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} |",
+            s.what,
+            s.way,
+            s.promoted,
+            micros(s.longest_ns)
+        );
+    }
+    page.push('\n');
+}
+
+fn scaling(page: &mut String, costs: &Costs) {
+    page.push_str(
+        "**Scaling.** Modules of more and more functions, each of 50 operations: what one of them costs, in nanoseconds of the \
+         thread's processor time, and in bytes.\n\n\
+         | functions | define | compile in tier 0 | code bytes | memory, all included |\n|---:|---:|---:|---:|---:|\n",
+    );
+    for s in &costs.scaling {
+        let _ = writeln!(
+            page,
+            "| {} | {:.0} | {:.0} | {} | {} |",
+            s.functions, s.define_ns, s.compile_ns, s.code_bytes, s.resident_bytes
+        );
+    }
+    page.push_str(
+        "\nAnd threads that compile the 16,000 functions of one module between them: nanoseconds a function by the clock, and \
+         of processor time on all cores.\n\n| threads | clock | processor time |\n|---:|---:|---:|\n",
+    );
+    for t in &costs.threads {
+        let _ = writeln!(
+            page,
+            "| {} | {:.0} | {:.0} |",
+            t.threads, t.clock_ns, t.processor_ns
+        );
+    }
+    page.push('\n');
+}
+
+/// Microseconds, of nanoseconds.
+fn micros(ns: f64) -> String {
+    let micros = ns / 1e3;
+    format!("{micros:.*}", if micros < 10.0 { 1 } else { 0 })
+}
+
+const LEFT: f64 = 70.0;
+const TOP: f64 = 96.0;
+const PLOT_HEIGHT: f64 = 250.0;
+const PLOT_WIDTH: f64 = WIDTH - LEFT - 24.0;
+const COLOURS: [&str; 2] = ["#60a5fa", "#1d4ed8"];
+
+/// A histogram: the share of functions that take up to so long, tier 0's and tier 1's bars side by side.
+pub fn draw(costs: &Costs, subtitle: &str) -> Option<String> {
+    let count = |tier: usize, bucket: usize| {
+        let latencies = costs.latencies.iter().filter(|l| l.tier == tier);
+        let counts = latencies.filter_map(|l| l.up_to_power_of_two_us.get(bucket));
+        counts.sum::<u64>() as f64
+    };
+    let mut buckets: Vec<[f64; 2]> = (0..24)
+        .map(|bucket| [0, 1].map(|tier| count(tier, bucket)))
+        .collect();
+    let last = buckets.iter().rposition(|counts| *counts != [0.0; 2])?;
+    buckets.truncate(last + 1);
+    let totals = [0, 1].map(|tier| buckets.iter().map(|counts| counts[tier]).sum::<f64>());
+    let share = |tier: usize, count: f64| count / totals[tier].max(1.0);
+    let most = buckets
+        .iter()
+        .map(|counts| share(0, counts[0]).max(share(1, counts[1])))
+        .fold(0.01, f64::max);
+    let mut svg = String::new();
+    picture::header(
+        &mut svg,
+        TOP + PLOT_HEIGHT + 62.0,
+        "Compile latency of functions",
+        subtitle,
+    );
+    legend(&mut svg, totals);
+    let step = PLOT_WIDTH / buckets.len() as f64;
+    for (bucket, counts) in buckets.iter().enumerate() {
+        let left = LEFT + step * bucket as f64;
+        for (tier, colour) in COLOURS.iter().enumerate() {
+            let height = share(tier, counts[tier]) / most * PLOT_HEIGHT;
+            let x = left + step * (0.08 + 0.42 * tier as f64);
+            let _ = writeln!(
+                svg,
+                r##"<rect x="{x:.1}" y="{:.1}" width="{:.1}" height="{height:.1}" fill="{colour}"><title>tier {tier}: {} functions up to {} µs</title></rect>"##,
+                TOP + PLOT_HEIGHT - height,
+                step * 0.42,
+                counts[tier],
+                1_u64 << bucket
+            );
+        }
+        let _ = writeln!(
+            svg,
+            r##"<text x="{:.1}" y="{:.1}" text-anchor="middle" fill="#374151">{}</text>"##,
+            left + step,
+            TOP + PLOT_HEIGHT + 18.0,
+            microseconds(1 << bucket)
+        );
+    }
+    axis(&mut svg, most);
+    svg.push_str("</svg>\n");
+    Some(svg)
+}
+
+fn microseconds(value: u64) -> String {
+    match value {
+        1024.. => format!("{} ms", value / 1000),
+        _ => format!("{value} µs"),
+    }
+}
+
+fn legend(svg: &mut String, totals: [f64; 2]) {
+    for (tier, colour) in COLOURS.iter().enumerate() {
+        let x = 24.0 + 240.0 * tier as f64;
+        let _ = writeln!(
+            svg,
+            r##"<rect x="{x}" y="68" width="12" height="12" fill="{colour}"/><text x="{}" y="79" fill="#111827">tier {tier}, {} functions</text>"##,
+            x + 18.0,
+            totals[tier]
+        );
+    }
+}
+
+fn axis(svg: &mut String, most: f64) {
+    let bottom = TOP + PLOT_HEIGHT;
+    let _ = writeln!(
+        svg,
+        r##"<line x1="{LEFT}" y1="{bottom}" x2="{}" y2="{bottom}" stroke="#111827"/>
+<text x="{}" y="{}" text-anchor="end" fill="#374151">{:.0} %</text>
+<line x1="{LEFT}" y1="{TOP}" x2="{}" y2="{TOP}" stroke="#e5e7eb"/>
+<text x="{}" y="{}" text-anchor="middle" fill="#374151">compiled within this time, and not within half of it (share of the tier's functions)</text>"##,
+        WIDTH - 24.0,
+        LEFT - 8.0,
+        TOP + 5.0,
+        most * 100.0,
+        WIDTH - 24.0,
+        LEFT + PLOT_WIDTH / 2.0,
+        bottom + 44.0
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn costs() -> Costs {
+        let line = r#"{"latencies":[{"module":"m","tier":0,"functions":3,"median_ns":1500.0,"p99_ns":2000.0,
+            "longest_ns":90000.0,"up_to_power_of_two_us":[0,2,1]}],
+            "stalls":[{"way":"auto","what":"first calls","promoted":3,"longest_ns":12000.0}],
+            "counters":[{"kernel":"loop","without_ns":1.0,"with_ns":1.5}],
+            "scaling":[{"functions":1000,"define_ns":10.0,"compile_ns":900.0,"code_bytes":100,"resident_bytes":500},
+            {"functions":100000,"define_ns":20.0,"compile_ns":910.0,"code_bytes":100,"resident_bytes":500}],
+            "threads":[{"threads":1,"clock_ns":900.0,"processor_ns":900.0}],
+            "idle_share":0.0001,"idle_function_bytes":60.0}"#;
+        serde_json::from_str(line).unwrap()
+    }
+
+    #[test]
+    fn what_is_printed_becomes_a_part_of_the_page() {
+        let mut page = String::new();
+        write(&mut page, &costs());
+        assert!(page.contains("| m | 0 | 3 | 1.5 | 2.0 | 90 |"), "{page}");
+        assert!(page.contains("| loop | 1.00 | 1.50 | 1.50 |"), "{page}");
+    }
+
+    #[test]
+    fn goals_that_are_missed_are_told() {
+        let mut page = String::new();
+        falls_short(&mut page, &costs());
+        assert!(
+            page.contains("60 bytes") && page.contains("to define a function costs 2.00"),
+            "{page}"
+        );
+        assert!(!page.contains("Idle workers"), "{page}");
+    }
+
+    #[test]
+    fn the_picture_has_a_bar_for_what_is_there() {
+        let svg = draw(&costs(), "m").unwrap();
+        assert!(svg.contains("2 functions up to 2 µs"), "{svg}");
+    }
+}
