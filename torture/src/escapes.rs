@@ -65,7 +65,7 @@ const TOLD_MAX: usize = 5;
 /// All guests, until each has made its calls.
 pub fn run(scale: Scale) -> Result<Report> {
     let calls: u64 = match scale {
-        Scale::Full => 1_000_000,
+        Scale::Full => 500_000,
         Scale::Smoke => 20_000,
     };
     let mut report = Report::new(

@@ -17,16 +17,19 @@ pub enum GuardReason {
     Unchanged = 3,
     /// Nothing: the guard is there for a stress test.
     Stress = 4,
+    /// Nothing either: somebody wants the function to run in a lower tier.
+    Requested = 5,
 }
 
 impl GuardReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [GuardReason; 5] = [
+    pub const ALL: [GuardReason; 6] = [
         GuardReason::Branch,
         GuardReason::CallTarget,
         GuardReason::Bounds,
         GuardReason::Unchanged,
         GuardReason::Stress,
+        GuardReason::Requested,
     ];
 
     /// The reason with that number.
@@ -43,6 +46,7 @@ impl fmt::Display for GuardReason {
             GuardReason::Bounds => "an index out of bounds",
             GuardReason::Unchanged => "something changed",
             GuardReason::Stress => "a stress test",
+            GuardReason::Requested => "asked for",
         })
     }
 }

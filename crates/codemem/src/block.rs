@@ -70,6 +70,11 @@ impl BlockInfo {
         Some(self.traps[index].kind)
     }
 
+    /// Whether the body of `function` is in the code, in the place of a call.
+    pub fn has_inlined(&self, function: FuncId) -> bool {
+        self.inlined.iter().any(|call| call.callee == function)
+    }
+
     /// The functions that the instruction at `offset` is code of, and where in each: first the callee that was inlined
     /// last, then those that were inlined around it, at their calls, and in the end the block's own. For a call that is
     /// to be found by its return address, pass the offset before that.

@@ -30,14 +30,14 @@ impl From<CompileError> for Failure {
     }
 }
 
-/// Whether code of `tier` leads to a better one, or to any other in a stress test.
+/// Whether code of `tier` leads to a better one, or to any other in a stress test or when somebody asks for it.
 pub(crate) fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -> bool {
     let config = &group.shared.config;
     let next = config
         .tier_above(tier)
         .is_some_and(|next| !state.has_failed(next));
     let flips = config.stress().is_some_and(|stress| stress.flip);
-    group.kind == CompileKind::Entry && (next || flips)
+    group.kind == CompileKind::Entry && (next || flips || config.safepoints)
 }
 
 /// The request for the body of a function as code of `tier` wants it: with marks for what is counted.

@@ -149,6 +149,8 @@ pub struct RuntimeConfig {
     pub inlining: InliningMode,
     /// Whether optimized code may take for granted what tier 0 can do without.
     pub speculation: bool,
+    /// Whether code counts its iterations that leads to no better code, so that activations may leave it at loop headers.
+    pub safepoints: bool,
     /// Whether deoptimization is put to the test.
     pub deopt_stress: Option<DeoptStress>,
     /// Where frames are logged; see [`upshift_codegen::frame_log`].

@@ -49,18 +49,8 @@ pub(crate) fn prepare(
     state: &FunctionState,
     planted: &[Planted],
 ) -> Result<(), Failure> {
-    let mut missing: Vec<u32> = {
-        let assumptions = lock(&state.assumptions);
-        let positions = planted.iter().map(|planted| planted.guard.position);
-        positions
-            .filter(|position| assumptions.place(*position).is_none())
-            .collect()
-    };
-    missing.sort_unstable();
-    missing.dedup();
-    if !missing.is_empty() {
-        make_continuation(group, state, &missing)?;
-    }
+    let positions = planted.iter().map(|planted| planted.guard.position);
+    prepare_positions(group, state, positions)?;
     let mut assumptions = lock(&state.assumptions);
     for Planted { guard, frame } in planted {
         let expected = assumptions.place(guard.position).map(|place| &place.frame);
@@ -73,6 +63,28 @@ pub(crate) fn prepare(
         assumptions.rely_on(*guard);
     }
     Ok(())
+}
+
+/// Makes sure that there are continuations for all of these positions.
+///
+/// # Errors
+/// If one cannot be had.
+pub(crate) fn prepare_positions(
+    group: &Arc<Group>,
+    state: &FunctionState,
+    positions: impl Iterator<Item = u32>,
+) -> Result<(), Failure> {
+    let mut missing: Vec<u32> = {
+        let assumptions = lock(&state.assumptions);
+        let is_missing = |position: &u32| assumptions.place(*position).is_none();
+        positions.filter(is_missing).collect()
+    };
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    make_continuation(group, state, &missing)
 }
 
 /// Makes the code that goes on at any of `positions`.

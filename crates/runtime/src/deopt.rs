@@ -9,14 +9,18 @@
 //! share of the stack that host code can count on.
 
 use crate::assumptions::Verdict;
+use crate::backend::Failure;
+use crate::continuation;
+use crate::loops::Point;
 use crate::pipeline;
-use crate::table::{FunctionState, Group, lock};
+use crate::table::{CodeInstance, FunctionState, Group, lock};
 use crate::tiering;
 use crate::transfer;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use upshift_base::{Guard, GuardReason};
+use upshift_base::{Guard, GuardReason, Tier};
+use upshift_codegen::CompileError;
 use upshift_codemem::ProfileCell;
 use upshift_event::EventKind;
 
@@ -75,6 +79,74 @@ fn book(state: &FunctionState, guard: Guard, return_address: usize) {
         return;
     }
     replace(&group, state, guard.reason);
+}
+
+/// Makes new calls of a function use no better tier than `tier`, and lets activations in better code leave it at the next
+/// loop header where they look for something else to do.
+///
+/// # Errors
+/// If there is no code of so low a tier, or no way back from the loops. New calls are where they ought to be then.
+pub(crate) fn lower(group: &Arc<Group>, state: &FunctionState, tier: Tier) -> Result<(), Failure> {
+    let config = &group.shared.config;
+    if config.lowest_tier().is_none_or(|lowest| lowest > tier) {
+        let reason = format!("there is no tier as low as {tier}");
+        return Err(CompileError::Failed(reason).into());
+    }
+    state.set_ceiling(tier);
+    lock(&state.osr_loops).forget_code();
+    pipeline::retract_for(group, state, |instance| instance.tier <= tier);
+    for index in 0..group.len() {
+        let Some(caller) = group.state(index) else {
+            continue;
+        };
+        let with_its_own =
+            |instance: &CodeInstance| !instance.code.info().has_inlined(state.function);
+        if pipeline::retract_for(group, caller, with_its_own) {
+            lock(&caller.osr_loops).forget_code();
+            caller.allow_again();
+        }
+    }
+    let positions = match group.source.loop_positions(state.index) {
+        Err(CompileError::Bailout(_)) => return Ok(()),
+        found => found?,
+    };
+    // A continuation is tier 0's.
+    if config.has(Tier::Baseline) && !positions.is_empty() {
+        continuation::prepare_positions(group, state, positions.iter().copied())?;
+        lock(&state.osr_loops).positions = positions;
+        state.grant_iterations(1);
+    }
+    Ok(())
+}
+
+/// Lets a function run in any tier again.
+pub(crate) fn raise(state: &FunctionState) {
+    state.set_ceiling(Tier::Top);
+    state.allow_again();
+}
+
+/// Where an activation goes on that has to leave code of a tier that is too good, with so many values.
+pub(crate) fn leave_at_loop(
+    state: &FunctionState,
+    point: Point,
+    values: usize,
+) -> Option<(usize, u32)> {
+    let group = state.group.upgrade()?;
+    let position = {
+        let loops = lock(&state.osr_loops);
+        *loops.positions.get(point.loop_index as usize)?
+    };
+    let place = {
+        let assumptions = lock(&state.assumptions);
+        let place = assumptions.place(position)?;
+        (place.frame.len() == values).then_some((place.code, place.entry))
+    };
+    let kind = EventKind::Deoptimized {
+        tier: point.tier,
+        reason: GuardReason::Requested,
+        position,
+    };
+    place.inspect(|_| group.emit(state.index, kind))
 }
 
 /// Takes all code of a function out of use that takes something for granted, and asks for other code of the same tier.

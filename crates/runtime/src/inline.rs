@@ -33,7 +33,7 @@ use cranelift_codegen::traversals::Dfs;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use upshift_base::FuncId;
+use upshift_base::{FuncId, Tier};
 use upshift_codegen::{BodyRequest, CompileError, CompiledCode, InlinedCall, symbol};
 use upshift_event::InlinedFunction;
 
@@ -401,8 +401,13 @@ impl Inliner<'_> {
         if chain().count() >= limits.depth || recursion > limits.recursion {
             return None;
         }
+        // Whoever wants a function in tier 0 wants to see its calls there.
+        let state = self.group.state(callee);
+        if state.is_some_and(|state| !state.may_use(Tier::Top)) {
+            return None;
+        }
         let source_bytes = self.group.source.source_bytes(callee);
-        let calls = self.group.state(callee).map_or(0, |s| s.counts().calls);
+        let calls = state.map_or(0, |s| s.counts().calls);
         let own_calls = self.state.counts().calls;
         let small = source_bytes <= limits.small_bytes;
         let loops = depth.min(4);

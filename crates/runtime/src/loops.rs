@@ -48,6 +48,8 @@ pub(crate) struct Loops {
     watch: u32,
     /// All arrivals, for the stress test.
     pub(crate) arrivals: u32,
+    /// Where each loop begins, if activations are to leave there for a lower tier.
+    pub(crate) positions: Vec<u32>,
 }
 
 #[derive(Debug, Default)]

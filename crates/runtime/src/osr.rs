@@ -6,6 +6,7 @@
 
 use crate::activation;
 use crate::config::Stress;
+use crate::deopt;
 use crate::loops::{Point, Step};
 use crate::pipeline::{Circumstances, compile_osr};
 use crate::policy::Decision;
@@ -48,6 +49,12 @@ pub(crate) unsafe extern "C" fn osr_tripped(
         parent: (parent != NO_PARENT).then_some(parent),
         tier,
     };
+    if !state.may_use(tier) {
+        let place = deopt::leave_at_loop(state, point, values as usize);
+        return place.map_or(ptr::null_mut(), |(code, entry)| {
+            transfer::record(code, entry, values as usize)
+        });
+    }
     let Some(code) = arrive(state, point) else {
         return ptr::null_mut();
     };
@@ -86,6 +93,11 @@ fn arrive(state: &FunctionState, point: Point) -> Option<usize> {
     // SAFETY: the group that owns the state holds the shared part too.
     let shared = unsafe { &*state.shared };
     let group = state.group.upgrade()?;
+    let next = shared.config.tier_above(point.tier);
+    if next.is_some_and(|next| !state.may_use(next)) {
+        state.grant_iterations(GIVEN_UP_ITERATIONS);
+        return None;
+    }
     if let Some(stress) = shared.config.stress() {
         return stressed(shared, &group, state, point, stress);
     }

@@ -385,12 +385,14 @@ fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
     group.emit(state.index, EventKind::Published { tier, code_bytes });
 }
 
-/// Whether code takes something for granted that was refuted while it was made. To be asked while `instances` is locked.
+/// Whether code takes something for granted that was refuted while it was made, or is of a tier that is not wanted any
+/// more. To be asked while `instances` is locked.
 fn is_stale(state: &FunctionState, instance: &CodeInstance) -> bool {
     let generation = || lock(&state.assumptions).generation();
-    instance
+    let refuted = instance
         .speculative
-        .is_some_and(|made_for| made_for != generation())
+        .is_some_and(|made_for| made_for != generation());
+    refuted || !state.may_use(instance.tier)
 }
 
 /// Makes new calls use the best code that takes nothing for granted, if what they use does; its tier.
@@ -400,10 +402,40 @@ pub(crate) fn retract(group: &Group, state: &FunctionState) -> Option<Tier> {
     let published = slot.load(Ordering::Acquire).cast_const();
     let current = instances.iter().find(|i| i.code.entry() == published)?;
     current.speculative?;
+    fall_back(group, state, &instances, |i| i.speculative.is_none());
+    Some(current.tier)
+}
+
+/// Makes new calls use the best code that is `good`, if what they use is not. Whether that changed anything.
+pub(crate) fn retract_for(
+    group: &Group,
+    state: &FunctionState,
+    good: impl Fn(&CodeInstance) -> bool,
+) -> bool {
+    let instances = lock(&state.instances);
+    let published = group.entry_slot(state.index).load(Ordering::Acquire);
+    let current = instances
+        .iter()
+        .find(|i| i.code.entry() == published.cast_const());
+    let bad = current.is_some_and(|current| !good(current));
+    if bad {
+        fall_back(group, state, &instances, good);
+    }
+    bad
+}
+
+/// Makes new calls use the best of `instances` that is `good`.
+fn fall_back(
+    group: &Group,
+    state: &FunctionState,
+    instances: &[CodeInstance],
+    good: impl Fn(&CodeInstance) -> bool,
+) {
+    let slot = group.entry_slot(state.index);
     let is_entry = |i: &&CodeInstance| i.code.info().label().kind == CompileKind::Entry;
     let fallback = instances
         .iter()
-        .filter(|i| i.speculative.is_none())
+        .filter(|i| good(i))
         .filter(is_entry)
         .max_by_key(|i| i.tier);
     match fallback {
@@ -418,7 +450,6 @@ pub(crate) fn retract(group: &Group, state: &FunctionState) -> Option<Tier> {
             slot.store(lazy, Ordering::Release);
         }
     }
-    Some(current.tier)
 }
 
 /// The counters in new code start with a full budget.

@@ -333,6 +333,9 @@ impl Runtime {
         tier: Tier,
     ) -> Result<(), RuntimeError> {
         let state = group.0.state_or_new(index);
+        if !state.may_use(Tier::Top) {
+            deopt::raise(state);
+        }
         if state.tier().is_some_and(|published| published >= tier) {
             return Ok(());
         }
@@ -341,6 +344,25 @@ impl Runtime {
                 name: group.name(index),
                 error,
             }
+        })
+    }
+
+    /// Lets a function run in no better tier than `tier` until [`Runtime::optimize`] is asked for it again. New calls do so
+    /// at once, in the functions that had inlined it too. An activation in better code that counts its iterations goes on
+    /// in tier 0 at its next loop header; any other stays where it is until it returns.
+    ///
+    /// # Errors
+    /// If there is no code of so low a tier, or no way back from the function's loops.
+    pub fn deoptimize(
+        &self,
+        group: &FunctionGroup,
+        index: u32,
+        tier: Tier,
+    ) -> Result<(), RuntimeError> {
+        let state = group.0.state_or_new(index);
+        deopt::lower(&group.0, state, tier).map_err(|failure| RuntimeError::Compile {
+            name: group.name(index),
+            error: failure.error,
         })
     }
 

@@ -84,6 +84,16 @@ pub trait FunctionSource: Send + Sync {
         Err(CompileError::Bailout("no baseline form".to_owned()))
     }
 
+    /// The position of each loop of the function, by the loops' indices: a continuation that goes on there is in the header
+    /// of the loop next, where what is live is the same.
+    ///
+    /// # Errors
+    /// [`CompileError::Bailout`] if there are no such positions.
+    fn loop_positions(&self, index: u32) -> Result<Vec<u32>, CompileError> {
+        let _ = index;
+        Err(CompileError::Bailout("no positions of loops".to_owned()))
+    }
+
     /// The function's name for people.
     fn name(&self, index: u32) -> String;
 

@@ -69,6 +69,8 @@ pub(crate) struct FunctionState {
     /// One bit a tier: asked for, and one bit a tier: declined or failed.
     requested: AtomicU8,
     failed: AtomicU8,
+    /// The best tier that the function may run in.
+    ceiling: AtomicU8,
     /// Budgets spent in full so far.
     calls: AtomicU64,
     loops: AtomicU64,
@@ -258,6 +260,7 @@ impl Group {
             tier: AtomicU8::new(NO_CODE),
             requested: AtomicU8::new(0),
             failed: AtomicU8::new(0),
+            ceiling: AtomicU8::new(Tier::Top as u8),
             calls: AtomicU64::new(0),
             loops: AtomicU64::new(0),
             granted_calls: AtomicI32::new(0),
@@ -334,12 +337,27 @@ impl FunctionState {
             .fetch_and(!(1 << tier.index()), Ordering::AcqRel);
     }
 
+    /// The same for all tiers, when the counters say so.
+    pub(crate) fn allow_again(&self) {
+        self.requested.store(0, Ordering::Release);
+        self.grant(1);
+    }
+
     pub(crate) fn set_failed(&self, tier: Tier) {
         self.failed.fetch_or(1 << tier.index(), Ordering::AcqRel);
     }
 
     pub(crate) fn has_failed(&self, tier: Tier) -> bool {
         self.failed.load(Ordering::Acquire) & (1 << tier.index()) != 0
+    }
+
+    /// Whether the function may run in `tier`.
+    pub(crate) fn may_use(&self, tier: Tier) -> bool {
+        tier as u8 <= self.ceiling.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_ceiling(&self, tier: Tier) {
+        self.ceiling.store(tier as u8, Ordering::Release);
     }
 
     pub(crate) fn cell(&self) -> &ProfileCell {

@@ -31,6 +31,10 @@ pub(crate) fn consider(state: &FunctionState) {
     // SAFETY: the group that owns the state holds the shared part too.
     let shared = unsafe { &*state.shared };
     let next = state.tier().and_then(|tier| shared.config.tier_above(tier));
+    if next.is_some_and(|next| !state.may_use(next)) {
+        state.grant(u32::MAX);
+        return;
+    }
     if let Some(stress) = shared.config.stress() {
         match stress.flip {
             true => flip(shared, state, stress),

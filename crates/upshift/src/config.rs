@@ -72,6 +72,7 @@ pub struct Config {
     speculation: bool,
     deopt_stress: Option<DeoptStress>,
     frame_log: Option<FrameLog>,
+    safepoints: bool,
     inlining: InliningMode,
     subscribers: Vec<Arc<dyn Subscriber>>,
 }
@@ -109,6 +110,7 @@ impl Default for Config {
             speculation: true,
             deopt_stress: None,
             frame_log: None,
+            safepoints: false,
             inlining: InliningMode::On,
             subscribers: Vec::new(),
         }
@@ -253,6 +255,15 @@ impl Config {
         self
     }
 
+    /// Whether a function can be taken back to tier 0 in the middle of any loop, by [`Engine::deoptimize`]. Without this,
+    /// which is the default, code of the best tier does not count its iterations, and is not left before it returns.
+    ///
+    /// [`Engine::deoptimize`]: crate::Engine::deoptimize
+    pub fn safepoints(mut self, safepoints: bool) -> Config {
+        self.safepoints = safepoints;
+        self
+    }
+
     /// A stress test of going back to tier 0 from the middle of optimized code: functions are optimized before their first
     /// call, one operation in three has a guard, and every `period`-th guard that a function comes to fails though it
     /// holds. `seed` chooses where the guards are; if it is not 0, the number of guards between two failures varies
@@ -346,6 +357,7 @@ impl Config {
             speculation: self.speculation,
             deopt_stress: self.deopt_stress,
             frame_log: self.frame_log,
+            safepoints: self.safepoints,
             inlining: self.inlining,
             baseline,
             subscriber: Fanout::over(subscribers),

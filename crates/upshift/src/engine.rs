@@ -147,6 +147,19 @@ impl Engine {
             .optimize(&function.group, function.index, tier)?)
     }
 
+    /// Takes a function back to `tier` or below, for debugging: it stays there until [`Engine::optimize`] is called for it.
+    /// New calls are there at once, also in functions that had inlined it. An activation in better code goes on in tier 0 at
+    /// its next loop header if the code counts its iterations, which it does below the best tier and with
+    /// [`Config::safepoints`]; otherwise it stays where it is until it returns.
+    ///
+    /// # Errors
+    /// If there is no tier so low, or tier 0 cannot take over the function's loops. New calls are there then all the same.
+    pub fn deoptimize(&self, function: &Function, tier: Tier) -> Result<(), Error> {
+        Ok(self
+            .runtime
+            .deoptimize(&function.group, function.index, tier)?)
+    }
+
     /// The code that `tier` makes of a function, for people to look at: not linked, not published, and not run. With it
     /// comes the name of the compiler that made it.
     ///

@@ -370,7 +370,10 @@ fn counters(brief: bool) -> Vec<String> {
             let tiers = engine.profile_statistics().tiers;
             assert!(tiers[1].functions > 0 && tiers[0].functions + tiers[2].functions == 0);
         }
-        let each = |best: Duration| nanoseconds(best / iterations as u32);
+        let each = |best: Duration| {
+            let each = best.as_secs_f64() * 1e9 / f64::from(iterations);
+            format!("{each:.3}")
+        };
         lines.push(object(&[
             ("kernel", text(kernel)),
             ("without_ns", each(sites[0].3)),

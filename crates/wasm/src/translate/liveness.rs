@@ -71,6 +71,27 @@ pub fn count_locals(body: &FunctionBody<'_>, params: usize) -> Result<u32, Compi
     Ok(locals)
 }
 
+/// Where the loops of a body begin, in the order of the body.
+///
+/// # Errors
+/// If the body cannot be read.
+pub fn loop_positions(body: &FunctionBody<'_>) -> Result<Vec<u32>, CompileError> {
+    let failed = |error: BinaryReaderError| CompileError::Failed(error.to_string());
+    let mut positions = Vec::new();
+    for operator in body
+        .get_operators_reader()
+        .map_err(failed)?
+        .into_iter_with_offsets()
+    {
+        let (operator, offset) = operator.map_err(failed)?;
+        if let Operator::Loop { .. } = operator {
+            // Modules are smaller than 4 GiB.
+            positions.push(offset as u32);
+        }
+    }
+    Ok(positions)
+}
+
 /// Finds the live locals at each loop header of a validated body with `locals` locals, parameters counted, and before
 /// each operation that is `wanted`, by its position.
 ///

@@ -1,7 +1,7 @@
 //! What the runtime asks for the bodies of a module's functions.
 
 use super::function::function_version;
-use super::liveness::{count_locals, liveness};
+use super::liveness::{count_locals, liveness, loop_positions};
 use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
@@ -69,6 +69,10 @@ impl FunctionSource for ModuleSource {
         let liveness = liveness(&body, locals, |_, _| false)?;
         let live = liveness.at_loop(loop_index);
         baseline::frame(&self.info, index, first, request, loop_index, live)
+    }
+
+    fn loop_positions(&self, index: u32) -> Result<Vec<u32>, CompileError> {
+        loop_positions(&self.info.body(index)?)
     }
 
     /// The name that the module gives the function, or one that it is exported by, or its index.
