@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use upshift::embed::stencil::ClifCompiler;
 use upshift::llvm::find_server;
 use upshift::{Backend, Config, Engine, Error, Event, EventKind, InliningMode, Subscriber, Tier};
 
@@ -25,6 +26,8 @@ pub enum Setup {
     StressInlineMixed,
     /// The same at each, with tier 0's code by Cranelift.
     StressOsrClif,
+    /// The same at every third, with tier 0's code by copy-and-patch from CLIF; what that declines is in tier 1.
+    StressOsrClifPatched,
     /// Tier 1 from the first call on, and each activation goes on in tier 0 at the first guard that it comes to.
     StressDeopt,
     /// The same at every fifth guard, more or less, with guards at other places.
@@ -119,7 +122,7 @@ impl Tiers {
 
 impl Setup {
     /// Those that every run of the tests goes through.
-    pub const ALL: [Setup; 15] = [
+    pub const ALL: [Setup; 16] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
@@ -128,6 +131,7 @@ impl Setup {
         Setup::StressInline,
         Setup::StressInlineMixed,
         Setup::StressOsrClif,
+        Setup::StressOsrClifPatched,
         Setup::StressDeopt,
         Setup::StressDeopt5,
         Setup::StressDeoptInline,
@@ -234,6 +238,10 @@ impl Setup {
             Setup::StressOsrClif => config
                 .stress_osr(1)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
+            Setup::StressOsrClifPatched => {
+                let clif = Backend::Custom(Arc::new(ClifCompiler::new(false)));
+                config.stress_osr(3).backend(Tier::Baseline, clif)
+            }
             Setup::StressDeopt => deopt(config).stress_deopt(1, 0),
             Setup::StressDeopt5 => deopt(config).stress_deopt(5, 1),
             Setup::StressDeoptInline => deopt(config)
@@ -287,6 +295,7 @@ impl fmt::Display for Setup {
             Setup::StressInline => "inline",
             Setup::StressInlineMixed => "inline-mixed",
             Setup::StressOsrClif => "osr-clif",
+            Setup::StressOsrClifPatched => "osr-clif-patched",
             Setup::StressDeopt => "deopt",
             Setup::StressDeopt5 => "deopt-5",
             Setup::StressDeoptInline => "deopt-inline",

@@ -1,8 +1,10 @@
-//! Makes the tables of stencils that tier 0 of WebAssembly copies from, for x86-64 and AArch64, and the page about them.
+//! Makes the tables of stencils that tier 0 copies from, those of WebAssembly for x86-64 and AArch64, those of CLIF for
+//! x86-64, and the page about them.
 //!
 //! Started by `cargo xtask stencils`, which says what the arguments are.
 #![forbid(unsafe_code)]
 
+mod clif;
 mod made;
 mod page;
 mod usage;
@@ -67,8 +69,9 @@ fn run() -> Result<bool> {
             path => root = PathBuf::from(path),
         }
     }
+    let clif = clif::source(&makers(&MACHINES[0])?)?;
+    let mut same = put(&root.join(clif::FILE), &clif, check)?;
     let made = MACHINES.iter().map(make).collect::<Result<Vec<_>>>()?;
-    let mut same = true;
     for (machine, made) in MACHINES.iter().zip(&made) {
         let stencils = made.rows.len();
         println!(
@@ -86,8 +89,8 @@ fn run() -> Result<bool> {
     Ok(same)
 }
 
-fn make(machine: &Machine) -> Result<Made> {
-    let start = Instant::now();
+/// What makes stencils for each level of processors, without and with canonical NaNs.
+fn makers(machine: &Machine) -> Result<Vec<[StencilMaker; 2]>> {
     let maker = |features: &[&str], canonical_nans| {
         let options = Options {
             effort: Effort::Speed,
@@ -100,7 +103,12 @@ fn make(machine: &Machine) -> Result<Made> {
     };
     let levels = machine.levels.iter();
     let makers = levels.map(|(_, features)| Ok([maker(features, false)?, maker(features, true)?]));
-    let makers = makers.collect::<Result<Vec<_>>>()?;
+    makers.collect()
+}
+
+fn make(machine: &Machine) -> Result<Made> {
+    let start = Instant::now();
+    let makers = makers(machine)?;
     let rows = table(&makers).with_context(|| format!("the table for {}", machine.name))?;
     let compiled: u32 = rows.iter().map(|row| row.variants.count_ones()).sum();
     if compiled == 0 {

@@ -153,6 +153,8 @@ pub struct Compilation {
     pub osr: Option<u32>,
     /// The compiler's name.
     pub compiler: String,
+    /// The compilers of the tier that were asked before and declined: their names and why.
+    pub declined: Vec<(String, String)>,
     /// The size of the source in bytes, as the front end counts it.
     pub source_bytes: u32,
     /// The size of the code in bytes.

@@ -119,23 +119,44 @@ pub(crate) fn compile_request(
     }
 }
 
-/// What the first of the tier's compilers makes that does not decline, of the request that `request` makes for it; and what
-/// there is to know about the request.
+/// What a compiler made, and what there is to know about the request.
+pub(crate) struct Compiled<T> {
+    pub(crate) code: CompiledCode,
+    pub(crate) compiler: String,
+    /// Compilers that declined before, and why.
+    pub(crate) declined: Vec<(String, String)>,
+    pub(crate) about: T,
+}
+
+/// What the first of the tier's compilers makes that does not decline, of the request that `request` makes for it.
 pub(crate) fn run_compilers<T>(
     group: &Group,
     tier: Tier,
     request: impl Fn(&dyn Compiler) -> Result<(CompileRequest, T), Failure>,
-) -> Result<(CompiledCode, String, T), Failure> {
-    let mut declined = CompileError::Bailout(format!("tier {tier} has no compiler"));
+) -> Result<Compiled<T>, Failure> {
+    let mut declined = Vec::new();
     for compiler in &group.shared.config.compilers[tier.index()] {
         let (request, about) = request(&**compiler)?;
         match survive(|| compiler.compile(&request)) {
-            Ok(code) => return Ok((code, compiler.name().to_owned(), about)),
-            Err(CompileError::Bailout(reason)) => declined = CompileError::Bailout(reason),
+            Ok(code) => {
+                return Ok(Compiled {
+                    code,
+                    compiler: compiler.name().to_owned(),
+                    declined,
+                    about,
+                });
+            }
+            Err(CompileError::Bailout(reason)) => {
+                declined.push((compiler.name().to_owned(), reason));
+            }
             Err(failed) => return Err(failed.into()),
         }
     }
-    Err(declined.into())
+    let reason = match declined.pop() {
+        Some((_, reason)) => reason,
+        None => format!("tier {tier} has no compiler"),
+    };
+    Err(CompileError::Bailout(reason).into())
 }
 
 /// A compiler or front end that panics has failed on one function, and no more than that.

@@ -170,7 +170,7 @@ fn code(
         let call_sites = plant_counters(group, state, job, &mut body);
         Ok((compile_request(state, job, body), (frames, call_sites)))
     })?;
-    let (mut code, compiler, (frames, call_sites)) = made;
+    let (mut code, (frames, call_sites)) = (made.code, made.about);
     code.call_sites = call_sites;
-    Ok((code, frames, compiler))
+    Ok((code, frames, made.compiler))
 }

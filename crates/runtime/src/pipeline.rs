@@ -2,8 +2,8 @@
 
 use crate::activation;
 use crate::backend::{
-    Failure, ask_baseline, body_request, compile_request, install, plant_counters, run_compilers,
-    survive,
+    Compiled, Failure, ask_baseline, body_request, compile_request, install, plant_counters,
+    run_compilers, survive,
 };
 use crate::call_profile;
 use crate::config::Baseline;
@@ -179,6 +179,7 @@ fn compile(
                 _ => None,
             },
             compiler,
+            declined: made.declined,
             source_bytes: group.source.source_bytes(state.index),
             code_bytes: code.info().len(),
             duration,
@@ -211,6 +212,8 @@ pub(crate) fn inspect(
 struct Made {
     code: CompiledCode,
     compiler: String,
+    /// Compilers that declined before, and why.
+    declined: Vec<(String, String)>,
     /// Indirect calls for which the code first looks for targets that were counted.
     devirtualized: usize,
     /// The generation of the assumptions that the code relies on, if it does.
@@ -228,18 +231,26 @@ fn make(
         return Ok(Made {
             code,
             compiler: Baseline::NAME.to_owned(),
+            declined: Vec::new(),
             devirtualized: 0,
             speculative: None,
         });
     }
-    let (mut code, compiler, body) = run_compilers(group, tier, |compiler| {
+    let made = run_compilers(group, tier, |compiler| {
         request(group, state, (tier, kind), compiler)
     })?;
+    let Compiled {
+        mut code,
+        compiler,
+        declined,
+        about: body,
+    } = made;
     code.call_sites = body.call_sites;
     body.inlining.resolve(&mut code);
     Ok(Made {
         code,
         compiler,
+        declined,
         devirtualized: body.devirtualized,
         speculative: body.speculative,
     })

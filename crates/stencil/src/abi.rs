@@ -1,6 +1,8 @@
 //! Where arguments and results are, in Cranelift's `tail` calling convention.
 
-use crate::arch::x64::{GENERAL_ARGUMENTS, GENERAL_RESULTS, Reg, VECTOR_ARGUMENTS};
+use crate::arch::x64::{
+    GENERAL_ARGUMENTS, GENERAL_RESULTS, Reg, SYSTEM_V_RESULTS, VECTOR_ARGUMENTS,
+};
 use crate::value::Ty;
 
 /// Where an argument is.
@@ -43,6 +45,15 @@ impl Assignment {
         Assignment {
             general: &GENERAL_RESULTS,
             vector: &VECTOR_ARGUMENTS,
+            stack: 0,
+        }
+    }
+
+    /// For results of the System V convention.
+    pub(crate) fn system_v_results() -> Assignment {
+        Assignment {
+            general: &SYSTEM_V_RESULTS,
+            vector: &VECTOR_ARGUMENTS[..2],
             stack: 0,
         }
     }

@@ -426,7 +426,11 @@ impl Assembler {
 
     #[inline]
     pub(crate) fn push(&mut self, ty: Ty, loc: Loc, saved: bool) {
-        let above = self.vals.last().map_or(-SAVED_BYTES, |val| val.home);
+        // The last local may have a home among the arguments, and is not what operands are counted from.
+        let above = match self.vals.last() {
+            Some(val) if self.vals.len() > self.locals => val.home,
+            _ => -(SAVED_BYTES + self.local_bytes),
+        };
         let home = above - ty.slot_bytes();
         self.vals.push(Val::new(ty, loc, saved, home));
     }

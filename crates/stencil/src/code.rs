@@ -7,6 +7,9 @@ use upshift_codegen::{RelocKind, Relocation, SourcePosition, Target, TrapSite};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Label(u32);
 
+/// The position of code that has none, which is the number that CLIF has for that.
+pub(crate) const NO_POSITION: u32 = u32::MAX;
+
 /// Where a label is that is not bound yet.
 const UNBOUND: u32 = u32::MAX;
 
@@ -198,7 +201,7 @@ impl Code {
     /// What follows comes from `position`.
     pub(crate) fn position(&mut self, position: u32) {
         let offset = self.bytes.len() as u32;
-        let position = Some(position);
+        let position = (position != NO_POSITION).then_some(position);
         match self.positions.last_mut() {
             Some(last) if last.position == position => {}
             Some(last) if last.offset == offset => last.position = position,

@@ -17,7 +17,7 @@ use crate::arch::x64::{
     SCRATCH, STACK,
 };
 use crate::assembler::{Assembler, Loc, Val, members};
-use crate::code::{Code, Label};
+use crate::code::{Code, Label, NO_POSITION};
 use crate::continuation;
 use crate::plan::{ColdCall, Kept, Loop, Plan, SAVED_BYTES, TrapStub};
 use crate::value::Ty;
@@ -30,6 +30,8 @@ use upshift_codegen::{CompileError, CompiledCode, RelocKind, Relocation, Target,
 const FRAME_BYTES_MAX: i32 = 256 << 10;
 /// Frames larger than this count towards the stack limit.
 const UNCOUNTED_FRAME_BYTES: i32 = 1 << 10;
+/// Bytes of the guard page at the end of a stack, at least.
+const PAGE_BYTES: i32 = 4 << 10;
 /// More locals than this are zeroed in a loop.
 const LOCALS_TRACKED_AS_ZERO_MAX: usize = 16;
 
@@ -132,9 +134,11 @@ impl Assembler {
         self.incoming_bytes = assignment.stack_bytes();
     }
 
-    fn declare(&mut self, ty: Ty, loc: Loc, saved: bool) {
+    /// Declares one more local. There are no operands.
+    pub(crate) fn declare(&mut self, ty: Ty, loc: Loc, saved: bool) {
         self.local_bytes += ty.slot_bytes();
         let home = -(SAVED_BYTES + self.local_bytes);
+        self.lowest_home = self.lowest_home.min(home);
         self.vals.push(Val::new(ty, loc, saved, home));
         self.locals += 1;
     }
@@ -259,11 +263,12 @@ impl Assembler {
         }
         let start = self.code.positions.first().and_then(|p| p.position);
         let overflow = self.code.offset();
-        if !continues {
-            self.trap_at(TrapKind::StackOverflow, start.unwrap_or(0));
+        let limit = self.plan.stack_limit.filter(|_| !continues);
+        if limit.is_some() {
+            self.trap_at(TrapKind::StackOverflow, start.unwrap_or(NO_POSITION));
         }
         let body = PROLOGUE_BYTES_MAX..self.code.bytes.len();
-        let jump = self.prologue(frame_bytes, !continues);
+        let jump = self.prologue(frame_bytes, limit);
         self.code.resolve();
         let start = self.code.bytes.move_last(body.end, body.start);
         if let Some(jump) = jump {
@@ -369,11 +374,11 @@ impl Assembler {
     }
 
     /// Compares the stack with its limit. Returns the place of the displacement to the code that reports an overflow.
-    fn check_stack(&mut self, frame_bytes: i32) -> u32 {
-        let (plan, code) = (&self.plan, &mut self.code);
+    fn check_stack(&mut self, frame_bytes: i32, limit: (i32, i32)) -> u32 {
+        let code = &mut self.code;
         let context = GENERAL_ARGUMENTS[0];
-        code.load(Ty::I64, R10, Mem::new(context, plan.stack_limit.0));
-        let limit = Mem::new(R10, plan.stack_limit.1);
+        code.load(Ty::I64, R10, Mem::new(context, limit.0));
+        let limit = Mem::new(R10, limit.1);
         if frame_bytes > UNCOUNTED_FRAME_BYTES {
             code.address(true, SCRATCH, Mem::new(STACK, -frame_bytes));
             code.compare_memory(true, SCRATCH, limit);
@@ -385,12 +390,15 @@ impl Assembler {
 
     /// The prologue, behind everything else. If it checks the stack, returns the place of the displacement to the code
     /// that reports an overflow.
-    fn prologue(&mut self, frame_bytes: i32, check: bool) -> Option<u32> {
+    fn prologue(&mut self, frame_bytes: i32, limit: Option<(i32, i32)>) -> Option<u32> {
         let context = GENERAL_ARGUMENTS[0];
         let first = self.code.bytes.len();
         self.code.enter_frame();
-        let jump = check.then(|| self.check_stack(frame_bytes));
+        let jump = limit.map(|limit| self.check_stack(frame_bytes, limit));
         let (used, code) = (self.used, &mut self.code);
+        if self.plan.stack_limit.is_none() && frame_bytes > PAGE_BYTES {
+            touch_pages(code, frame_bytes);
+        }
         code.adjust_stack(-frame_bytes);
         for (index, &reg) in CALLEE_SAVED.iter().enumerate() {
             if used & reg.bit() != 0 {
@@ -450,6 +458,18 @@ impl Assembler {
 /// Where a callee-saved register is kept.
 fn saved_place(index: usize) -> Mem {
     Mem::new(FRAME, -8 * (index as i32 + 1))
+}
+
+/// Touches each page of a frame, so that none of them is behind the guard page. Calls make sure of the first.
+fn touch_pages(code: &mut Code, frame_bytes: i32) {
+    code.address(true, R10, Mem::new(STACK, -PAGE_BYTES));
+    code.address(true, SCRATCH, Mem::new(STACK, -frame_bytes));
+    let again = code.label();
+    code.bind(again);
+    code.store_constant(false, 0, Mem::new(R10, 0));
+    code.address(true, R10, Mem::new(R10, -PAGE_BYTES));
+    code.compare(true, R10, SCRATCH);
+    code.jump_if(Condition::NOT_BELOW, again);
 }
 
 /// Sets the words between two distances from the frame pointer to 0.

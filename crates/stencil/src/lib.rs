@@ -10,13 +10,14 @@
 //! `value` names the operations, `arch` encodes them, `code` holds what was encoded. `assembler` tracks values,
 //! `local`, `operate`, `flow` and `call` are the operations in terms of it, `frame` begins and
 //! ends a function, `continuation` begins one in the middle. `stencil` copies stencils; `shape`, behind the feature
-//! `generator`, makes them.
+//! `generator`, makes them. `clif` drives all of this for functions that come as CLIF.
 #![forbid(unsafe_code)]
 
 mod abi;
 mod arch;
 mod assembler;
 mod call;
+mod clif;
 mod code;
 mod continuation;
 mod flow;
@@ -39,8 +40,10 @@ pub const IS_SUPPORTED: bool = arch::x64::IS_HOST;
 
 pub use abi::results_fit;
 pub use arch::x64::Condition;
+pub use arch::x64::{LEVELS, level};
 pub use assembler::{Assembler, Val};
 pub use call::{Argument, Callee};
+pub use clif::{ClifCompiler, OPERANDS_MAX, operation_key};
 pub use code::Label;
 pub use flow::{Destination, JumpTable};
 pub use frame::Workspace;

@@ -32,10 +32,11 @@ impl Assembler {
     /// `local.set`: pops into a local.
     pub fn local_set(&mut self, local: u32) {
         let val = self.pop();
-        self.set_local(local, val);
+        self.assign(local, val);
     }
 
-    fn set_local(&mut self, local: u32, val: Val) {
+    /// Makes a popped value that of a local.
+    pub(crate) fn assign(&mut self, local: u32, val: Val) {
         self.detach_local(local);
         let place = &mut self.vals[local as usize];
         if let Loc::Const(value) = val.loc() {
@@ -62,17 +63,17 @@ impl Assembler {
             return;
         };
         match val.loc() {
-            Loc::Const(_) => self.set_local(local, val),
+            Loc::Const(_) => self.assign(local, val),
             Loc::Reg(reg) => {
                 self.pinned |= reg.bit();
-                self.set_local(local, val);
+                self.assign(local, val);
             }
             Loc::Home => {
                 self.pop();
                 let reg = self.in_register(val);
                 self.push_register(val.ty, reg);
                 let val = Val::new(val.ty, Loc::Reg(reg), false, val.home);
-                self.set_local(local, val);
+                self.assign(local, val);
             }
         }
     }

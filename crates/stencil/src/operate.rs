@@ -24,7 +24,7 @@ fn int(wide: bool) -> Ty {
 }
 
 /// The constant as an operand of an instruction, which is sign-extended to 64 bits.
-fn short(val: Val) -> Option<i32> {
+pub(crate) fn short(val: Val) -> Option<i32> {
     match (val.loc(), val.ty) {
         (Loc::Const(value), Ty::I32) => Some(value as i32),
         (Loc::Const(value), Ty::I64) => i32::try_from(value.cast_signed()).ok(),
@@ -522,7 +522,8 @@ pub struct TableLayout {
     pub elements: i32,
 }
 
-fn code(test: IntTest) -> u8 {
+/// The code of a comparison among the conditions.
+pub(crate) fn code(test: IntTest) -> u8 {
     match test {
         IntTest::Eq => codes::EQ,
         IntTest::Ne => codes::NE,

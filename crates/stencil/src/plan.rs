@@ -16,8 +16,9 @@ pub struct Plan {
     pub function: FuncId,
     /// Its counters, if it is to have any.
     pub counters: Option<CounterPlan>,
-    /// Where the context has a pointer to the limits, and where they have the lowest stack address.
-    pub stack_limit: (i32, i32),
+    /// Where the context has a pointer to the limits, and where they have the lowest stack address; `None` if only the
+    /// guard page ends the stack.
+    pub stack_limit: Option<(i32, i32)>,
     /// Where the context has the base of memory 0.
     pub memory_base: i32,
     /// Whether the position of each operation is noted, and not only of those that trap or call.

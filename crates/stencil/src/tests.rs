@@ -321,7 +321,7 @@ fn assembler(workspace: &mut Workspace) -> Box<crate::Assembler> {
     let plan = Plan {
         function: FuncId(0),
         counters: None,
-        stack_limit: (0, 0),
+        stack_limit: Some((0, 0)),
         memory_base: 0,
         every_position: false,
     };

@@ -14,14 +14,15 @@ use upshift_llvm::LlvmCompiler;
 use upshift_runtime::{
     Baseline, CompileMode, DeoptStress, InliningMode, OsrMode, RuntimeConfig, Stress, Thresholds,
 };
+use upshift_stencil::ClifCompiler;
 
 /// What compiles the functions of a tier.
 #[derive(Clone)]
 pub enum Backend {
     /// Nothing: the tier is left out.
     Off,
-    /// In tier 0, for functions whose front end can do it: straight from the source to code, in one pass, by copying
-    /// and patching. For all others the same as [`Backend::CraneliftNone`].
+    /// In tier 0: one pass that copies and patches, straight from the source where the front end can do it, else from
+    /// CLIF. What neither can do is left to [`Backend::CraneliftNone`].
     CopyAndPatch,
     /// Cranelift without optimization: compiles several times as fast as with it.
     CraneliftNone,
@@ -320,7 +321,12 @@ impl Config {
             let lowest = compilers[..index].iter().all(Vec::is_empty);
             compilers[index] = match backend {
                 Backend::Off => Vec::new(),
-                Backend::CopyAndPatch | Backend::CraneliftNone => compiler(Effort::None)?,
+                Backend::CopyAndPatch => {
+                    let clif: Arc<dyn Compiler> = Arc::new(ClifCompiler::new(self.canonical_nans));
+                    // What it declines is left to the next.
+                    [vec![clif], compiler(Effort::None)?].concat()
+                }
+                Backend::CraneliftNone => compiler(Effort::None)?,
                 Backend::CraneliftSpeed => compiler(Effort::Speed)?,
                 Backend::Llvm => match self.llvm() {
                     None => compiler(Effort::Speed)?,

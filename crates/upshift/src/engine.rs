@@ -8,9 +8,8 @@ use upshift_base::{FuncId, Tier};
 use upshift_codegen::CompiledCode;
 use upshift_codemem::Usage;
 use upshift_runtime::{
-    Baseline, FrameLogReport, FunctionGroup, FunctionSource, GuestMemoryRange, HostStub,
-    HotFunction, ProfileStatistics, Runtime, RuntimeError, Thresholds, Trampoline,
-    register_guest_memory,
+    FrameLogReport, FunctionGroup, FunctionSource, GuestMemoryRange, HostStub, HotFunction,
+    ProfileStatistics, Runtime, RuntimeError, Thresholds, Trampoline, register_guest_memory,
 };
 
 /// A tiered JIT engine. Clones are handles to the same one; the last one to go stops the worker threads.
@@ -96,16 +95,9 @@ impl Engine {
         let config = self.runtime.config();
         let describe = |tier: Tier| TierDescription {
             tier,
-            compilers: config
-                .baseline
+            compilers: config.compilers[tier.index()]
                 .iter()
-                .filter(|_| tier == Tier::Baseline)
-                .map(|_| Baseline::NAME.to_owned())
-                .chain(
-                    config.compilers[tier.index()]
-                        .iter()
-                        .map(|c| c.name().to_owned()),
-                )
+                .map(|compiler| compiler.name().to_owned())
                 .collect(),
             threshold: config.thresholds.of(tier),
         };

@@ -31,6 +31,12 @@ pub fn run(case: &ClifCase, counts: &mut Counts) -> Verdict {
     }
     let setups = [
         ("tier 0", Config::default().only_tier(Tier::Baseline)),
+        (
+            "tier 0 by Cranelift",
+            Config::default()
+                .backend(Tier::Baseline, Backend::CraneliftNone)
+                .only_tier(Tier::Baseline),
+        ),
         ("tier 1", Config::default().only_tier(Tier::Optimizing)),
         (
             "tier 1, all inlined",

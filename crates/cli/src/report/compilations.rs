@@ -132,6 +132,7 @@ mod tests {
             tier: Tier::Optimizing,
             osr: None,
             compiler: "c".to_owned(),
+            declined: Vec::new(),
             source_bytes: 55,
             code_bytes: 120,
             duration: Duration::from_micros(1500),

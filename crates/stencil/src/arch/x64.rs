@@ -96,6 +96,8 @@ pub const CLOBBERED_BY_CALLS: u32 =
 pub const GENERAL_ARGUMENTS: [Reg; 6] = [RDI, RSI, RDX, RCX, R8, R9];
 /// Integer results of the `tail` convention.
 pub const GENERAL_RESULTS: [Reg; 8] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10];
+/// Integer results of System V.
+pub const SYSTEM_V_RESULTS: [Reg; 2] = [RAX, RDX];
 /// Float and vector arguments and results of the `tail` convention.
 pub const VECTOR_ARGUMENTS: [Reg; 8] = [
     xmm(0),
@@ -110,6 +112,30 @@ pub const VECTOR_ARGUMENTS: [Reg; 8] = [
 
 /// The bytes that a stencil's function starts with: `push rbp; mov rbp, rsp`.
 pub const STENCIL_PROLOGUE: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
+
+/// How many levels of processors have stencils of their own: the psABI's second and third.
+pub const LEVELS: usize = 2;
+
+/// The best level that the processor has. What it asks for is what Cranelift's presets of these names turn on.
+#[cfg(target_arch = "x86_64")]
+pub fn level() -> Option<usize> {
+    macro_rules! has {
+        ($($feature:tt)*) => { $(std::arch::is_x86_feature_detected!($feature))&&* };
+    }
+    let second = has!("sse3" "ssse3" "sse4.1" "sse4.2" "popcnt" "cmpxchg16b");
+    let third = has!("avx" "avx2" "bmi1" "bmi2" "fma" "lzcnt");
+    match (second, third) {
+        (true, true) => Some(1),
+        (true, false) => Some(0),
+        _ => None,
+    }
+}
+
+/// The best level that the processor has: none of this architecture's.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn level() -> Option<usize> {
+    None
+}
 
 /// A condition on the flags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -542,6 +568,12 @@ impl Code {
         }
     }
 
+    /// The low 8 or 16 bits of `from`, zero-extended.
+    pub fn zero_extend(&mut self, bits: u8, to: Reg, from: Reg) {
+        let op = two(0, if bits == 8 { 0xb6 } else { 0xb7 });
+        self.instruction(op, false, to.0, Rm::Reg(from), bits == 8, NO_IMM);
+    }
+
     /// Makes `to` 1 if the condition holds, else 0. For [`Condition::FloatEqual`] and its opposite, uses the scratch.
     pub fn set_if(&mut self, condition: Condition, to: Reg) {
         let set = |code: &mut Code, cc: u8, to: Reg| {
@@ -622,6 +654,11 @@ impl Code {
     /// Calls the address in memory.
     pub fn call_memory(&mut self, mem: Mem) {
         self.instruction(one(0xff), false, 2, Rm::Mem(mem), false, NO_IMM);
+    }
+
+    /// Calls the address in a register.
+    pub fn call_register(&mut self, to: Reg) {
+        self.instruction(one(0xff), false, 2, Rm::Reg(to), false, NO_IMM);
     }
 
     /// Jumps to the address in memory.

@@ -124,7 +124,7 @@ fn begin<'m, 'r>(
     let plan = Plan {
         function: request.function,
         counters: request.counters,
-        stack_limit: (offset::VMCONTEXT_LIMITS, offset::LIMITS_STACK_LIMIT),
+        stack_limit: Some((offset::VMCONTEXT_LIMITS, offset::LIMITS_STACK_LIMIT)),
         memory_base: first_memory.base,
         every_position: request.every_position,
     };

@@ -1,0 +1,3 @@
+//! The tables, one for each architecture.
+
+pub mod x64;
