@@ -35,7 +35,9 @@ pub struct BodyRequest<'a> {
     pub osr_points: bool,
     /// Whether indirect calls are to be marked as call sites; see [`crate::call_site`].
     pub call_sites: bool,
-    /// Whether the bounds of each access to memory are to be checked before it, so that no access can fault.
+    /// Whether the bounds of each access to memory are to be checked before it, so that no access can fault: by
+    /// `trapnz heap_oob` of whether the index, extended to 64 bits, and a constant are more than a size that never shrinks. An
+    /// access that would fault by itself without the check, for being outside of the memory, has flags that say so.
     pub checked_accesses: bool,
     /// The functions to expect at indirect calls.
     pub targets: &'a CallTargets,

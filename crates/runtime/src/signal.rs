@@ -82,12 +82,14 @@ fn classify(memory: &CodeMemory, fault: &Fault) -> Option<TrapKind> {
         let recorded = block.offset_of(pc).and_then(|offset| block.trap_at(offset));
         (recorded, block.frame_bytes() as usize)
     };
-    let (recorded, frame_bytes) = memory.with_block(pc, inspect).unwrap_or((None, 0));
+    let found = memory.with_block(pc, inspect);
+    let (recorded, frame_bytes) = found.unwrap_or((None, 0));
     if !matches!(fault.signal, libc::SIGSEGV | libc::SIGBUS) {
         return recorded;
     }
     if guest_memory::contains(fault.address) {
-        return recorded;
+        // Compilers need not say which of their instructions access a guest's memory.
+        return recorded.or(found.map(|_| TrapKind::MemoryOutOfBounds));
     }
     let sp = fault.registers.sp;
     let around_stack = sp.saturating_sub(frame_bytes + STACK_FAULT_BYTES)..sp + 4096;

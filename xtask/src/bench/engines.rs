@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::tiers::Expectation;
+use crate::corpus::fetch::c_files;
 use crate::shell;
 
 /// An engine in one of its modes.
@@ -23,7 +24,23 @@ pub struct Engine {
     pub expectation: Option<Expectation>,
     /// Whether it takes part in long runs.
     pub long: bool,
+    /// Not an engine, but programs as machine code in this folder, by their names: those that there are.
+    pub native: Option<PathBuf>,
 }
+
+impl Engine {
+    /// Whether it can run the program of that name.
+    pub fn runs(&self, program: &str) -> bool {
+        let native = self.native.as_ref();
+        native.is_none_or(|folder| folder.join(program).is_file())
+    }
+}
+
+/// The short name of what is no engine.
+pub const NATIVE: &str = "native";
+/// What makes it, and how. Without fusing multiplications and additions, which would give other results.
+const NATIVE_COMPILER: &str = "clang-19";
+const NATIVE_FLAGS: [&str; 3] = ["-O3", "-march=native", "-ffp-contract=off"];
 
 /// The package of the newest Node.js when this was written, and the hash of what `npm pack` makes of it.
 const NODE_VERSION: &str = "26.10.0";
@@ -39,6 +56,9 @@ const NODE_PACKAGES: [(&str, &str, &str); 2] = [
         "29bc0298f7b936a1a293c5a7663abcbc41c49a8962816f56f35e218d0b1d2161",
     ),
 ];
+
+/// The server that the LLVM tier needs.
+const LLVM_SERVER: &str = "upshift-llvm";
 
 /// Where the others' build is described.
 const PEERS: &str = "benches/peers/Cargo.toml";
@@ -64,8 +84,9 @@ pub fn own(root: &Path, binary: Option<&Path>, release: bool) -> Result<Vec<Engi
         flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
         expectation: Some(expectation),
         long: true,
+        native: None,
     };
-    Ok(vec![
+    let mut engines = vec![
         engine(
             "upshift-auto",
             "Upshift auto",
@@ -90,7 +111,54 @@ pub fn own(root: &Path, binary: Option<&Path>, release: bool) -> Result<Vec<Engi
             &["run", "--tier", "1"],
             Expectation::Only(1),
         ),
-    ])
+    ];
+    if binary.with_file_name(LLVM_SERVER).is_file() || shell::has(LLVM_SERVER) {
+        engines.push(engine(
+            "upshift-llvm",
+            "Upshift LLVM",
+            &["run", "-O", "llvm", "--tier", "2"],
+            Expectation::Only(2),
+        ));
+    } else {
+        println!(
+            "skipped Upshift with LLVM: {LLVM_SERVER} is neither beside {} nor in the search path; `cargo xtask llvm` builds it",
+            binary.display()
+        );
+    }
+    Ok(engines)
+}
+
+/// The C programs that need nothing but a C library, compiled to machine code: what could be had without any engine.
+pub fn native(root: &Path) -> Result<Option<Engine>> {
+    if !shell::has(NATIVE_COMPILER) {
+        println!("skipped native code: there is no {NATIVE_COMPILER}");
+        return Ok(None);
+    }
+    let folder = root.join("corpus/bench/native");
+    shell::create_folder(&folder)?;
+    for source in c_files(&root.join("programs/kernels"), &["c"])? {
+        let program = folder.join(source.file_stem().unwrap_or_default());
+        let mut compile = Command::new(NATIVE_COMPILER);
+        compile
+            .args(NATIVE_FLAGS)
+            .arg(&source)
+            .arg("-o")
+            .arg(program)
+            .arg("-lm");
+        shell::output(&mut compile)?;
+    }
+    let version = shell::output(Command::new(NATIVE_COMPILER).arg("-dumpversion"))?;
+    Ok(Some(Engine {
+        id: NATIVE,
+        label: "native code",
+        version: version.trim().to_owned(),
+        shown: format!("{NATIVE_COMPILER} {}", NATIVE_FLAGS.join(" ")),
+        binary: PathBuf::new(),
+        flags: Vec::new(),
+        expectation: None,
+        long: true,
+        native: Some(folder),
+    }))
 }
 
 /// Builds something with cargo and returns the folder that it ends up in.
@@ -154,6 +222,7 @@ pub fn peers(root: &Path, binary: Option<&Path>, quick: bool) -> Result<Vec<Engi
         flags: vec!["--engine".to_owned(), id.to_owned()],
         expectation: None,
         long,
+        native: None,
     };
     Ok(vec![
         engine("wasmtime-cranelift", "wasmtime Cranelift", "wasmtime", true),
@@ -209,6 +278,7 @@ pub fn node(root: &Path, quick: bool) -> Vec<Engine> {
             .collect(),
         expectation: None,
         long: true,
+        native: None,
     };
     vec![
         engine("node", "Node auto", &[]),

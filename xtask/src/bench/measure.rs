@@ -177,7 +177,7 @@ impl Bench<'_> {
         };
         let mut outputs = Vec::new();
         for (index, engine) in self.engines.iter().enumerate() {
-            if !takes_part(index) {
+            if !takes_part(index) || !engine.runs(program.name) {
                 case.outcomes[index].failure = Some(Failure::Absent);
                 continue;
             }
@@ -276,6 +276,11 @@ impl Bench<'_> {
     }
 
     fn command(&self, case: &Prepared, engine: &Engine, trace: Option<&Path>) -> Result<Command> {
+        if let Some(folder) = &engine.native {
+            let mut command = Command::new(folder.join(case.program.name));
+            command.current_dir(self.root).args(&case.arguments);
+            return Ok(command);
+        }
         let mut command = Command::new(&engine.binary);
         command.current_dir(self.root).args(&engine.flags);
         if let Some(trace) = trace {

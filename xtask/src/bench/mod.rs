@@ -275,7 +275,9 @@ fn engines(root: &Path, options: &Options) -> Result<Vec<Engine>> {
     let mut engines = engines::own(root, options.upshift.as_deref(), !quick)?;
     engines.extend(engines::peers(root, options.peer.as_deref(), quick)?);
     engines.extend(engines::node(root, quick));
-    if engines.iter().all(|engine| engine.expectation.is_some()) {
+    engines.extend(engines::native(root)?);
+    let is_other = |engine: &Engine| engine.expectation.is_none() && engine.native.is_none();
+    if !engines.iter().any(is_other) {
         bail!(
             "there is no other engine to compare with; install Node, or leave --quick out to build some"
         );

@@ -92,6 +92,13 @@ const ENTRIES: &[Entry] = &[
     kernel("nbody", "double arithmetic", &["5000"]),
     kernel("mandelbrot", "a tight loop of doubles", &["60"]),
     kernel("dispatch", "indirect calls", &["500"]),
+    kernel("gemm", "products of matrices, along rows", &["500"]),
+    kernel("jacobi2d", "a stencil of doubles", &["1000"]),
+    kernel("floydwarshall", "minima of integers", &["200"]),
+    kernel("cholesky", "triangular loops of doubles", &["1000"]),
+    kernel("fdtd2d", "three grids of doubles", &["1000"]),
+    kernel("nussinov", "dynamic programming", &["200"]),
+    kernel("spectralnorm", "divisions of doubles", &["400"]),
     large(
         "lua-calls",
         "Lua: calls",

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::engines::NATIVE;
 use super::stats;
 
 /// One run of the command.
@@ -370,7 +371,8 @@ impl ProgramRuns {
 
     /// The best of the other engines: its number and its figure.
     pub fn best_peer(&self, figure: Figure, engines: &[EngineInfo]) -> Option<(usize, Value)> {
-        let peers = (0..engines.len()).filter(|&engine| !engines[engine].own);
+        let is_peer = |engine: &usize| !engines[*engine].own && engines[*engine].id != NATIVE;
+        let peers = (0..engines.len()).filter(is_peer);
         let values = peers.filter_map(|engine| Some((engine, self.value(figure, engine)?)));
         values.min_by(|a, b| a.1.median.total_cmp(&b.1.median))
     }

@@ -5,7 +5,7 @@
 //! `programs/expected/`.
 
 mod build;
-mod fetch;
+pub mod fetch;
 mod run;
 mod table;
 

@@ -241,6 +241,33 @@ pub const PROGRAMS: &[Program] = &[
         &["5"],
         &["1000"],
     ),
+    kernel("gemm", "corpus/kernels/gemm.wasm", &["5"], &["1000"]),
+    kernel(
+        "jacobi2d",
+        "corpus/kernels/jacobi2d.wasm",
+        &["10"],
+        &["2000"],
+    ),
+    kernel(
+        "floydwarshall",
+        "corpus/kernels/floydwarshall.wasm",
+        &["2"],
+        &["400"],
+    ),
+    kernel(
+        "cholesky",
+        "corpus/kernels/cholesky.wasm",
+        &["5"],
+        &["2000"],
+    ),
+    kernel("fdtd2d", "corpus/kernels/fdtd2d.wasm", &["10"], &["2000"]),
+    kernel("nussinov", "corpus/kernels/nussinov.wasm", &["2"], &["400"]),
+    kernel(
+        "spectralnorm",
+        "corpus/kernels/spectralnorm.wasm",
+        &["5"],
+        &["1000"],
+    ),
     lua(
         "lua-calls",
         &["lua/calls.lua", "2"],

@@ -1,5 +1,6 @@
 //! What a client relies on, beside right code: that is what the suites that run programs are about.
 
+use crate::translate::{self, Settings};
 use crate::{backend, serve};
 use std::sync::Once;
 use upshift_base::{FuncId, TrapKind};
@@ -86,16 +87,16 @@ block0(v0: f64):
 
 #[test]
 fn what_cannot_be_done_exactly_is_declined() {
-    let faulting = "function u0:0(i64) -> i64 tail {
+    let big_endian = "function u0:0(i64) -> i64 tail {
 block0(v0: i64):
-    v1 = load.i64 v0
+    v1 = load.i64 notrap big v0
     return v1
 }";
     let many = "function u0:0(i64, i64, i64, i64, i64, i64, i64) -> i64 tail {
 block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64):
     return v6
 }";
-    for clif in [faulting, many] {
+    for clif in [big_endian, many] {
         let error = compile(clif).unwrap_err();
         assert!(matches!(error, CompileError::Bailout(_)), "{error}");
     }
@@ -189,4 +190,126 @@ fn damaged_input_ends_the_conversation() {
         }
         talk(&damaged);
     }
+}
+
+/// Stores its number to every fourth byte from the second parameter on, up to the third.
+const FILL: &str = "function u0:0(i64 vmctx, i32, i32) -> i32 tail {
+    region0 = 1 \"memory\"
+    region1 = 5 \"sizes\"
+block0(v0: i64, v1: i32, v2: i32):
+    jump block1(v1)
+block1(v3: i32):
+    v4 = load.i64 notrap aligned readonly can_move v0+48
+    v5 = load.i64 notrap aligned readonly can_move v0+56
+    v6 = load.i64 notrap aligned region1 v5+8
+    v7 = uextend.i64 v3
+    v8 = iconst.i64 4
+    v9 = iadd v7, v8
+    v10 = icmp ugt v9, v6
+    trapnz v10, heap_oob
+    v11 = iadd v4, v7
+    store notrap little region0 v3, v11
+    v12 = iconst.i32 4
+    v13 = iadd v3, v12
+    v14 = icmp ult v13, v2
+    brif v14, block1(v13), block2
+block2:
+    return v13
+}";
+
+fn translated(clif: &str) -> String {
+    let settings = Settings {
+        canonical_nans: false,
+        features: String::new(),
+    };
+    let func = backend::parse(clif).unwrap();
+    translate::module(&func, &settings).unwrap()
+}
+
+#[test]
+fn the_checks_of_a_loop_that_ends_are_made_ahead_of_it() {
+    let text = translated(FILL);
+    let (plain, fast) = text.split_once("fast1:").expect("a faster version");
+    assert!(
+        plain.contains("guard1:") && plain.contains("@trap_"),
+        "{text}"
+    );
+    let (fast, _) = fast.split_once("\n}").unwrap();
+    assert!(
+        fast.contains("store i32") && !fast.contains("@trap_"),
+        "{text}"
+    );
+    let code = compile(FILL).unwrap();
+    assert_eq!(
+        code.traps.len(),
+        1,
+        "only the other version traps: {code:?}"
+    );
+}
+
+#[test]
+fn loops_whose_end_is_not_known_are_left_alone() {
+    let others = [
+        ("icmp ult v13", "icmp ugt v13"),
+        ("icmp ult v13", "icmp eq v13"),
+        ("v14 = icmp ult v13, v2", "v14 = load.i32 notrap v0"),
+        ("iadd v3, v12", "ushr v3, v12"),
+    ];
+    for (from, to) in others {
+        let clif = FILL.replace(from, to);
+        assert_ne!(clif, FILL);
+        assert!(!translated(&clif).contains("guard1"), "{clif}");
+    }
+}
+
+#[test]
+fn accesses_that_fault_by_themselves_are_volatile_unless_they_were_checked_ahead_of_a_loop() {
+    let clif = FILL.replace("store notrap little", "store heap_oob little");
+    let text = translated(&clif);
+    assert!(!text.contains("@trap_"), "{text}");
+    let (plain, fast) = text.split_once("fast1:").unwrap();
+    assert!(plain.contains("store volatile i32"), "{text}");
+    assert!(
+        fast.contains("store i32") && !fast.contains("volatile"),
+        "{text}"
+    );
+    assert_eq!(text.matches("fence").count(), 2, "{text}");
+    // With another access between, the check has to stay where it is.
+    let clif = clif.replace("    v11 = iadd", "    store notrap v3, v4\n    v11 = iadd");
+    let text = translated(&clif);
+    let (plain, fast) = text.split_once("fast1:").unwrap();
+    assert!(plain.contains("@trap_"), "{text}");
+    assert!(fast.contains("store volatile i32"), "{text}");
+}
+
+#[test]
+fn an_inner_loop_that_shares_its_header_with_an_outer_one_is_told_apart() {
+    // What a body is like that is entered in the inner loop.
+    let clif = FILL.replace(
+        "block2:\n    return v13\n",
+        "block2:\n    v15 = load.i32 notrap v0\n    brif v15, block1(v1), block3\nblock3:\n    return v13\n",
+    );
+    let text = translated(&clif);
+    assert!(text.contains("label %fast1, label %b1"), "{text}");
+    compile(&clif).unwrap();
+}
+
+#[test]
+fn a_loop_of_few_iterations_does_not_look_for_interrupts() {
+    let poll = format!(
+        "block1(v3: i32):\n    v20 = atomic_load.i64 notrap aligned v0\n    trapnz v20, user{}\n",
+        TrapKind::Interrupted.code()
+    );
+    let clif = FILL.replace("block1(v3: i32):\n", &poll);
+    let text = translated(&clif);
+    let (plain, fast) = text.split_once("fast1:").unwrap();
+    assert!(
+        plain.contains("load atomic") && plain.contains("65536"),
+        "{text}"
+    );
+    assert!(
+        !fast.contains("load atomic") && !fast.contains("@trap_"),
+        "{text}"
+    );
+    compile(&clif).unwrap();
 }

@@ -5,7 +5,7 @@
 //! computes its index first, in 64 bits, and compares. On the machines we compile for, a store that is partly in bounds
 //! faults before it writes anything.
 //!
-//! A function may be asked for with every access checked instead, for a compiler that would move or drop what faults.
+//! A function may be asked for with every access checked beside, for a compiler that would move or drop what faults.
 
 use super::env::{Env, Region, checked_linear_memory, linear_memory, trap_code, trusted};
 use crate::lower::Location;
@@ -65,6 +65,10 @@ fn checked_location(
 ) -> Location {
     let base = memory_base(b, env, memory);
     let size = memory_bytes(b, env, memory);
+    // It is no smaller than it began, which makes many a check one of constants.
+    let least = i64::from(env.info().memories[memory as usize].min) << PAGE_SHIFT;
+    let least = b.ins().iconst(I64, least);
+    let size = b.ins().umax(size, least);
     let index = b.ins().uextend(I64, index);
     // Neither is larger than 33 bits, so the sum is exact.
     let reach = offset.cast_signed() + i64::from(bytes);
@@ -78,10 +82,15 @@ fn checked_location(
         base = b.ins().iadd(base, offset);
         0
     });
+    let reaches_past_guard = offset + u64::from(bytes) > MEMORY_GUARD_BYTES;
     Location {
         base,
         offset: constant,
-        flags: checked_linear_memory(b),
+        flags: match reaches_past_guard {
+            true => checked_linear_memory(b),
+            // Without its check it would fault.
+            false => linear_memory(b),
+        },
     }
 }
 

@@ -1,8 +1,8 @@
 //! Branches, calls and returns.
 
 use super::emitter::{Emitter, LIKELY, UNLIKELY};
+use super::names;
 use super::types::{self, FLOAT_PARAMS_MAX, INTEGER_PARAMS_MAX, Results, bailout};
-use super::{label, names};
 use cranelift_codegen::ir::{
     Block, BlockArg, BlockCall, ExternalName, FuncRef, Function, Inst, JumpTable, Opcode, SigRef,
     Type, Value, types as clif,
@@ -234,21 +234,25 @@ fn destination(e: &Emitter<'_>, call: BlockCall) -> Result<(Block, Vec<String>),
 /// `jump`.
 pub fn jump(e: &mut Emitter<'_>, call: BlockCall) -> Result<(), CompileError> {
     let (block, args) = destination(e, call)?;
-    e.line(format!("br label %{}", label(block)));
+    let target = e.target(block);
+    if e.leaves(block) {
+        e.fence();
+    }
+    e.line(format!("br label %{target}"));
     let from = e.label.clone();
-    e.edges.entry(block).or_default().push((from, args));
+    e.edges.entry(target).or_default().push((from, args));
     Ok(())
 }
 
-/// The label to branch to for a destination. One with arguments gets a block of its own, which jumps on: so each
-/// predecessor has one edge to it.
+/// The label to branch to for a destination. One with arguments, or one outside of a loop's faster version, gets a block
+/// of its own, which jumps on: so each predecessor has one edge to it.
 fn landing(
     e: &mut Emitter<'_>,
     (block, args): (Block, Vec<String>),
     landings: &mut Vec<(String, Block, Vec<String>)>,
 ) -> String {
-    if args.is_empty() {
-        return label(block);
+    if args.is_empty() && !e.leaves(block) {
+        return e.target(block);
     }
     let landing = e.fresh("edge");
     landings.push((landing.clone(), block, args));
@@ -259,18 +263,21 @@ fn land(e: &mut Emitter<'_>, landings: Vec<(String, Block, Vec<String>)>) {
     let current = e.clif_block;
     for (landing, block, args) in landings {
         e.begin(landing.clone(), current);
-        e.line(format!("br label %{}", label(block)));
-        e.edges.entry(block).or_default().push((landing, args));
+        let target = e.target(block);
+        if e.leaves(block) {
+            e.fence();
+        }
+        e.line(format!("br label %{target}"));
+        e.edges.entry(target).or_default().push((landing, args));
     }
 }
 
-/// `brif`.
+/// `brif`, by a condition.
 pub fn brif(
     e: &mut Emitter<'_>,
-    value: Value,
+    condition: &str,
     [then, otherwise]: [BlockCall; 2],
 ) -> Result<(), CompileError> {
-    let condition = e.condition(value)?;
     let (then, otherwise) = (destination(e, then)?, destination(e, otherwise)?);
     let cold = |block: Block| e.func.layout.is_cold(block);
     let weights = match (cold(then.0), cold(otherwise.0)) {

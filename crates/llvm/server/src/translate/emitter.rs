@@ -1,8 +1,13 @@
 //! The text of one LLVM function as it grows: values by name, blocks, and what the module has to declare.
 
+use super::checks::{self, Faulting};
+use super::counted::Counted;
 use super::names;
+use super::plan::{self, Fast, Versions};
 use super::types::{self, bailout};
-use cranelift_codegen::ir::{Block, Function, InstructionData, Opcode, Type, Value, ValueDef};
+use cranelift_codegen::ir::{
+    Block, Function, Inst, InstructionData, Opcode, Type, Value, ValueDef,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use upshift_base::TrapKind;
@@ -46,6 +51,37 @@ impl Metadata {
     }
 }
 
+/// The phis that a block begins with.
+#[derive(Clone, Copy)]
+pub struct Phis {
+    /// The CLIF block whose parameters they are.
+    pub block: Block,
+    /// What their names begin with.
+    pub prefix: &'static str,
+}
+
+impl Phis {
+    /// The name of the phi for a parameter.
+    pub fn name(self, param: Value) -> String {
+        format!("{}{}", self.prefix, param.as_u32())
+    }
+}
+
+/// A block without its phis.
+pub struct Written {
+    pub label: String,
+    pub phis: Option<Phis>,
+    pub text: String,
+}
+
+/// What a CLIF value is.
+#[derive(Clone)]
+struct Operand {
+    text: String,
+    /// The result of a comparison before it became a number.
+    condition: Option<String>,
+}
+
 /// The text of one function.
 pub struct Emitter<'f> {
     pub func: &'f Function,
@@ -53,24 +89,37 @@ pub struct Emitter<'f> {
     /// Declarations by name.
     pub declarations: BTreeMap<String, String>,
     pub metadata: Metadata,
-    /// Finished blocks: label and text, without phis.
-    pub blocks: Vec<(String, Option<Block>, String)>,
-    /// Where each block is jumped to from, with which arguments.
-    pub edges: HashMap<Block, Vec<(String, Vec<String>)>>,
+    /// Finished blocks.
+    pub blocks: Vec<Written>,
+    /// Where each block is jumped to from, with which arguments, by its label.
+    pub edges: HashMap<String, Vec<(String, Vec<String>)>>,
     /// The block that is being written.
     pub label: String,
+    phis: Option<Phis>,
     pub(super) clif_block: Option<Block>,
     pub(super) text: String,
-    values: HashMap<Value, String>,
-    /// Results of comparisons before they became numbers.
-    conditions: HashMap<Value, String>,
+    /// The accesses that may fault.
+    pub faulting: Faulting,
+    /// The loops that there are two versions of.
+    pub versions: Versions,
+    /// The loop whose faster version is being written.
+    pub fast: Option<Fast>,
+    values: HashMap<Value, Operand>,
+    /// Those that are different in the faster version of a loop.
+    fast_values: HashMap<Value, Operand>,
+    /// Those that are different in the block being written, because they come from another loop with two versions.
+    imported: HashMap<Value, Operand>,
     next: u32,
     /// The position of the current instruction, as an attachment.
     pub position: String,
 }
 
 impl<'f> Emitter<'f> {
-    pub fn new(func: &'f Function, canonical_nans: bool) -> Emitter<'f> {
+    pub fn new(
+        func: &'f Function,
+        canonical_nans: bool,
+        (faulting, versions): (Faulting, Versions),
+    ) -> Emitter<'f> {
         Emitter {
             func,
             canonical_nans,
@@ -79,10 +128,15 @@ impl<'f> Emitter<'f> {
             blocks: Vec::new(),
             edges: HashMap::new(),
             label: "entry".to_owned(),
+            phis: None,
             clif_block: None,
             text: String::new(),
+            faulting,
+            versions,
+            fast: None,
             values: HashMap::new(),
-            conditions: HashMap::new(),
+            fast_values: HashMap::new(),
+            imported: HashMap::new(),
             next: 0,
             position: String::new(),
         }
@@ -97,9 +151,18 @@ impl<'f> Emitter<'f> {
     /// Ends the block being written, and begins the next.
     pub fn begin(&mut self, label: String, clif_block: Option<Block>) {
         let label = std::mem::replace(&mut self.label, label);
-        let text = std::mem::take(&mut self.text);
-        self.blocks.push((label, self.clif_block, text));
+        self.blocks.push(Written {
+            label,
+            phis: self.phis.take(),
+            text: std::mem::take(&mut self.text),
+        });
         self.clif_block = clif_block;
+    }
+
+    /// Begins a block with phis.
+    pub fn begin_with(&mut self, label: String, clif_block: Option<Block>, phis: Phis) {
+        self.begin(label, clif_block);
+        self.phis = Some(phis);
     }
 
     /// Ends the last block.
@@ -138,8 +201,35 @@ impl<'f> Emitter<'f> {
     }
 
     /// Defines what a CLIF value is.
-    pub fn define(&mut self, value: Value, operand: String) {
-        self.values.insert(value, operand);
+    pub fn define(&mut self, value: Value, text: String) {
+        self.define_operand(
+            value,
+            Operand {
+                text,
+                condition: None,
+            },
+        );
+    }
+
+    fn define_operand(&mut self, value: Value, operand: Operand) {
+        if let Some(slot) = self.versions.slot(value) {
+            self.line(format!(
+                "store {} {}, ptr %{}",
+                slot.ty, operand.text, slot.name
+            ));
+        }
+        match self.fast {
+            Some(_) => self.fast_values.insert(value, operand),
+            None => self.values.insert(value, operand),
+        };
+    }
+
+    /// Forgets what was said for one block only, or for the faster version of one loop.
+    pub fn forget(&mut self) {
+        self.imported.clear();
+        if self.fast.is_none() {
+            self.fast_values.clear();
+        }
     }
 
     /// Defines a CLIF value that is the number 0 or 1, or as many bits in lanes, from a condition.
@@ -152,21 +242,31 @@ impl<'f> Emitter<'f> {
         let name = types::name(ty)?;
         let operand = if ty.is_vector() {
             let lanes = ty.lane_count();
-            self.op(format!("sext <{lanes} x i1> {condition} to {name}"))
+            Operand {
+                text: self.op(format!("sext <{lanes} x i1> {condition} to {name}")),
+                condition: None,
+            }
         } else {
-            let number = self.op(format!("zext i1 {condition} to {name}"));
-            self.conditions.insert(value, condition);
-            number
+            Operand {
+                text: self.op(format!("zext i1 {condition} to {name}")),
+                condition: Some(condition),
+            }
         };
-        self.define(value, operand);
+        self.define_operand(value, operand);
         Ok(())
+    }
+
+    fn operand(&self, value: Value) -> Option<&Operand> {
+        let imported = self.imported.get(&value);
+        let fast = || self.fast_values.get(&value);
+        imported.or_else(fast).or_else(|| self.values.get(&value))
     }
 
     /// The operand for a value.
     pub fn value(&self, value: Value) -> Result<String, CompileError> {
         let value = self.func.dfg.resolve_aliases(value);
-        match self.values.get(&value) {
-            Some(operand) => Ok(operand.clone()),
+        match self.operand(value) {
+            Some(operand) => Ok(operand.text.clone()),
             None => Err(CompileError::Failed(format!(
                 "{value} is used where it is not defined"
             ))),
@@ -187,7 +287,7 @@ impl<'f> Emitter<'f> {
     /// Whether an integer value is not zero.
     pub fn condition(&mut self, value: Value) -> Result<String, CompileError> {
         let value = self.func.dfg.resolve_aliases(value);
-        if let Some(condition) = self.conditions.get(&value) {
+        if let Some(condition) = self.operand(value).and_then(|o| o.condition.as_ref()) {
             return Ok(condition.clone());
         }
         let typed = self.typed(value)?;
@@ -218,6 +318,10 @@ impl<'f> Emitter<'f> {
     /// The instruction that defines a value.
     pub fn definition(&self, value: Value) -> Option<&'f InstructionData> {
         let value = self.func.dfg.resolve_aliases(value);
+        // What it was made of is another loop's, and may be something else here.
+        if self.imported.contains_key(&value) {
+            return None;
+        }
         match self.func.dfg.value_def(value) {
             ValueDef::Result(inst, 0) => Some(&self.func.dfg.insts[inst]),
             _ => None,
@@ -270,5 +374,72 @@ impl<'f> Emitter<'f> {
     /// Declines an instruction.
     pub fn declined<T>(&self, opcode: Opcode) -> Result<T, CompileError> {
         bailout(format!("{opcode} is not translated"))
+    }
+}
+
+/// Loops that there are two versions of.
+impl Emitter<'_> {
+    /// The label that a jump to `block` from the block being written leads to.
+    pub fn target(&self, block: Block) -> String {
+        let versions = &self.versions;
+        let here = self
+            .clif_block
+            .and_then(|block| versions.loop_of.get(&block));
+        let there = versions.loop_of.get(&block);
+        match there {
+            Some(_) if here == there && self.fast.is_some() => plan::fast_label(block),
+            Some(_) if here != there && versions.headers.contains_key(&block) => {
+                plan::guard_label(block)
+            }
+            _ => plan::label(block),
+        }
+    }
+
+    /// Whether a jump to `block` leaves the faster version of a loop, which takes a [`fence`](Emitter::fence).
+    pub fn leaves(&self, block: Block) -> bool {
+        let fast = self.fast.as_ref().map(|fast| fast.index);
+        fast.is_some_and(|fast| self.versions.loop_of.get(&block) != Some(&fast))
+    }
+
+    /// Keeps LLVM from moving accesses across the edge of a loop's faster version, where they are not volatile.
+    pub fn fence(&mut self) {
+        if self.faulting.any() {
+            self.line("fence syncscope(\"singlethread\") seq_cst");
+        }
+    }
+
+    /// Loads the values that `block`, which is being begun, uses from other loops that have two versions.
+    pub fn import_values(&mut self, block: Block) {
+        let values = self.versions.imports.get(&block).cloned();
+        for value in values.into_iter().flatten() {
+            if let Some(text) = self.load_slot(value) {
+                let condition = None;
+                self.imported.insert(value, Operand { text, condition });
+            }
+        }
+    }
+
+    /// A value that comes from another loop that has two versions.
+    pub fn load_slot(&mut self, value: Value) -> Option<String> {
+        let slot = self.versions.slot(value)?;
+        let load = format!("load {}, ptr %{}", slot.ty, slot.name);
+        Some(self.op(load))
+    }
+
+    /// Whether the access `inst` is volatile, where it is being written.
+    pub fn is_volatile(&self, inst: Inst) -> bool {
+        let fast = self.fast.as_ref();
+        let counted = fast.map(|fast| &self.versions.loops[fast.index]);
+        let is_checked = |counted: &Counted| {
+            let check = self.faulting.check_of(inst);
+            check.is_some_and(|check| counted.checks.contains(&check))
+        };
+        if checks::may_fault(self.func, inst) && !counted.is_some_and(is_checked) {
+            return true;
+        }
+        // A store must not pass by an access that faults.
+        self.func.dfg.insts[inst].opcode().can_store()
+            && self.faulting.any()
+            && !counted.is_some_and(|counted| counted.is_free_of_faults)
     }
 }

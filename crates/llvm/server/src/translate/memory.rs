@@ -1,20 +1,20 @@
 //! Loads, stores and stack slots.
 //!
-//! Only accesses that cannot fault: LLVM is free to drop, move and combine these. CLIF's alias regions become types of
-//! type-based alias analysis, one for each region.
+//! LLVM is free to drop, move and combine accesses that cannot fault; others are volatile. CLIF's alias regions become
+//! types of type-based alias analysis, one for each region.
 
 use super::emitter::{Emitter, REGIONS_ROOT};
 use super::types::{self, bailout};
 use cranelift_codegen::ir::{
-    Endianness, InstructionData, MemFlags, Opcode, Type, Value, types as clif,
+    Endianness, Inst, InstructionData, MemFlags, Opcode, TrapCode, Type, Value, types as clif,
 };
 use upshift_codegen::CompileError;
 
 /// The attachments of an access to a value of `ty`, its alignment included.
 fn attachments(e: &mut Emitter<'_>, ty: Type, flags: MemFlags) -> Result<String, CompileError> {
     let flags = e.func.dfg.mem_flags[flags];
-    if !flags.notrap() {
-        return bailout("an access that may fault");
+    if !matches!(flags.trap_code(), None | Some(TrapCode::HEAP_OUT_OF_BOUNDS)) {
+        return bailout("an access that may fault for another reason");
     }
     if flags.explicit_endianness() == Some(Endianness::Big) {
         return bailout("a big-endian access");
@@ -107,18 +107,30 @@ fn in_memory(opcode: Opcode, ty: Type) -> (Type, bool) {
     }
 }
 
+/// The keyword for an access that is volatile, and the attachment by which a fault's place is known.
+fn volatile(e: &Emitter<'_>, inst: Inst) -> (&'static str, String) {
+    match e.is_volatile(inst) {
+        true => ("volatile ", e.position.clone()),
+        false => ("", String::new()),
+    }
+}
+
 /// All loads.
 pub fn load(
     e: &mut Emitter<'_>,
-    result: Value,
+    inst: Inst,
     (opcode, from, offset, flags): (Opcode, Value, i32, MemFlags),
 ) -> Result<(), CompileError> {
+    let result = e.func.dfg.first_result(inst);
     let ty = e.ty(result);
     let (memory, signed) = in_memory(opcode, ty);
     let attachments = attachments(e, memory, flags)?;
+    let (volatile, position) = volatile(e, inst);
     let pointer = address(e, from, offset)?;
     let memory_name = types::name(memory)?;
-    let mut value = e.op(format!("load {memory_name}, ptr {pointer}{attachments}"));
+    let mut value = e.op(format!(
+        "load {volatile}{memory_name}, ptr {pointer}{attachments}{position}"
+    ));
     if memory != ty {
         let extend = if signed { "sext" } else { "zext" };
         let to = types::name(ty)?;
@@ -131,11 +143,12 @@ pub fn load(
 /// All stores.
 pub fn store(
     e: &mut Emitter<'_>,
-    value: Value,
+    (inst, value): (Inst, Value),
     (opcode, to, offset, flags): (Opcode, Value, i32, MemFlags),
 ) -> Result<(), CompileError> {
     let (memory, _) = in_memory(opcode, e.ty(value));
     let attachments = attachments(e, memory, flags)?;
+    let (volatile, position) = volatile(e, inst);
     let pointer = address(e, to, offset)?;
     let memory_name = types::name(memory)?;
     let operand = match memory == e.ty(value) {
@@ -146,7 +159,7 @@ pub fn store(
         }
     };
     e.line(format!(
-        "store {memory_name} {operand}, ptr {pointer}{attachments}"
+        "store {volatile}{memory_name} {operand}, ptr {pointer}{attachments}{position}"
     ));
     Ok(())
 }

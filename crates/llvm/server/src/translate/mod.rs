@@ -3,27 +3,35 @@
 //! One CLIF function becomes one module. Blocks are visited in reverse postorder, so a value's definition has
 //! been seen before its uses; block parameters become phis, which are written when all edges are known.
 //!
-//! What keeps it exact: traps are calls of functions that read memory and do not return, in cold blocks of their own,
-//! which nothing observable can move across; accesses are only translated if they cannot fault; no instruction has
-//! fast-math flags, and none has `nsw` or `nuw`.
+//! What keeps it exact: traps are calls of functions that may do anything and do not return, in cold blocks of their own,
+//! which nothing observable can move across; accesses that may fault are volatile, and so are all stores beside them, which
+//! LLVM keeps in their order; no instruction has fast-math flags, and `nsw` or `nuw` only what was proved.
 
 pub mod names;
 
+mod affine;
+mod checks;
 mod control;
+mod counted;
 mod emitter;
 mod float;
 mod integer;
 mod memory;
 mod ops;
+mod plan;
 mod types;
 mod vector;
+mod versions;
 
+use checks::Faulting;
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
-use cranelift_codegen::ir::{ArgumentPurpose, Block, Function, GlobalValue, GlobalValueData};
+use cranelift_codegen::ir::{ArgumentPurpose, Function, GlobalValue, GlobalValueData};
 use cranelift_codegen::isa::CallConv;
-use emitter::Emitter;
+use emitter::{Emitter, Phis};
+use plan::{Versions, label};
 use std::fmt::Write;
+use std::rc::Rc;
 use types::bailout;
 use upshift_base::TrapKind;
 use upshift_codegen::CompileError;
@@ -67,7 +75,6 @@ const METADATA: &str = "\
 /// # Errors
 /// [`CompileError::Bailout`] if the function has something in it that is not translated.
 pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileError> {
-    let mut e = Emitter::new(func, settings.canonical_nans);
     if func.signature.call_conv != CallConv::Tail {
         return bailout("a function that is not of the guest's convention");
     }
@@ -80,15 +87,17 @@ pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileErr
     let mut cfg = ControlFlowGraph::new();
     cfg.compute(func);
     let domtree = DominatorTree::with_function(func, &cfg);
+    let faulting = Faulting::new(func);
+    let versions = Versions::new(func, &cfg, &domtree, &faulting)?;
+    let mut e = Emitter::new(func, settings.canonical_nans, (faulting, versions));
     prologue(&mut e, tail_calls)?;
     for &block in domtree.cfg_rpo() {
-        e.begin(label(block), Some(block));
-        block_params(&mut e, block)?;
-        for inst in func.layout.block_insts(block) {
-            set_position(&mut e, inst);
-            ops::instruction(&mut e, inst)?;
-        }
+        versions::guard(&mut e, block)?;
+        let phis = Phis { block, prefix: "v" };
+        e.begin_with(label(block), Some(block), phis);
+        self::block(&mut e, phis)?;
     }
+    fast_loops(&mut e)?;
     e.finish();
     let mut text = HEADER.to_owned();
     for declaration in e.declarations.values() {
@@ -121,29 +130,27 @@ fn attributes(settings: &Settings) -> String {
         "attributes #0 = {{ nounwind \"frame-pointer\"=\"all\" \"probe-stack\"=\"inline-asm\" \
          \"prefer-vector-width\"=\"256\" \"target-features\"=\"{features}\" }}\n\
          attributes #1 = {{ nounwind }}\n\
-         attributes #2 = {{ cold noreturn nounwind nomerge memory(read) }}\n\
-         attributes #3 = {{ noreturn nounwind nomerge memory(read) }}\n"
+         attributes #2 = {{ cold noreturn nounwind nomerge }}\n\
+         attributes #3 = {{ noreturn nounwind nomerge }}\n"
     )
 }
 
 /// The blocks, with their phis.
 fn body(e: &Emitter<'_>, text: &mut String) -> Result<(), CompileError> {
-    for (label, block, block_text) in &e.blocks {
-        text.push_str(label);
+    for written in &e.blocks {
+        text.push_str(&written.label);
         text.push_str(":\n");
-        if let Some(block) = *block
-            && *label == self::label(block)
-        {
-            phis(e, block, text)?;
+        if let Some(phis) = written.phis {
+            self::phis(e, phis, &written.label, text)?;
         }
-        text.push_str(block_text);
+        text.push_str(&written.text);
     }
     Ok(())
 }
 
-fn phis(e: &Emitter<'_>, block: Block, text: &mut String) -> Result<(), CompileError> {
-    let edges = e.edges.get(&block).map_or(&[][..], Vec::as_slice);
-    for (index, &param) in e.func.dfg.block_params(block).iter().enumerate() {
+fn phis(e: &Emitter<'_>, phis: Phis, label: &str, text: &mut String) -> Result<(), CompileError> {
+    let edges = e.edges.get(label).map_or(&[][..], Vec::as_slice);
+    for (index, &param) in e.func.dfg.block_params(phis.block).iter().enumerate() {
         let sources: Vec<String> = edges
             .iter()
             .map(|(from, args)| format!("[ {}, %{from} ]", args[index]))
@@ -151,22 +158,50 @@ fn phis(e: &Emitter<'_>, block: Block, text: &mut String) -> Result<(), CompileE
         let ty = types::name(e.ty(param))?;
         let _ = writeln!(
             text,
-            "  %v{} = phi {ty} {}",
-            param.as_u32(),
+            "  %{} = phi {ty} {}",
+            phis.name(param),
             sources.join(", ")
         );
+    }
+    if let Some(number) = versions::number_phi(e, phis, edges) {
+        text.push_str(&number);
     }
     Ok(())
 }
 
-/// The label of a block.
-fn label(block: Block) -> String {
-    format!("b{}", block.as_u32())
+/// Translates the instructions of the block that was begun with these phis.
+fn block(e: &mut Emitter<'_>, phis: Phis) -> Result<(), CompileError> {
+    e.forget();
+    e.import_values(phis.block);
+    for &param in e.func.dfg.block_params(phis.block) {
+        e.define(param, format!("%{}", phis.name(param)));
+    }
+    for inst in e.func.layout.block_insts(phis.block) {
+        set_position(e, inst);
+        ops::instruction(e, inst)?;
+    }
+    Ok(())
 }
 
-fn block_params(e: &mut Emitter<'_>, block: Block) -> Result<(), CompileError> {
-    for &param in e.func.dfg.block_params(block) {
-        e.define(param, format!("%v{}", param.as_u32()));
+/// Writes the faster versions of all loops.
+fn fast_loops(e: &mut Emitter<'_>) -> Result<(), CompileError> {
+    let loops = Rc::clone(&e.versions.loops);
+    for (index, counted) in loops.iter().enumerate() {
+        e.fast = e.versions.guarded.remove(&index);
+        for &block in &counted.blocks {
+            let phis = Phis {
+                block,
+                prefix: versions::FAST,
+            };
+            e.begin_with(plan::fast_label(block), Some(block), phis);
+            if block == counted.header {
+                let (next, number) = (versions::next_number(block), versions::number(block));
+                e.line(format!("{next} = add nuw nsw i64 {number}, 1"));
+            }
+            self::block(e, phis)?;
+        }
+        e.fast = None;
+        e.forget();
     }
     Ok(())
 }
@@ -213,6 +248,9 @@ fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
         true => control::from_registers(e, &types)?,
         false => (0..types.len()).map(|index| format!("%p{index}")).collect(),
     };
+    for line in e.versions.slot_lines() {
+        e.line(line);
+    }
     if let Some(limit) = func.stack_limit
         && control::calls_something(func)
     {
@@ -221,10 +259,15 @@ fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
         let frame = e.op(format!("ptrtoint ptr {frame} to i64"));
         let beyond = e.op(format!("icmp ult i64 {frame}, {limit}"));
         e.trap_if(&beyond, TrapKind::StackOverflow);
+    } else if e.faulting.any() {
+        // A fault comes behind the prologue, for backtraces.
+        let frame = e.intrinsic("ptr", "llvm.frameaddress.p0", &[("i32", "0")]);
+        e.line(format!("call void asm sideeffect \"\", \"r\"(ptr {frame})"));
     }
-    e.line(format!("br label %{}", label(entry)));
+    let target = label(entry);
+    e.line(format!("br label %{target}"));
     let from = e.label.clone();
-    e.edges.entry(entry).or_default().push((from, args));
+    e.edges.entry(target).or_default().push((from, args));
     Ok(())
 }
 

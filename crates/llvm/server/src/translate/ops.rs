@@ -1,7 +1,7 @@
 //! Which part of the translation an instruction belongs to.
 
 use super::emitter::Emitter;
-use super::{control, float, integer, memory, names, types, vector};
+use super::{control, float, integer, memory, names, types, vector, versions};
 use cranelift_codegen::ir::{
     ExternalName, GlobalValueData, Inst, InstructionData, Opcode, TrapCode, Value,
 };
@@ -14,6 +14,9 @@ fn trap_kind(code: TrapCode) -> TrapKind {
 
 /// Translates one instruction.
 pub fn instruction(e: &mut Emitter<'_>, inst: Inst) -> Result<(), CompileError> {
+    if versions::replaces(e, inst)? {
+        return Ok(());
+    }
     let func = e.func;
     let results = func.dfg.inst_results(inst);
     let data = &func.dfg.insts[inst];
@@ -34,8 +37,8 @@ pub fn instruction(e: &mut Emitter<'_>, inst: Inst) -> Result<(), CompileError> 
                 flags,
                 offset,
             },
-            &[result],
-        ) => memory::load(e, result, (opcode, arg, offset.into(), flags)),
+            &[_],
+        ) => memory::load(e, inst, (opcode, arg, offset.into(), flags)),
         (
             &InstructionData::Store {
                 opcode,
@@ -44,7 +47,7 @@ pub fn instruction(e: &mut Emitter<'_>, inst: Inst) -> Result<(), CompileError> 
                 offset,
             },
             _,
-        ) => memory::store(e, value, (opcode, to, offset.into(), flags)),
+        ) => memory::store(e, (inst, value), (opcode, to, offset.into(), flags)),
         (&InstructionData::LoadNoOffset { opcode, arg, flags }, &[result]) => match opcode {
             Opcode::Bitcast => {
                 let operand = e.value(arg)?;
@@ -237,7 +240,13 @@ fn control_flow(
     let args = func.dfg.inst_args(inst);
     match *data {
         InstructionData::Jump { destination, .. } => control::jump(e, destination),
-        InstructionData::Brif { arg, blocks, .. } => control::brif(e, arg, blocks),
+        InstructionData::Brif { arg, blocks, .. } => {
+            let condition = match versions::end_condition(e, inst) {
+                Some(condition) => condition,
+                None => e.condition(arg)?,
+            };
+            control::brif(e, &condition, blocks)
+        }
         InstructionData::BranchTable { arg, table, .. } => control::br_table(e, arg, table),
         InstructionData::Trap {
             opcode: Opcode::Trap,
