@@ -212,7 +212,7 @@ impl Assembler {
             constants: Vec::new(),
             unsaved_constants: Vec::new(),
             local_bytes: 0,
-            lowest_home: 0,
+            lowest_home: -SAVED_BYTES,
             outgoing_bytes: 0,
             incoming_bytes: 0,
             results: Vec::new(),
@@ -243,7 +243,7 @@ impl Assembler {
         self.saved_below = 0;
         self.constants.clear();
         self.unsaved_constants.clear();
-        (self.local_bytes, self.lowest_home) = (0, 0);
+        (self.local_bytes, self.lowest_home) = (0, -SAVED_BYTES);
         (self.outgoing_bytes, self.incoming_bytes) = (0, 0);
         self.results.clear();
         self.zeroed = None;
