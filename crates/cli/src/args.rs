@@ -123,8 +123,8 @@ pub struct EngineArgs {
     /// How code is optimized, several with commas between. What compiles for tier 2: `cranelift`, or `llvm`, in a process
     /// of its own if its server `upshift-llvm` is found; without this there is no tier 2 beside tier 1.
     /// `llvm-server=FILE` is `llvm` with that server: its program, or the socket of one that was started with `--listen`.
-    /// `inlining=n` leaves calls calls, `devirtualization=n` indirect ones indirect, and with `speculation=n` nothing is
-    /// taken for granted that tier 0 has to be gone back to for
+    /// `clif` compiles tier 0 by way of CLIF, without optimization. `inlining=n` leaves calls calls, `devirtualization=n`
+    /// indirect ones indirect, and with `speculation=n` nothing is taken for granted that tier 0 has to be gone back to for
     #[arg(short = 'O', value_name = "OPTION", value_delimiter = ',')]
     pub optimize: Vec<OptimizeOption>,
     /// Test the engine, several tests with commas between: `osr` moves to better code at every loop header, `osr=N` at
@@ -270,6 +270,8 @@ pub enum OptimizeOption {
     Llvm,
     /// The same, with this server.
     LlvmServer(PathBuf),
+    /// Tier 0 is compiled from CLIF.
+    Clif,
     /// Whether calls are replaced by their callees' bodies.
     Inlining(bool),
     /// Whether indirect calls become direct ones.
@@ -290,11 +292,12 @@ impl FromStr for OptimizeOption {
         match key {
             "cranelift" if text == key => Ok(OptimizeOption::Cranelift),
             "llvm" if text == key => Ok(OptimizeOption::Llvm),
+            "clif" if text == key => Ok(OptimizeOption::Clif),
             "inlining" => Ok(OptimizeOption::Inlining(value)),
             "devirtualization" => Ok(OptimizeOption::Devirtualization(value)),
             "speculation" => Ok(OptimizeOption::Speculation(value)),
             _ => Err(format!(
-                "there is no option `{text}`; there are cranelift, llvm, llvm-server=FILE, inlining=y|n, \
+                "there is no option `{text}`; there are clif, cranelift, llvm, llvm-server=FILE, inlining=y|n, \
                  devirtualization=y|n, speculation=y|n"
             )),
         }
@@ -597,6 +600,7 @@ mod tests {
         assert_eq!("llvm".parse(), Ok(OptimizeOption::Llvm));
         let server = OptimizeOption::LlvmServer("a/b".into());
         assert_eq!("llvm-server=a/b".parse(), Ok(server));
+        assert_eq!("clif".parse(), Ok(OptimizeOption::Clif));
         assert!("llvm=y".parse::<OptimizeOption>().is_err());
         assert!("inlining=2".parse::<OptimizeOption>().is_err());
         assert!("unrolling=y".parse::<OptimizeOption>().is_err());

@@ -48,6 +48,7 @@ pub fn top_backend(mut config: Config, options: &[OptimizeOption]) -> Result<Con
                 bail!("-O llvm-server={0}: there is no {0}", place.display());
             }
             OptimizeOption::LlvmServer(place) => llvm = Some(Some(place.clone())),
+            OptimizeOption::Clif => config = config.backend(Tier::Baseline, Backend::CraneliftNone),
             OptimizeOption::Speculation(yes) => config = config.speculation(*yes),
             OptimizeOption::Inlining(_) | OptimizeOption::Devirtualization(_) => {}
         }

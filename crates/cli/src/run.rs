@@ -52,10 +52,22 @@ pub fn run(args: RunArgs) -> Result<i32> {
     thread::Builder::new()
         .name("program".to_owned())
         .stack_size(bytes.saturating_add(HOST_STACK_BYTES))
-        .spawn(move || run_here(&args, limits))
+        .spawn(move || {
+            grow_heap();
+            run_here(&args, limits)
+        })
         .with_context(|| format!("cannot have a stack of {}", format::bytes(bytes as u64)))?
         .join()
         .unwrap_or(Ok(EXIT_ERROR))
+}
+
+/// Gives the thread's heap some room. In glibc the heap of a thread that is not the first grows page by page, by a system call
+/// each. What is freed here stays with the heap: it does not take more than it needs from other allocators either.
+fn grow_heap() {
+    // Freeing something larger first raises the size up to which memory comes from the heap.
+    for bytes in [16 << 20, 8 << 20] {
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(bytes)));
+    }
 }
 
 fn limits(options: &[WasmOption]) -> Result<Limits> {

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of the unit that code is allocated in; the alignment that every block has.
 const GRANULE_BYTES: usize = 16;
+/// Pages that memory is put behind together, if one of them needs it and the others have none.
+const COMMIT_PAGES: usize = 8;
 /// Bytes that may be freed before pages are given back, beyond an eighth of those in use.
 const RELEASE_SLACK_BYTES: usize = 64 << 10;
 
@@ -150,18 +152,37 @@ impl CodeHeap {
 }
 
 impl State {
-    /// Sees to it that all of `pages` have memory behind them.
+    /// Sees to it that all of `pages` have memory behind them, and perhaps some behind those.
     fn commit(&mut self, mapping: &Mapping, pages: Range<usize>) -> Result<(), CodeMemoryError> {
         while let Some(gap) = self.committed.first_gap(pages.clone()) {
-            let mut pages = gap.clone();
-            while let Some(sealed) = self.sealed.first_run(pages.clone()) {
-                mapping.seal(page_offsets(mapping, &sealed), false)?;
-                pages.start = sealed.end;
-                self.sealed.remove(sealed);
+            let wide = self.widened(&gap);
+            if wide == gap || self.commit_gap(mapping, wide).is_err() {
+                self.commit_gap(mapping, gap)?;
             }
-            mapping.commit(page_offsets(mapping, &gap))?;
-            self.committed.insert(gap);
         }
+        Ok(())
+    }
+
+    /// The same gap with the pages behind it that have no memory either and are accessible.
+    fn widened(&self, gap: &Range<usize>) -> Range<usize> {
+        let end = (gap.start + COMMIT_PAGES).min(self.committed.len());
+        let wide = gap.start..gap.end.max(end);
+        let wide = self.committed.first_gap(wide).unwrap_or(gap.clone());
+        match self.sealed.first_run(gap.end..wide.end) {
+            Some(sealed) => gap.start..sealed.start,
+            None => wide,
+        }
+    }
+
+    fn commit_gap(&mut self, mapping: &Mapping, gap: Range<usize>) -> Result<(), CodeMemoryError> {
+        let mut pages = gap.clone();
+        while let Some(sealed) = self.sealed.first_run(pages.clone()) {
+            mapping.seal(page_offsets(mapping, &sealed), false)?;
+            pages.start = sealed.end;
+            self.sealed.remove(sealed);
+        }
+        mapping.commit(page_offsets(mapping, &gap))?;
+        self.committed.insert(gap);
         Ok(())
     }
 

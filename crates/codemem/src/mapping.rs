@@ -98,6 +98,13 @@ impl Mapping {
     /// Puts memory behind the pages of `offsets` of the executable part. Writing to them would do that too, but with a
     /// fatal signal if there is none left.
     pub fn commit(&self, offsets: Range<usize>) -> Result<(), CodeMemoryError> {
+        let stubs = self.layout.stubs;
+        let in_view = offsets.start - stubs..offsets.end - stubs;
+        let populate = libc::MADV_POPULATE_WRITE;
+        if self.writable.advise(in_view, populate, "populate").is_ok() {
+            // That is the same, and has them mapped for writing too, all at once. Kernels before 5.14 do not know it.
+            return Ok(());
+        }
         self.allocate_file(offsets, 0)
             .map_err(|reason| CodeMemoryError::System {
                 action: "get memory",

@@ -18,6 +18,11 @@ impl PageSet {
         }
     }
 
+    /// All numbers are below this.
+    pub fn len(&self) -> usize {
+        self.pages
+    }
+
     /// Adds `pages`.
     pub fn insert(&mut self, pages: Range<usize>) {
         for page in pages {

@@ -77,6 +77,12 @@ impl Val {
         };
     }
 
+    /// The register that it is in.
+    #[inline(always)]
+    pub(crate) fn register(&self) -> Option<Reg> {
+        (self.place < PLACE_HOME).then_some(Reg(self.place))
+    }
+
     /// The type.
     pub fn ty(&self) -> Ty {
         self.ty
@@ -124,6 +130,7 @@ const fn set(registers: &[Reg]) -> u32 {
 }
 
 /// The registers of a set.
+#[inline(always)]
 pub(crate) fn members(mut registers: u32) -> impl Iterator<Item = Reg> {
     std::iter::from_fn(move || {
         if registers == 0 {
@@ -140,8 +147,10 @@ pub(crate) fn members(mut registers: u32) -> impl Iterator<Item = Reg> {
 pub struct Assembler {
     pub(crate) code: Code,
     pub(crate) plan: Plan,
-    /// The locals, then the operands.
+    /// The locals, one value that has no name, and the operands. Each operand's home is below that of the value before
+    /// it.
     pub(crate) vals: Vec<Val>,
+    /// How many there are before the operands.
     pub(crate) locals: usize,
     pub(crate) holders: [Holder; REGISTERS],
     /// Registers that hold something.
@@ -160,8 +169,8 @@ pub struct Assembler {
     /// Those of them that may not be saved.
     pub(crate) unsaved_constants: Vec<u32>,
     pub(crate) local_bytes: i32,
-    pub(crate) operand_bytes: i32,
-    pub(crate) operand_bytes_max: i32,
+    /// The lowest home that is written, as a distance from the frame pointer.
+    pub(crate) lowest_home: i32,
     pub(crate) outgoing_bytes: i32,
     pub(crate) incoming_bytes: i32,
     pub(crate) results: Vec<Ty>,
@@ -203,8 +212,7 @@ impl Assembler {
             constants: Vec::new(),
             unsaved_constants: Vec::new(),
             local_bytes: 0,
-            operand_bytes: 0,
-            operand_bytes_max: 0,
+            lowest_home: -SAVED_BYTES,
             outgoing_bytes: 0,
             incoming_bytes: 0,
             results: Vec::new(),
@@ -225,23 +233,29 @@ impl Assembler {
 
     /// Forgets everything but the memory taken.
     pub(crate) fn reset(&mut self, plan: Plan) {
-        let old = std::mem::replace(self, Assembler::new(plan));
-        fn emptied<T>(mut vec: Vec<T>) -> Vec<T> {
-            vec.clear();
-            vec
-        }
-        self.code = old.code;
         self.code.clear();
-        self.vals = emptied(old.vals);
-        self.constants = emptied(old.constants);
-        self.unsaved_constants = emptied(old.unsaved_constants);
-        self.results = emptied(old.results);
-        self.trap_stubs = emptied(old.trap_stubs);
-        self.cold_calls = emptied(old.cold_calls);
-        self.other_targets = emptied(old.other_targets);
-        self.kept = emptied(old.kept);
-        self.caches = emptied(old.caches);
-        self.moves = emptied(old.moves);
+        self.plan = plan;
+        self.vals.clear();
+        self.locals = 0;
+        self.holders = [FREE; REGISTERS];
+        (self.busy, self.dirty, self.pinned, self.used) = (0, 0, 0, 0);
+        self.next_victim = 0;
+        self.saved_below = 0;
+        self.constants.clear();
+        self.unsaved_constants.clear();
+        (self.local_bytes, self.lowest_home) = (0, -SAVED_BYTES);
+        (self.outgoing_bytes, self.incoming_bytes) = (0, 0);
+        self.results.clear();
+        self.zeroed = None;
+        (self.position, self.call_sites) = (0, 0);
+        self.aligned = false;
+        self.trap_stubs.clear();
+        self.cold_calls.clear();
+        self.other_targets.clear();
+        self.kept.clear();
+        self.caches.clear();
+        self.ways_in.clear();
+        self.moves.clear();
     }
 
     /// Begins an operation that comes from `position`.
@@ -277,6 +291,7 @@ impl Assembler {
     // Registers.
 
     /// Whether nothing but popped operands uses a register.
+    #[inline]
     pub(crate) fn is_unshared(&self, reg: Reg) -> bool {
         self.busy & reg.bit() == 0
     }
@@ -343,8 +358,30 @@ impl Assembler {
         if !val.saved {
             val.saved = true;
             let (ty, home) = (val.ty, val.home);
+            self.lowest_home = self.lowest_home.min(home);
             self.code.store_home(ty, reg, home);
         }
+    }
+
+    /// The same for all registers of a set whose contents are saved, behind a [`Assembler::flush`].
+    pub(crate) fn forget_saved(&mut self, registers: u32) {
+        for reg in members(registers & self.busy) {
+            let holder = std::mem::replace(&mut self.holders[reg.index()], FREE);
+            if holder.local != NO_LOCAL {
+                self.vals[holder.local as usize].set_loc(Loc::Home);
+            }
+            let mut left = holder.operands;
+            for val in self.vals[self.locals..].iter_mut().rev() {
+                if left == 0 {
+                    break;
+                }
+                if val.register() == Some(reg) {
+                    val.set_loc(Loc::Home);
+                    left -= 1;
+                }
+            }
+        }
+        self.busy &= !registers;
     }
 
     /// Evicts all registers of a set.
@@ -354,6 +391,7 @@ impl Assembler {
         }
     }
 
+    #[inline]
     pub(crate) fn attach_local(&mut self, local: u32, reg: Reg, saved: bool) {
         self.holders[reg.index()].local = local;
         self.busy |= reg.bit();
@@ -367,12 +405,14 @@ impl Assembler {
     }
 
     /// Takes a local out of its register, whose value is of no use any more or saved.
+    #[inline]
     pub(crate) fn detach_local(&mut self, local: u32) {
         if let Loc::Reg(reg) = self.vals[local as usize].loc() {
             self.forget_local_of(reg);
         }
     }
 
+    #[inline]
     pub(crate) fn forget_local_of(&mut self, reg: Reg) {
         let holder = &mut self.holders[reg.index()];
         holder.local = NO_LOCAL;
@@ -386,9 +426,12 @@ impl Assembler {
 
     #[inline]
     pub(crate) fn push(&mut self, ty: Ty, loc: Loc, saved: bool) {
-        self.operand_bytes += ty.slot_bytes();
-        self.operand_bytes_max = self.operand_bytes_max.max(self.operand_bytes);
-        let home = -(SAVED_BYTES + self.local_bytes + self.operand_bytes);
+        // The last local may have a home among the arguments, and is not what operands are counted from.
+        let above = match self.vals.last() {
+            Some(val) if self.vals.len() > self.locals => val.home,
+            _ => -(SAVED_BYTES + self.local_bytes),
+        };
+        let home = above - ty.slot_bytes();
         self.vals.push(Val::new(ty, loc, saved, home));
     }
 
@@ -409,6 +452,8 @@ impl Assembler {
     /// Pushes a value that is in the home that it gets.
     pub fn push_home(&mut self, ty: Ty) {
         self.push(ty, Loc::Home, true);
+        let home = self.vals.last().map_or(0, |val| val.home);
+        self.lowest_home = self.lowest_home.min(home);
     }
 
     /// Pushes the same bits as another type, in the register or as the constant that `val`, just popped, is.
@@ -426,20 +471,19 @@ impl Assembler {
     #[inline]
     pub fn pop(&mut self) -> Val {
         let val = self.vals.pop().expect("validated: there is an operand");
-        self.operand_bytes -= val.ty.slot_bytes();
         self.saved_below = self.saved_below.min(self.vals.len());
-        if let Loc::Reg(reg) = val.loc() {
+        if let Some(reg) = val.register() {
             let holder = &mut self.holders[reg.index()];
             holder.operands -= 1;
-            if holder.operands == 0 && holder.local == NO_LOCAL {
-                self.busy &= !reg.bit();
-            }
+            let is_free = (holder.operands == 0) & (holder.local == NO_LOCAL);
+            self.busy &= !(u32::from(is_free) << reg.index());
             self.pinned |= reg.bit();
         }
         val
     }
 
     /// Puts a value into a register.
+    #[inline]
     pub(crate) fn load_into(&mut self, to: Reg, val: Val) {
         match val.loc() {
             Loc::Home => self.code.load_home(val.ty, to, val.home),
@@ -464,14 +508,21 @@ impl Assembler {
     /// A register that holds a popped value; not to be changed.
     #[inline]
     pub(crate) fn in_register(&mut self, val: Val) -> Reg {
-        if let Loc::Reg(reg) = val.loc() {
-            return reg;
+        match val.register() {
+            Some(reg) => reg,
+            None => self.load_new(val),
         }
+    }
+
+    /// A register of its own for a popped value.
+    #[inline(never)]
+    fn load_new(&mut self, val: Val) -> Reg {
         let reg = self.allocate(val.ty.is_vector());
         self.load_into(reg, val);
         reg
     }
 
+    #[inline]
     pub(crate) fn source(&self, val: Val) -> Source {
         match val.loc() {
             Loc::Reg(reg) => Source::Reg(val.ty, reg),
@@ -481,21 +532,18 @@ impl Assembler {
     }
 
     /// Whether a popped value is in a register that may be changed.
+    #[inline]
     pub(crate) fn is_owned(&self, val: Val) -> bool {
-        matches!(val.loc(), Loc::Reg(reg) if self.is_unshared(reg))
+        val.register().is_some_and(|reg| self.is_unshared(reg))
     }
 
     /// A register that holds a popped value and may be changed.
     #[inline]
     pub(crate) fn own(&mut self, val: Val) -> Reg {
-        if let Loc::Reg(reg) = val.loc()
-            && self.is_unshared(reg)
-        {
-            return reg;
+        match val.register() {
+            Some(reg) if self.is_unshared(reg) => reg,
+            _ => self.load_new(val),
         }
-        let reg = self.allocate(val.ty.is_vector());
-        self.load_into(reg, val);
-        reg
     }
 
     // Homes.
@@ -537,7 +585,16 @@ impl Assembler {
 
     /// Saves all locals and operands, so that the frame is canonical. Leaves the flags and all registers alone, the
     /// scratch ones aside.
+    #[inline]
     pub fn flush(&mut self) {
+        let saved = self.dirty == 0 && self.unsaved_constants.is_empty();
+        if !saved || self.saved_below < self.vals.len() {
+            self.save_all();
+        }
+    }
+
+    #[inline(never)]
+    fn save_all(&mut self) {
         for reg in members(std::mem::take(&mut self.dirty)) {
             let val = &mut self.vals[self.holders[reg.index()].local as usize];
             val.saved = true;
@@ -557,7 +614,11 @@ impl Assembler {
         let val = self.vals[index];
         if !val.saved && (!only_constant || matches!(val.loc(), Loc::Const(_))) {
             self.vals[index].saved = true;
-            self.store_to(val, val.home());
+            self.lowest_home = self.lowest_home.min(val.home);
+            match val.register() {
+                Some(reg) => self.code.store_home(val.ty, reg, val.home),
+                None => self.store_to(val, val.home()),
+            }
         }
     }
 }

@@ -58,7 +58,7 @@ impl Assembler {
             self.pop();
         }
         self.flush();
-        self.evict_all(CLOBBERED_BY_CALLS);
+        self.forget_saved(CLOBBERED_BY_CALLS);
         self.make_moves();
         assignment.stack_bytes()
     }
@@ -224,7 +224,7 @@ impl Assembler {
             self.pop();
         }
         self.flush();
-        self.evict_all(CLOBBERED_BY_CALLS);
+        self.forget_saved(CLOBBERED_BY_CALLS);
         self.make_moves();
         let context = self.context();
         self.code.load(Ty::I64, RAX, Mem::new(context, table));

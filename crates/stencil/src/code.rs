@@ -15,11 +15,26 @@ const UNBOUND: u32 = u32::MAX;
 
 /// Bytes that are written in pieces of a fixed size, of which only the first few count: that takes one store and no
 /// branch where a copy of the right length would take a call.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Bytes {
-    /// What lies behind the first `len` bytes is of no meaning.
+    /// What lies behind the first `len` bytes is of no meaning. There is always room for [`WINDOW_BYTES_MAX`] more: it is
+    /// made when the last ones were written, so that what writes has nothing left to do after it and keeps nothing.
     memory: Vec<u8>,
     len: usize,
+}
+
+/// No piece is larger.
+const WINDOW_BYTES_MAX: usize = 32;
+/// What there is room for at first.
+const FIRST_BYTES: usize = 4096;
+
+impl Default for Bytes {
+    fn default() -> Bytes {
+        Bytes {
+            memory: vec![0; FIRST_BYTES],
+            len: 0,
+        }
+    }
 }
 
 impl Bytes {
@@ -43,39 +58,43 @@ impl Bytes {
 
     /// The next `N` bytes; [`Bytes::advance`] says how many of them count.
     #[inline(always)]
-    pub(crate) fn window<const N: usize>(&mut self) -> &mut [u8] {
-        if self.len + N > self.memory.len() {
-            self.grow(N);
-        }
-        &mut self.memory[self.len..self.len + N]
-    }
-
-    /// Makes room for more than the `least` bytes that are wanted now.
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self, least: usize) {
-        let len = (self.memory.len() * 2).max(self.len + least).max(4096);
-        self.memory.resize(len, 0);
+    pub(crate) fn window<const N: usize>(&mut self) -> &mut [u8; N] {
+        const { assert!(N <= WINDOW_BYTES_MAX) };
+        let window = self.memory[self.len..].first_chunk_mut();
+        window.expect("there is always room")
     }
 
     /// The first `count` bytes of what was last asked for count.
     #[inline(always)]
     pub(crate) fn advance(&mut self, count: usize) {
         self.len += count;
+        if self.len + WINDOW_BYTES_MAX > self.memory.len() {
+            self.grow();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) {
+        let len = (self.memory.len() * 2).max(self.len + FIRST_BYTES);
+        self.memory.resize(len, 0);
     }
 
     #[inline(always)]
     pub(crate) fn push<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.window::<N>().copy_from_slice(&bytes);
-        self.len += N;
+        *self.window::<N>() = bytes;
+        self.advance(N);
     }
 
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        if self.len + bytes.len() > self.memory.len() {
-            self.grow(bytes.len());
-        }
-        self.memory[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
+        let start = self.len;
+        self.skip(bytes.len());
+        self.memory[start..self.len].copy_from_slice(bytes);
+    }
+
+    /// Leaves room for `count` bytes.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.advance(count);
     }
 
     /// Moves what is behind `from` to where it ends at `end`, and returns where it begins there.
@@ -165,6 +184,18 @@ impl Code {
             offset: self.bytes.len() as u32,
             kind,
         });
+    }
+
+    /// The next instruction comes from `position`, as no other does, and may trap.
+    #[inline(always)]
+    pub(crate) fn trap_site_of(&mut self, position: u32, kind: TrapKind) {
+        let offset = self.bytes.len() as u32;
+        self.positions.push(SourcePosition {
+            offset,
+            position: Some(position),
+            inlined: None,
+        });
+        self.traps.push(TrapSite { offset, kind });
     }
 
     /// What follows comes from `position`.

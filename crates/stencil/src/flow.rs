@@ -9,7 +9,7 @@ use crate::arch::x64::{Condition, FRAME, Mem, Reg, SCRATCH};
 use crate::assembler::{Assembler, Loc, NO_LOCAL, members};
 use crate::code::Label;
 use crate::moves::Move;
-use crate::plan::{Loop, SAVED_BYTES};
+use crate::plan::Loop;
 use crate::value::Ty;
 use std::ops::Range;
 
@@ -21,6 +21,7 @@ struct Cache {
 }
 
 impl Cache {
+    #[inline(always)]
     fn range(self) -> Range<usize> {
         self.first..self.first + self.len
     }
@@ -30,9 +31,8 @@ impl Cache {
 #[derive(Debug)]
 pub struct Destination {
     label: Label,
-    /// Operands below those that it takes along, and their bytes.
+    /// Operands below those that it takes along.
     height: usize,
-    bytes: i32,
     /// How many operands it takes along.
     arity: usize,
     cache: Option<Cache>,
@@ -41,6 +41,7 @@ pub struct Destination {
 
 impl Destination {
     /// Whether anything jumps here.
+    #[inline]
     pub fn is_used(&self) -> bool {
         self.cache.is_some()
     }
@@ -50,13 +51,9 @@ impl Assembler {
     /// A place further on, to which jumps take the `arity` operands on top, and where there are `params` operands less
     /// than now below them.
     pub fn destination(&mut self, params: usize, arity: usize) -> Destination {
-        let height = self.height() - params;
-        let above = &self.vals[self.locals + height..];
-        let bytes: i32 = above.iter().map(|val| val.ty.slot_bytes()).sum();
         Destination {
             label: self.code.label(),
-            height,
-            bytes: self.operand_bytes - bytes,
+            height: self.height() - params,
             arity,
             cache: None,
             is_loop: false,
@@ -111,6 +108,7 @@ impl Assembler {
         Cache { first, len }
     }
 
+    #[inline]
     pub(crate) fn forget_constants(&mut self) {
         while let Some(local) = self.constants.pop() {
             let val = &mut self.vals[local as usize];
@@ -144,6 +142,7 @@ impl Assembler {
     }
 
     /// Whether a jump has something to do besides jumping.
+    #[inline]
     fn needs_transfer(&self, to: &Destination) -> bool {
         if to.arity > 0 && self.height() != to.height + to.arity {
             return true;
@@ -161,11 +160,11 @@ impl Assembler {
     /// Does it. The frame is canonical.
     fn transfer(&mut self, to: &Destination) {
         if self.height() != to.height + to.arity {
-            let mut end = SAVED_BYTES + self.local_bytes + to.bytes;
+            let mut home = self.vals[self.locals + to.height - 1].home;
             for index in self.vals.len() - to.arity..self.vals.len() {
                 let val = self.vals[index];
-                end += val.ty.slot_bytes();
-                self.store_to(val, Mem::new(FRAME, -end));
+                home -= val.ty.slot_bytes();
+                self.store_to(val, Mem::new(FRAME, home));
             }
         }
         if let (Some(cache), true) = (&to.cache, to.is_loop) {
@@ -242,7 +241,6 @@ impl Assembler {
             val.set_loc(Loc::Home);
             val.saved = true;
         }
-        self.operand_bytes = at.bytes;
         if let Some(cache) = &at.cache {
             for index in cache.range() {
                 let (reg, local) = self.caches[index];

@@ -62,8 +62,7 @@ impl Workspace {
         };
         assembler.results.extend(results);
         assembler.epilogue = assembler.code.label();
-        assembler.code.bytes.window::<PROLOGUE_BYTES_MAX>();
-        assembler.code.bytes.advance(PROLOGUE_BYTES_MAX);
+        assembler.code.bytes.skip(PROLOGUE_BYTES_MAX);
         assembler.begin(position);
         assembler.code.position(position);
         assembler.take_params(params);
@@ -137,9 +136,10 @@ impl Assembler {
 
     /// Declares one more local. There are no operands.
     pub(crate) fn declare(&mut self, ty: Ty, loc: Loc, saved: bool) {
-        self.push(ty, loc, saved);
         self.local_bytes += ty.slot_bytes();
-        self.operand_bytes = 0;
+        let home = -(SAVED_BYTES + self.local_bytes);
+        self.lowest_home = self.lowest_home.min(home);
+        self.vals.push(Val::new(ty, loc, saved, home));
         self.locals += 1;
     }
 
@@ -152,7 +152,6 @@ impl Assembler {
 
     /// Begins the code behind the declarations of `declared` locals that are no parameters; counts the call.
     pub fn locals_declared(&mut self, declared: usize) {
-        self.operand_bytes_max = 0;
         let first = self.locals - declared;
         if declared > LOCALS_TRACKED_AS_ZERO_MAX {
             let last = self.vals[first];
@@ -166,6 +165,11 @@ impl Assembler {
                 self.unsaved_constants.push(local as u32);
             }
         }
+        // What the operands' homes are counted from.
+        self.lowest_home = -(SAVED_BYTES + self.local_bytes);
+        let none = Val::new(Ty::I64, Loc::Home, true, self.lowest_home);
+        self.vals.push(none);
+        self.locals += 1;
         self.saved_below = self.locals;
         if !self.is_continuation() {
             self.count(None);
@@ -225,8 +229,7 @@ impl Assembler {
 
     fn finish(&mut self) -> Result<CompiledCode, CompileError> {
         let outgoing = self.outgoing_bytes;
-        let homes = SAVED_BYTES + self.local_bytes + self.operand_bytes_max;
-        let frame_bytes = (homes + outgoing + 15) & !15;
+        let frame_bytes = (outgoing - self.lowest_home + 15) & !15;
         let continues = self.is_continuation();
         let bytes_max = match continues {
             true => continuation::FRAME_BYTES_MAX,

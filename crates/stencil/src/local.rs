@@ -8,17 +8,19 @@ impl Assembler {
     #[inline]
     pub fn local_get(&mut self, local: u32) {
         let val = self.vals[local as usize];
-        match val.loc() {
-            Loc::Reg(reg) => self.push_register(val.ty, reg),
-            // A vector's constant is its zero, which needs a register to be operated on.
-            Loc::Const(value) if val.ty != Ty::V128 => self.push_constant(val.ty, value),
-            _ => self.load_local(local),
+        match val.register() {
+            Some(reg) => self.push_register(val.ty, reg),
+            None => self.load_local(local),
         }
     }
 
     #[inline(never)]
     fn load_local(&mut self, local: u32) {
         let val = self.vals[local as usize];
+        // A vector's constant is its zero, which needs a register to be operated on.
+        if let (Loc::Const(value), true) = (val.loc(), val.ty != Ty::V128) {
+            return self.push_constant(val.ty, value);
+        }
         let reg = self.allocate(val.ty.is_vector());
         self.load_into(reg, val);
         if val.loc() == Loc::Home {
@@ -57,18 +59,22 @@ impl Assembler {
 
     /// `local.tee`: copies the top operand to a local.
     pub fn local_tee(&mut self, local: u32) {
-        let val = self.pop();
+        let Some(&val) = self.top() else {
+            return;
+        };
         match val.loc() {
-            Loc::Const(value) => {
-                self.push_constant(val.ty, value);
-                self.push_constant(val.ty, value);
+            Loc::Const(_) => self.assign(local, val),
+            Loc::Reg(reg) => {
+                self.pinned |= reg.bit();
+                self.assign(local, val);
             }
-            _ => {
+            Loc::Home => {
+                self.pop();
                 let reg = self.in_register(val);
                 self.push_register(val.ty, reg);
-                self.push_register(val.ty, reg);
+                let val = Val::new(val.ty, Loc::Reg(reg), false, val.home);
+                self.assign(local, val);
             }
         }
-        self.local_set(local);
     }
 }

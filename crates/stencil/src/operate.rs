@@ -1,6 +1,6 @@
 //! The operations that are encoded directly.
 
-use crate::arch::x64::{CONTEXT, Condition, MEMORY_BASE, Mem, RCX, Reg, SCRATCH, codes};
+use crate::arch::x64::{CONTEXT, Condition, MEMORY_BASE, Mem, RCX, Reg, SCRATCH, STACK, codes};
 use crate::assembler::{Assembler, Loc, Val};
 use crate::value::{FloatOp, FloatTest, IntOp, IntTest, LoadKind, ShiftOp, StoreKind, Ty};
 use upshift_base::TrapKind;
@@ -15,6 +15,9 @@ pub struct Memory {
     /// How far behind the base an access may go, the 4 GiB that an index reaches aside, to be sure to fault.
     pub guard_bytes: u64,
 }
+
+/// No access is longer.
+const ACCESS_BYTES_MAX: u64 = 16;
 
 fn int(wide: bool) -> Ty {
     if wide { Ty::I64 } else { Ty::I32 }
@@ -52,6 +55,12 @@ impl Assembler {
         let to = self.own(left);
         self.code.int_op(op, wide, to, from);
         self.push_register(int(wide), to);
+    }
+
+    /// `operand op value` on 32 bits, the operand on top.
+    pub fn int_with_constant(&mut self, op: IntOp, value: i32) {
+        let left = self.pop();
+        self.int_binary_constant(op, false, left, value);
     }
 
     fn int_binary_constant(&mut self, op: IntOp, wide: bool, left: Val, value: i32) {
@@ -308,10 +317,21 @@ impl Assembler {
         to
     }
 
-    /// Where an access of `bytes` bytes at a popped index and a constant offset goes. Traps if that would not fault.
-    fn place(&mut self, memory: Memory, index: Val, offset: u64, bytes: u64) -> Mem {
+    /// Where an access at a popped index and a constant offset goes. Traps if that would not fault.
+    #[inline]
+    fn place(&mut self, memory: Memory, index: Val, offset: u64) -> Mem {
         let base = self.memory_base(memory);
-        let near = offset + bytes <= memory.guard_bytes;
+        let near = offset + ACCESS_BYTES_MAX <= memory.guard_bytes;
+        if let (Some(index), Ok(displacement), true) =
+            (index.register(), i32::try_from(offset), near)
+        {
+            return Mem::indexed(base, index, displacement);
+        }
+        self.unusual_place(base, index, offset, near)
+    }
+
+    #[inline(never)]
+    fn unusual_place(&mut self, base: Reg, index: Val, offset: u64, near: bool) -> Mem {
         if let (Loc::Const(index), true) = (index.loc(), near)
             && let Ok(displacement) = i32::try_from(index + offset)
         {
@@ -334,28 +354,35 @@ impl Assembler {
     }
 
     /// Notes that the next instruction may fault.
+    #[inline(always)]
     fn faults(&mut self) {
-        self.code.position(self.position);
-        self.code.trap_site(TrapKind::MemoryOutOfBounds);
+        self.code
+            .trap_site_of(self.position, TrapKind::MemoryOutOfBounds);
     }
 
     /// A load.
-    pub fn load(&mut self, kind: LoadKind, ty: Ty, bytes: u64, memory: Memory, offset: u64) {
+    pub fn load(&mut self, kind: LoadKind, ty: Ty, memory: Memory, offset: u64) {
         let index = self.pop();
-        let place = self.place(memory, index, offset, bytes);
-        let to = match index.loc() {
-            Loc::Reg(reg) if !ty.is_vector() && self.is_unshared(reg) => reg,
+        let place = self.place(memory, index, offset);
+        let to = match index.register() {
+            Some(reg) if !ty.is_vector() && self.is_unshared(reg) => reg,
             _ => self.allocate(ty.is_vector()),
         };
         self.faults();
-        self.code.load_kind(kind, to, place);
+        match place.base == MEMORY_BASE && place.index != STACK {
+            true => {
+                let (index, displacement) = (place.index, place.displacement);
+                self.code.load_first(kind, to, index, displacement);
+            }
+            false => self.code.load_kind(kind, to, place),
+        }
         self.push_register(ty, to);
     }
 
     /// A store.
-    pub fn store(&mut self, kind: StoreKind, bytes: u64, memory: Memory, offset: u64) {
+    pub fn store(&mut self, kind: StoreKind, memory: Memory, offset: u64) {
         let (val, index) = (self.pop(), self.pop());
-        let place = self.place(memory, index, offset, bytes);
+        let place = self.place(memory, index, offset);
         if let (StoreKind::Full(ty), Some(value)) = (kind, short(val)) {
             self.faults();
             self.code.store_constant(ty == Ty::I64, value, place);
@@ -363,7 +390,13 @@ impl Assembler {
         }
         let from = self.in_register(val);
         self.faults();
-        self.code.store_kind(kind, from, place);
+        match place.base == MEMORY_BASE && place.index != STACK {
+            true => {
+                let (index, displacement) = (place.index, place.displacement);
+                self.code.store_first(kind, from, index, displacement);
+            }
+            false => self.code.store_kind(kind, from, place),
+        }
     }
 
     /// Pushes an operand that was popped in the same operation.
@@ -372,10 +405,10 @@ impl Assembler {
     }
 
     /// Pops an index and pushes the native address of an access in its stead, below the `count` operands on top.
-    pub fn native_address(&mut self, memory: Memory, offset: u64, bytes: u64, count: usize) {
+    pub fn native_address(&mut self, memory: Memory, offset: u64, count: usize) {
         let above: Vec<Val> = (0..count).map(|_| self.pop()).collect();
         let index = self.pop();
-        let place = self.place(memory, index, offset, bytes);
+        let place = self.place(memory, index, offset);
         let to = self.allocate(false);
         self.code.address(true, to, place);
         self.push_register(Ty::I64, to);

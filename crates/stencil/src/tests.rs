@@ -1,6 +1,6 @@
 //! The encoders against a decoder, moves against a model, and what is no stencil.
 
-use crate::arch::x64::{Condition, Mem, RSP, Reg, xmm};
+use crate::arch::x64::{Condition, FRAME, MEMORY_BASE, Mem, RSP, Reg, xmm};
 use crate::code::Code;
 use crate::frame::Workspace;
 use crate::moves::{Move, Source};
@@ -10,6 +10,7 @@ use crate::shape::{Architecture, ShapeError, StencilBuf};
 use crate::value::{FloatOp, IntOp, LoadKind, ShiftOp, StoreKind, Ty};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use upshift_base::FuncId;
+#[cfg(feature = "generator")]
 use upshift_codegen::CompiledCode;
 
 fn general() -> impl Iterator<Item = Reg> {
@@ -86,6 +87,49 @@ fn assert_place(instruction: &Instruction, place: Mem) {
     }
     let displacement = i64::from(place.displacement).cast_unsigned();
     assert_eq!(instruction.memory_displacement64(), displacement);
+}
+
+#[test]
+fn the_most_frequent_moves_are_the_general_ones() {
+    let bytes = |encode: &dyn Fn(&mut Code)| {
+        let mut code = Code::default();
+        encode(&mut code);
+        code.bytes.as_slice().to_vec()
+    };
+    for displacement in [0, 1, -1, 8, -8, 127, -128, 128, -129, i32::MAX, i32::MIN] {
+        for number in 0..16 {
+            for (index, kind) in LoadKind::ALL.into_iter().enumerate() {
+                assert_eq!(kind.index(), index);
+                let vector = matches!(kind, LoadKind::Full(ty) if ty.is_vector());
+                let reg = if vector { xmm(number) } else { Reg(number) };
+                for at in general().filter(|&index| index != RSP) {
+                    let place = Mem::indexed(MEMORY_BASE, at, displacement);
+                    let special = bytes(&|code| code.load_first(kind, reg, at, displacement));
+                    assert_eq!(special, bytes(&|code| code.load_kind(kind, reg, place)));
+                }
+                if let LoadKind::Full(ty) = kind {
+                    let place = Mem::new(FRAME, displacement);
+                    let special = bytes(&|code| code.load_home(ty, reg, displacement));
+                    assert_eq!(special, bytes(&|code| code.load(ty, reg, place)));
+                }
+            }
+            for (index, kind) in StoreKind::ALL.into_iter().enumerate() {
+                assert_eq!(kind.index(), index);
+                let vector = matches!(kind, StoreKind::Full(ty) if ty.is_vector());
+                let reg = if vector { xmm(number) } else { Reg(number) };
+                for at in general().filter(|&index| index != RSP) {
+                    let place = Mem::indexed(MEMORY_BASE, at, displacement);
+                    let special = bytes(&|code| code.store_first(kind, reg, at, displacement));
+                    assert_eq!(special, bytes(&|code| code.store_kind(kind, reg, place)));
+                }
+                if let StoreKind::Full(ty) = kind {
+                    let place = Mem::new(FRAME, displacement);
+                    let special = bytes(&|code| code.store_home(ty, reg, displacement));
+                    assert_eq!(special, bytes(&|code| code.store(ty, reg, place)));
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -284,6 +328,7 @@ fn assembler(workspace: &mut Workspace) -> Box<crate::Assembler> {
     workspace.begin(plan, std::iter::empty(), std::iter::empty(), 0)
 }
 
+#[cfg(feature = "generator")]
 fn code(body: &[u8]) -> CompiledCode {
     CompiledCode {
         bytes: body.to_vec(),

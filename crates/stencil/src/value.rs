@@ -17,11 +17,13 @@ pub enum Ty {
 
 impl Ty {
     /// Whether values of this type are in vector registers.
+    #[inline(always)]
     pub const fn is_vector(self) -> bool {
         matches!(self, Ty::F32 | Ty::F64 | Ty::V128)
     }
 
     /// Bytes of a home slot.
+    #[inline(always)]
     pub const fn slot_bytes(self) -> i32 {
         match self {
             Ty::V128 => 16,
@@ -44,6 +46,7 @@ pub enum IntOp {
 
 impl IntOp {
     /// Whether the operands can be swapped.
+    #[inline(always)]
     pub const fn is_commutative(self) -> bool {
         !matches!(self, IntOp::Sub)
     }
@@ -153,4 +156,69 @@ pub enum StoreKind {
     Low16,
     /// The low four bytes of 64 bits.
     Low32,
+}
+
+impl LoadKind {
+    /// All of them.
+    pub(crate) const ALL: [LoadKind; 13] = [
+        LoadKind::Full(Ty::I32),
+        LoadKind::Full(Ty::I64),
+        LoadKind::Full(Ty::F32),
+        LoadKind::Full(Ty::F64),
+        LoadKind::Full(Ty::V128),
+        LoadKind::Unsigned8,
+        LoadKind::Unsigned16,
+        LoadKind::Unsigned32,
+        LoadKind::Signed8 { wide: false },
+        LoadKind::Signed8 { wide: true },
+        LoadKind::Signed16 { wide: false },
+        LoadKind::Signed16 { wide: true },
+        LoadKind::Signed32,
+    ];
+
+    /// Its place among them.
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        // In two steps, neither of which is a jump.
+        let first = match self {
+            LoadKind::Full(_) => 0,
+            LoadKind::Unsigned8 => 5,
+            LoadKind::Unsigned16 => 6,
+            LoadKind::Unsigned32 => 7,
+            LoadKind::Signed8 { .. } => 8,
+            LoadKind::Signed16 { .. } => 10,
+            LoadKind::Signed32 => 12,
+        };
+        let more = match self {
+            LoadKind::Full(ty) => ty as usize,
+            LoadKind::Signed8 { wide } | LoadKind::Signed16 { wide } => wide as usize,
+            _ => 0,
+        };
+        first + more
+    }
+}
+
+impl StoreKind {
+    /// All of them.
+    pub(crate) const ALL: [StoreKind; 8] = [
+        StoreKind::Full(Ty::I32),
+        StoreKind::Full(Ty::I64),
+        StoreKind::Full(Ty::F32),
+        StoreKind::Full(Ty::F64),
+        StoreKind::Full(Ty::V128),
+        StoreKind::Low8,
+        StoreKind::Low16,
+        StoreKind::Low32,
+    ];
+
+    /// Its place among them.
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            StoreKind::Full(ty) => ty as usize,
+            StoreKind::Low8 => 5,
+            StoreKind::Low16 => 6,
+            StoreKind::Low32 => 7,
+        }
+    }
 }

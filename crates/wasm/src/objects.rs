@@ -153,8 +153,10 @@ impl MemoryData {
         from: u64,
         len: u64,
     ) -> Result<(), OutOfBounds> {
+        let start = in_bounds(to, len, self.len())?;
         let to = self.range(to, len)?;
         let from = in_bounds(from, len, segment.len())?;
+        self.region.expect_writes(start..start + len as usize);
         // SAFETY: both ranges are in bounds; a segment is part of a module, never of a memory.
         unsafe { std::ptr::copy_nonoverlapping(segment.as_ptr().add(from), to, len as usize) };
         Ok(())

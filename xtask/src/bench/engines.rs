@@ -100,6 +100,12 @@ pub fn own(root: &Path, binary: Option<&Path>, release: bool) -> Result<Vec<Engi
             Expectation::Only(0),
         ),
         engine(
+            "upshift-clif",
+            "Upshift `none`",
+            &["run", "--tier", "0", "-O", "clif"],
+            Expectation::Only(0),
+        ),
+        engine(
             "upshift-1",
             "Upshift tier 1",
             &["run", "--tier", "1"],

@@ -15,6 +15,7 @@ mod picture;
 pub mod process;
 mod programs;
 mod report;
+mod start;
 mod stats;
 mod tiers;
 
@@ -149,6 +150,7 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         programs: Vec::new(),
         curves: Vec::new(),
         compilers: Vec::new(),
+        starts: Vec::new(),
         costs: None,
         swap,
     };
@@ -166,6 +168,7 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
     if options.compile {
         return Ok(report);
     }
+    report.starts = start::measure(root, &engines, &programs, plan.runs)?;
     if only.is_empty() {
         report.costs = Some(costs::measure(root)?);
         keep(&report)?;

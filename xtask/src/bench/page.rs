@@ -7,6 +7,7 @@ use super::costs;
 use super::report::{
     Case, Curve, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value,
 };
+use super::start;
 use super::stats;
 
 /// A ratio above this to the best of the others falls short.
@@ -80,6 +81,7 @@ pub fn write(report: &Report) -> String {
         "Processor time on all cores together, in milliseconds",
         |outcome| Some(outcome.median_cpu()? * 1e3),
     );
+    start::write(&mut page, &report.starts);
     compile_page::write(&mut page, &report.compilers);
     for measured in &report.curves {
         curve_part(&mut page, report, measured);

@@ -49,7 +49,7 @@ const fn style(
 }
 
 /// Ours are filled and blue; a colour is a maker, a shape a kind of compiler: squares optimize, triangles do not.
-pub(super) const STYLES: [Style; 9] = [
+pub(super) const STYLES: [Style; 10] = [
     style("wasmtime-cranelift", "#c2410c", Shape::Square, false, 4.5),
     style("wasmtime-winch", "#c2410c", Shape::Triangle, false, 5.0),
     style("wasmi", "#6b7280", Shape::Cross, false, 4.5),
@@ -57,6 +57,7 @@ pub(super) const STYLES: [Style; 9] = [
     style("node-liftoff", "#15803d", Shape::Triangle, false, 5.0),
     style("node-turbofan", "#15803d", Shape::Square, false, 4.5),
     style("upshift-0", "#60a5fa", Shape::Triangle, true, 5.0),
+    style("upshift-clif", "#0e7490", Shape::Triangle, true, 4.5),
     style("upshift-1", "#60a5fa", Shape::Square, true, 4.5),
     style("upshift-auto", "#1d4ed8", Shape::Diamond, true, 7.0),
 ];

@@ -24,11 +24,38 @@ pub struct Report {
     /// How fast compilers are.
     #[serde(default)]
     pub compilers: Vec<CompiledModule>,
+    /// How long it takes to start.
+    #[serde(default)]
+    pub starts: Vec<Start>,
     /// What the runtime itself costs.
     #[serde(default)]
     pub costs: Option<Costs>,
     /// What `cargo bench -p upshift --bench swap` says.
     pub swap: Option<Swap>,
+}
+
+/// Starts of one program in one engine, or of a process that does nothing.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Start {
+    /// What is started.
+    pub of: StartOf,
+    /// In what.
+    pub label: String,
+    /// How long each took.
+    pub seconds: Vec<f64>,
+    /// The processor time of each.
+    pub cpu_seconds: Vec<f64>,
+}
+
+/// What is started.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartOf {
+    /// A process that ends at once.
+    Nothing,
+    /// The smallest program.
+    Smallest,
+    /// The largest.
+    Large,
 }
 
 /// The machine and the moment.

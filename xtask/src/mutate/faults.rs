@@ -310,8 +310,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "loops that cannot be reached are not counted in baseline code",
         file: "crates/wasm/src/baseline/control.rs",
-        find: "d.loops += u32::from(matches!(op, Op::Loop));",
-        replace: "d.loops += u32::from(false);",
+        find: "if op == Op::Loop {\n        d.next_loop();\n    }",
+        replace: "",
         tests: TIERING,
     },
     Fault {
@@ -526,7 +526,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "registers are not saved before a call",
         file: "crates/stencil/src/call.rs",
-        find: "self.flush();\n        self.evict_all(CLOBBERED_BY_CALLS);\n        self.make_moves();\n        assignment.stack_bytes()",
+        find: "self.flush();\n        self.forget_saved(CLOBBERED_BY_CALLS);\n        self.make_moves();\n        assignment.stack_bytes()",
         replace: "self.flush();\n        self.make_moves();\n        assignment.stack_bytes()",
         tests: STENCILS,
     },

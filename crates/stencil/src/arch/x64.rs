@@ -18,24 +18,29 @@ pub const REGISTERS: usize = 32;
 
 impl Reg {
     /// Whether it is a vector register.
+    #[inline(always)]
     pub const fn is_vector(self) -> bool {
         self.0 >= 16
     }
 
     /// As one bit of a set.
+    #[inline(always)]
     pub const fn bit(self) -> u32 {
         1 << self.0
     }
 
     /// The index as it is used in the tables of the assembler.
+    #[inline(always)]
     pub const fn index(self) -> usize {
         self.0 as usize % REGISTERS
     }
 
+    #[inline(always)]
     const fn low(self) -> u8 {
         self.0 & 7
     }
 
+    #[inline(always)]
     const fn high(self) -> u8 {
         (self.0 >> 3) & 1
     }
@@ -256,11 +261,12 @@ const fn imm4(value: i32) -> Imm {
     Imm { value, bytes: 4 }
 }
 
-/// ModRM, SIB and displacement: the bytes, the first one lowest, and how many count.
+/// ModRM, SIB and displacement.
 #[derive(Clone, Copy)]
 struct Operands {
-    modrm_sib: u64,
-    modrm_sib_bytes: u32,
+    /// ModRM, and SIB if it counts.
+    modrm_sib: [u8; 2],
+    has_sib: bool,
     displacement: i32,
     displacement_bytes: usize,
     /// What they add to the REX prefix.
@@ -274,23 +280,22 @@ impl Code {
     /// One instruction. `reg` is a register's number or an extension of the opcode; `byte` says that a register operand
     /// is one byte wide, which needs a prefix to mean `sil` and the like.
     ///
-    /// Which parts an instruction has is not branched on where it depends on the operands: the next instruction is
-    /// another one, and a wrong guess costs more than all of this.
+    /// Every part is written, and those that the instruction does not have are written over by the next: which parts it
+    /// has is not branched on where it depends on the operands, because the next instruction is another one, and a wrong
+    /// guess costs more than all of this.
     #[inline(always)]
     fn instruction(&mut self, op: Op, wide: bool, reg: u8, rm: Rm, byte: bool, imm: Imm) {
         let operands = operands((reg & 7) << 3, rm);
-        let rex = (u8::from(wide) << 3) | (((reg >> 3) & 1) << 2) | operands.rex;
-        let has_rex = u32::from(rex != 0 || byte);
-        let has_prefix = u32::from(op.prefix != 0);
-        let mut bits = u64::from(op.bytes) << (8 * has_rex);
-        bits |= u64::from(0x40 | rex) & (has_rex as u64).wrapping_neg();
-        bits = (bits << (8 * has_prefix)) | u64::from(op.prefix);
-        let mut len = u32::from(op.len) + has_rex + has_prefix;
-        bits |= operands.modrm_sib << (8 * len);
-        len += operands.modrm_sib_bytes;
-        let window = self.bytes.window::<INSTRUCTION_BYTES>();
-        window[..8].copy_from_slice(&bits.to_le_bytes());
-        let mut at = (len & 7) as usize;
+        let rex = (u8::from(wide) << 3) | ((reg >> 1) & 4) | operands.rex;
+        let window: &mut [u8; INSTRUCTION_BYTES] = self.bytes.window();
+        window[0] = op.prefix;
+        let mut at = usize::from(op.prefix != 0);
+        window[at] = 0x40 | rex;
+        at += usize::from(rex != 0 || byte);
+        window[at..at + 2].copy_from_slice(&op.bytes.to_le_bytes());
+        at += usize::from(op.len & 3);
+        window[at..at + 2].copy_from_slice(&operands.modrm_sib);
+        at += 1 + usize::from(operands.has_sib);
         if !matches!(rm, Rm::Reg(_)) {
             window[at..at + 4].copy_from_slice(&operands.displacement.to_le_bytes());
             at += operands.displacement_bytes & 7;
@@ -301,12 +306,12 @@ impl Code {
         self.bytes.advance(at + imm.bytes);
     }
 
-    #[inline]
+    #[inline(always)]
     fn rr(&mut self, op: Op, wide: bool, reg: Reg, rm: Reg) {
         self.instruction(op, wide, reg.0 & 15, Rm::Reg(rm), false, NO_IMM);
     }
 
-    #[inline]
+    #[inline(always)]
     fn rm(&mut self, op: Op, wide: bool, reg: Reg, mem: Mem) {
         self.instruction(op, wide, reg.0 & 15, Rm::Mem(mem), false, NO_IMM);
     }
@@ -370,17 +375,23 @@ impl Code {
 
     /// Loads a value from a distance from the frame pointer: [`Code::load`] of what is loaded most often.
     pub fn load_home(&mut self, ty: Ty, to: Reg, home: i32) {
-        self.move_home(full(ty, 0), to, home);
+        self.move_home(ty, 0, to, home);
     }
 
     /// Stores a value at a distance from the frame pointer: [`Code::store`] of what is stored most often.
     pub fn store_home(&mut self, ty: Ty, from: Reg, home: i32) {
-        self.move_home(full(ty, 1), from, home);
+        self.move_home(ty, 1, from, home);
     }
 
-    fn move_home(&mut self, (op, wide): (Op, bool), reg: Reg, home: i32) {
-        let rm = Rm::Mem(Mem::new(FRAME, home));
-        self.instruction(op, wide, reg.0 & 15, rm, false, NO_IMM);
+    #[inline(always)]
+    fn move_home(&mut self, ty: Ty, store: usize, reg: Reg, home: i32) {
+        let far = home != i32::from(home as i8);
+        let head = HOME_MOVES[usize::from(far)][ty as usize][store][usize::from(reg.0 & 15)];
+        let len = usize::from(head[LEN] & 7);
+        let window: &mut [u8; INSTRUCTION_BYTES] = self.bytes.window();
+        window[..8].copy_from_slice(&head);
+        window[len..len + 4].copy_from_slice(&home.to_le_bytes());
+        self.bytes.advance(len + 1 + 3 * usize::from(far));
     }
 
     /// Stores a constant of 4 bytes, or of 8 bytes that are the sign extension of 4.
@@ -390,35 +401,42 @@ impl Code {
 
     /// A load that extends.
     pub fn load_kind(&mut self, kind: LoadKind, to: Reg, mem: Mem) {
-        let (op, wide) = match kind {
-            LoadKind::Full(ty) => full(ty, 0),
-            LoadKind::Unsigned8 => (two(0, 0xb6), false),
-            LoadKind::Unsigned16 => (two(0, 0xb7), false),
-            LoadKind::Unsigned32 => (one(0x8b), false),
-            LoadKind::Signed8 { wide } => (two(0, 0xbe), wide),
-            LoadKind::Signed16 { wide } => (two(0, 0xbf), wide),
-            LoadKind::Signed32 => (one(0x63), true),
-        };
+        let (op, wide) = load_op(kind);
         self.rm(op, wide, to, mem);
     }
 
     /// A store of all or the low bytes.
     pub fn store_kind(&mut self, kind: StoreKind, from: Reg, mem: Mem) {
-        let low16 = Op {
-            prefix: 0x66,
-            ..one(0x89)
-        };
-        let (op, wide) = match kind {
-            StoreKind::Full(ty) => full(ty, 1),
-            StoreKind::Low8 => {
-                let rm = Rm::Mem(mem);
-                self.instruction(one(0x88), false, from.0 & 15, rm, true, NO_IMM);
-                return;
-            }
-            StoreKind::Low16 => (low16, false),
-            StoreKind::Low32 => (one(0x89), false),
-        };
-        self.rm(op, wide, from, mem);
+        let (op, wide, byte) = store_op(kind);
+        self.instruction(op, wide, from.0 & 15, Rm::Mem(mem), byte, NO_IMM);
+    }
+
+    /// A load from `index` and a displacement behind the base of memory 0.
+    pub fn load_first(&mut self, kind: LoadKind, to: Reg, index: Reg, displacement: i32) {
+        self.access_first(&LOADS[kind.index()], to, index, displacement);
+    }
+
+    /// A store there.
+    pub fn store_first(&mut self, kind: StoreKind, from: Reg, index: Reg, displacement: i32) {
+        self.access_first(&STORES[kind.index()], from, index, displacement);
+    }
+
+    /// The base is a register that takes a REX prefix, and there is an index, so that most of the instruction is known.
+    #[inline(always)]
+    fn access_first(&mut self, head: &Head, reg: Reg, index: Reg, displacement: i32) {
+        let len = usize::from(head[LEN] & 7);
+        let window: &mut [u8; INSTRUCTION_BYTES] = self.bytes.window();
+        window[..8].copy_from_slice(head);
+        // The prefix before REX, if there is one, is among those that are 0x66 or above.
+        let rex = usize::from(head[0] >= 0x66);
+        window[rex] |= ((reg.0 >> 1) & 4) | ((index.0 >> 2) & 2);
+        let some = displacement != 0;
+        let far = displacement != i32::from(displacement as i8);
+        window[len] = ((u8::from(some) + u8::from(far)) << 6) | ((reg.0 & 7) << 3) | RSP.0;
+        window[len + 1] = (index.low() << 3) | MEMORY_BASE.low();
+        window[len + 2..len + 6].copy_from_slice(&displacement.to_le_bytes());
+        self.bytes
+            .advance(len + 2 + usize::from(some) + 3 * usize::from(far));
     }
 
     /// `to = to op from`.
@@ -718,27 +736,24 @@ impl Code {
 
 /// `reg` is the register's part of ModRM.
 #[inline(always)]
-fn operands(reg: u8, rm: Rm) -> Operands {
-    let none = Operands {
-        modrm_sib: 0,
-        modrm_sib_bytes: 1,
-        displacement: 0,
-        displacement_bytes: 0,
-        rex: 0,
-    };
+const fn operands(reg: u8, rm: Rm) -> Operands {
     let mem = match rm {
         Rm::Reg(r) => {
             return Operands {
-                modrm_sib: u64::from(0xc0 | reg | r.low()),
+                modrm_sib: [0xc0 | reg | r.low(), 0],
+                has_sib: false,
+                displacement: 0,
+                displacement_bytes: 0,
                 rex: r.high(),
-                ..none
             };
         }
         Rm::Rip => {
             return Operands {
-                modrm_sib: u64::from(reg | 5),
+                modrm_sib: [reg | 5, 0],
+                has_sib: false,
+                displacement: 0,
                 displacement_bytes: 4,
-                ..none
+                rex: 0,
             };
         }
         Rm::Mem(mem) => mem,
@@ -746,24 +761,70 @@ fn operands(reg: u8, rm: Rm) -> Operands {
     let displacement = mem.displacement;
     // Without a displacement, `rbp` and `r13` would mean something else.
     let some = displacement != 0 || mem.base.low() == 5;
-    let far = displacement != i32::from(displacement as i8);
-    let mode = (u8::from(some) + u8::from(far)) << 6;
+    let far = displacement != displacement as i8 as i32;
+    let mode = (some as u8 + far as u8) << 6;
     // The number that stands for none as an index stands for an index as a base.
-    let has_sib = mem.index != RSP || mem.base.low() == RSP.0;
+    let has_sib = mem.index.0 != RSP.0 || mem.base.low() == RSP.0;
     let modrm = mode | reg | if has_sib { RSP.0 } else { mem.base.low() };
     let sib = (mem.scale << 6) | (mem.index.low() << 3) | mem.base.low();
     Operands {
-        modrm_sib: u64::from(modrm) | ((u64::from(sib) << 8) * u64::from(has_sib)),
-        modrm_sib_bytes: 1 + u32::from(has_sib),
+        modrm_sib: [modrm, sib],
+        has_sib,
         displacement,
-        displacement_bytes: usize::from(some) + 3 * usize::from(far),
+        displacement_bytes: some as usize + 3 * far as usize,
         rex: mem.base.high() | (mem.index.high() << 1),
     }
 }
 
+/// The beginning of an instruction, and in the last byte how long it is.
+type Head = [u8; 8];
+/// Where its length is.
+const LEN: usize = 7;
+
+/// Moves between a register and a home, up to the displacement: by whether that takes four bytes, the type, 0 for the load or 1
+/// for the store, and the register.
+static HOME_MOVES: [[[[Head; 16]; 2]; 5]; 2] = {
+    let mut all = [[[[[0; 8]; 16]; 2]; 5]; 2];
+    let mut index = 0;
+    while index < 2 * 5 * 2 * 16 {
+        let (far, ty) = (index / 160, index / 32 % 5);
+        let (store, reg) = (index / 16 % 2, index % 16);
+        let place = Mem::new(FRAME, if far == 0 { 1 } else { 1 << 8 });
+        let operands = operands((reg as u8 & 7) << 3, Rm::Mem(place));
+        let (op, wide) = full(TYPES[ty], store as u8);
+        let rex = ((wide as u8) << 3) | (reg as u8 >> 1 & 4) | operands.rex;
+        let mut head = head(op, rex, rex != 0);
+        let len = head[LEN] as usize;
+        head[len] = operands.modrm_sib[0];
+        head[LEN] += 1;
+        all[far][ty][store][reg] = head;
+        index += 1;
+    }
+    all
+};
+
+const TYPES: [Ty; 5] = [Ty::I32, Ty::I64, Ty::F32, Ty::F64, Ty::V128];
+
+/// Prefixes and opcode.
+const fn head(op: Op, rex: u8, has_rex: bool) -> Head {
+    let (mut head, mut len) = ([0; 8], 0);
+    if op.prefix != 0 {
+        head[len] = op.prefix;
+        len += 1;
+    }
+    if has_rex {
+        head[len] = 0x40 | rex;
+        len += 1;
+    }
+    head[len] = op.bytes as u8;
+    head[len + 1] = (op.bytes >> 8) as u8;
+    head[LEN] = (len + op.len as usize) as u8;
+    head
+}
+
 /// The load, or 1 for the store, of a value of its full width.
 #[inline(always)]
-fn full(ty: Ty, store: u8) -> (Op, bool) {
+const fn full(ty: Ty, store: u8) -> (Op, bool) {
     // The store of general registers is the lower one.
     let general = 0x8b - 2 * store;
     match ty {
@@ -774,6 +835,59 @@ fn full(ty: Ty, store: u8) -> (Op, bool) {
         Ty::V128 => (two(0, 0x10 | store), false),
     }
 }
+
+const fn load_op(kind: LoadKind) -> (Op, bool) {
+    match kind {
+        LoadKind::Full(ty) => full(ty, 0),
+        LoadKind::Unsigned8 => (two(0, 0xb6), false),
+        LoadKind::Unsigned16 => (two(0, 0xb7), false),
+        LoadKind::Unsigned32 => (one(0x8b), false),
+        LoadKind::Signed8 { wide } => (two(0, 0xbe), wide),
+        LoadKind::Signed16 { wide } => (two(0, 0xbf), wide),
+        LoadKind::Signed32 => (one(0x63), true),
+    }
+}
+
+/// And whether it is of one byte.
+const fn store_op(kind: StoreKind) -> (Op, bool, bool) {
+    let low16 = Op {
+        prefix: 0x66,
+        ..one(0x89)
+    };
+    match kind {
+        StoreKind::Full(ty) => {
+            let (op, wide) = full(ty, 1);
+            (op, wide, false)
+        }
+        StoreKind::Low8 => (one(0x88), false, true),
+        StoreKind::Low16 => (low16, false, false),
+        StoreKind::Low32 => (one(0x89), false, false),
+    }
+}
+
+/// Loads from memory 0 with an index, by [`LoadKind::index`].
+static LOADS: [Head; LoadKind::ALL.len()] = {
+    let mut all = [[0; 8]; LoadKind::ALL.len()];
+    let mut index = 0;
+    while index < all.len() {
+        let (op, wide) = load_op(LoadKind::ALL[index]);
+        all[index] = head(op, ((wide as u8) << 3) | MEMORY_BASE.high(), true);
+        index += 1;
+    }
+    all
+};
+
+/// Stores to memory 0 with an index, by [`StoreKind::index`].
+static STORES: [Head; StoreKind::ALL.len()] = {
+    let mut all = [[0; 8]; StoreKind::ALL.len()];
+    let mut index = 0;
+    while index < all.len() {
+        let (op, wide, _) = store_op(StoreKind::ALL[index]);
+        all[index] = head(op, ((wide as u8) << 3) | MEMORY_BASE.high(), true);
+        index += 1;
+    }
+    all
+};
 
 /// The number of an operation among those that share one encoding.
 fn arithmetic(op: IntOp) -> u8 {

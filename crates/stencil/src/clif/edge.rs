@@ -405,7 +405,8 @@ impl Assembler {
             self.store_to(from, Mem::new(FRAME, home));
             passes[index].from.home = home;
         }
-        self.operand_bytes_max = self.operand_bytes_max.max(bytes);
+        let lowest = -(SAVED_BYTES + self.local_bytes + bytes);
+        self.lowest_home = self.lowest_home.min(lowest);
     }
 
     /// Registers hold nothing, and all locals are in their homes.

@@ -1,6 +1,6 @@
 //! Calls.
 
-use super::control::end_of_unreachable;
+use super::control::skip_unreachable;
 use super::resource::table_layout;
 use super::state::{Driver, bailout, types};
 use crate::types::FuncType;
@@ -36,10 +36,9 @@ fn call_of_type(
     }
     if tail {
         d.asm.tail_call(callee, params)?;
-        end_of_unreachable(d);
-    } else {
-        d.asm.call(callee, params, types(results));
+        return skip_unreachable(d);
     }
+    d.asm.call(callee, params, types(results));
     Ok(())
 }
 

@@ -12,13 +12,13 @@ const LOOP_LOOK_AHEAD: usize = 24;
 /// Locals that are kept in registers from one iteration to the next.
 const LOOP_LOCALS_MAX: usize = 6;
 
-/// The operator at `at`, where the code cannot be reached: only the nesting is looked at.
-pub(super) fn unreachable_operator(
-    d: &mut Driver<'_, '_>,
-    op: Op,
-    at: usize,
-) -> Result<(), CompileError> {
-    d.loops += u32::from(matches!(op, Op::Loop));
+/// The next operator, where the code cannot be reached: only the nesting is looked at.
+pub(super) fn unreachable_operator(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
+    let at = d.reader.position();
+    let op = Op::of(d.reader.byte());
+    if op == Op::Loop {
+        d.next_loop();
+    }
     if matches!(op, Op::CallIndirect | Op::ReturnCallIndirect) {
         d.asm.skip_call_site();
     }
@@ -37,12 +37,17 @@ pub(super) fn unreachable_operator(
     Ok(())
 }
 
-/// Forgets the operands of the innermost block, behind an instruction that never goes on.
-pub(super) fn end_of_unreachable(d: &mut Driver<'_, '_>) {
+/// Forgets the operands of the innermost block, behind an instruction that never goes on, and goes to where the code can be
+/// reached again.
+pub(super) fn skip_unreachable(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     d.reachable = false;
     if let Some(frame) = d.control.last() {
         d.asm.truncate(&frame.end);
     }
+    while !d.reachable && !d.reader.is_at_stop() {
+        unreachable_operator(d)?;
+    }
+    Ok(())
 }
 
 /// `block`.
@@ -63,8 +68,7 @@ pub(super) fn loop_(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     let (params, results) = block_type(d)?;
     let end = d.asm.destination(params.len(), results.len());
     let wanted = Wanted::of(d);
-    let index = d.loops;
-    d.loops += 1;
+    let index = d.next_loop();
     let parent = d.control.iter().rev().find_map(|frame| match frame.kind {
         Kind::Loop(_, index) => Some(index),
         _ => None,
@@ -157,9 +161,9 @@ fn written_bit(local: u32) -> u64 {
 }
 
 /// `unreachable`.
-pub(super) fn unreachable(d: &mut Driver<'_, '_>) {
+pub(super) fn unreachable(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     d.asm.trap(TrapKind::Unreachable);
-    end_of_unreachable(d);
+    skip_unreachable(d)
 }
 
 /// `if`, on the number on top.
@@ -232,19 +236,19 @@ fn target<'a>(control: &'a mut [Frame<'_>], depth: u32) -> Option<&'a mut Destin
 }
 
 /// `br`.
-pub(super) fn br(d: &mut Driver<'_, '_>) {
+pub(super) fn br(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     let depth = d.reader.u32();
     match target(&mut d.control, depth) {
         Some(target) => d.asm.jump(target),
         None => d.asm.return_(),
     }
-    end_of_unreachable(d);
+    skip_unreachable(d)
 }
 
 /// `return`.
-pub(super) fn return_(d: &mut Driver<'_, '_>) {
+pub(super) fn return_(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     d.asm.return_();
-    end_of_unreachable(d);
+    skip_unreachable(d)
 }
 
 /// `br_if`, on the number on top.
@@ -263,7 +267,7 @@ pub(super) fn br_if(d: &mut Driver<'_, '_>, condition: Condition) {
 }
 
 /// `br_table`.
-pub(super) fn br_table(d: &mut Driver<'_, '_>) {
+pub(super) fn br_table(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     let registers = d.asm.begin_jump_table();
     // By depth.
     let mut labels: Vec<Option<Label>> = vec![None; d.control.len()];
@@ -292,7 +296,7 @@ pub(super) fn br_table(d: &mut Driver<'_, '_>) {
             None => d.asm.return_(),
         }
     }
-    end_of_unreachable(d);
+    skip_unreachable(d)
 }
 
 /// The types of the parameters and results of a block.

@@ -72,7 +72,7 @@ fn compile<'r>(
 ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
     let mut workspace = WORKSPACE.take();
     let mut driver = begin(&mut workspace, info, own, first, request, ways_in)?;
-    run(&mut driver, u32::MAX)?;
+    run(&mut driver)?;
     let reachable = driver.reachable;
     let code = workspace.finish(driver.asm, reachable);
     WORKSPACE.set(workspace);
@@ -95,7 +95,8 @@ pub fn frame(
     let mut workspace = Workspace::default();
     let ways_in = WaysIn::default();
     let mut driver = begin(&mut workspace, info, own, first, request, ways_in)?;
-    run(&mut driver, loop_index)?;
+    driver.last_loop = loop_index;
+    run(&mut driver)?;
     if driver.loops <= loop_index || !driver.reachable {
         return Err(bailout("a loop that cannot be reached"));
     }
@@ -151,8 +152,10 @@ fn begin<'m, 'r>(
         logged: logged(info, own, &body, request)?,
         skipped: 0,
         loops: 0,
+        last_loop: u32::MAX,
     };
     driver.next_stop = driver.find_next_stop();
+    driver.reader.stop_at(driver.next_stop);
     driver.control.push(Frame {
         kind: Kind::Function,
         params: &[],
@@ -216,28 +219,34 @@ fn declare_locals(asm: &mut Assembler, reader: &mut Reader<'_>) -> Result<(), Co
     Ok(())
 }
 
-/// Reads operators, to the last one or just past the header of loop number `until`.
-fn run(d: &mut Driver<'_, '_>, until: u32) -> Result<(), CompileError> {
-    while !d.control.is_empty() && d.loops <= until {
+/// Reads operators, to the last one or just past the header of the last loop that is wanted.
+fn run(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
+    loop {
+        if !d.reader.is_at_stop() {
+            step(d)?;
+            continue;
+        }
+        if d.control.is_empty() || d.loops > d.last_loop {
+            return Ok(());
+        }
         if d.reader.is_at_end() {
             return Err(CompileError::Failed("the function has no end".to_owned()));
         }
         if d.reader.position() == d.next_stop {
             d.stop()?;
         }
-        step(d)?;
+        match d.reachable {
+            true => step(d)?,
+            false => control::unreachable_operator(d)?,
+        }
     }
-    Ok(())
 }
 
-/// One operator. There is one jump to what it is, which is hard enough to foresee for the processor.
+/// One operator, which can be reached. There is one jump to what it is, which is hard enough to foresee for the processor.
 #[inline(always)]
 fn step(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     let at = d.reader.position();
     let op = Op::of(d.reader.byte());
-    if !d.reachable {
-        return control::unreachable_operator(d, op, at);
-    }
     d.asm.begin(at as u32);
     match op {
         Op::LocalGet => d.asm.local_get(d.reader.u32()),
@@ -249,8 +258,8 @@ fn step(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
         Op::I64Const => i64_const(d),
         Op::F32Const => d.asm.push_constant(Ty::F32, d.reader.bits32().into()),
         Op::F64Const => d.asm.push_constant(Ty::F64, d.reader.bits64()),
-        Op::Load(kind, ty, bytes) => load(d, kind, ty, bytes),
-        Op::Store(kind, bytes) => store(d, kind, bytes),
+        Op::Load(kind, ty) => load(d, kind, ty),
+        Op::Store(kind) => store(d, kind),
         Op::Int(op, wide) => d.asm.int_binary(op, wide),
         Op::Shift(op, wide) => d.asm.shift(op, wide),
         Op::Float(..) | Op::FloatSqrt(_) if d.request.canonical_nans => return other(d, at),
@@ -269,22 +278,30 @@ fn step(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
         Op::If => return control::if_true(d),
         Op::Else => control::else_(d),
         Op::End => control::end(d),
-        Op::Br => control::br(d),
+        Op::Br => return control::br(d),
         Op::BrIf => control::br_if_true(d),
-        Op::BrTable => control::br_table(d),
-        Op::Return => control::return_(d),
+        Op::BrTable => return control::br_table(d),
+        Op::Return => return control::return_(d),
         Op::Call => return call(d, false),
         Op::ReturnCall => return call(d, true),
         Op::CallIndirect => return call_indirect(d, false),
         Op::ReturnCallIndirect => return call_indirect(d, true),
-        Op::Unreachable => control::unreachable(d),
+        Op::Unreachable => return control::unreachable(d),
         Op::Other => return other(d, at),
     }
     Ok(())
 }
 
+/// `i32.const`, with the operation behind it if that takes a constant.
 fn i32_const(d: &mut Driver<'_, '_>) {
-    let value = d.reader.i32().cast_unsigned();
+    let value = d.reader.i32();
+    if let Op::Int(op, false) = d.peek() {
+        let at = d.reader.position();
+        d.reader.byte();
+        d.asm.begin(at as u32);
+        return d.asm.int_with_constant(op, value);
+    }
+    let value = value.cast_unsigned();
     d.asm.push_constant(Ty::I32, value.into());
 }
 
@@ -293,16 +310,16 @@ fn i64_const(d: &mut Driver<'_, '_>) {
     d.asm.push_constant(Ty::I64, value);
 }
 
-fn load(d: &mut Driver<'_, '_>, kind: LoadKind, ty: Ty, bytes: u8) {
+fn load(d: &mut Driver<'_, '_>, kind: LoadKind, ty: Ty) {
     let access = d.reader.access();
     let memory = d.memory(access.memory);
-    d.asm.load(kind, ty, bytes.into(), memory, access.offset);
+    d.asm.load(kind, ty, memory, access.offset);
 }
 
-fn store(d: &mut Driver<'_, '_>, kind: StoreKind, bytes: u8) {
+fn store(d: &mut Driver<'_, '_>, kind: StoreKind) {
     let access = d.reader.access();
     let memory = d.memory(access.memory);
-    d.asm.store(kind, bytes.into(), memory, access.offset);
+    d.asm.store(kind, memory, access.offset);
 }
 
 /// A comparison.
@@ -313,7 +330,7 @@ fn test(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
         Op::FloatTest(test, double) => d.asm.float_compare(test, double, flush),
         _ => d.asm.int_test(op == Op::IsZero(true), flush).inverted(),
     };
-    use_condition(d, condition)
+    use_condition(d, condition, flush)
 }
 
 fn select(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
@@ -333,11 +350,11 @@ fn other(d: &mut Driver<'_, '_>, at: usize) -> Result<(), CompileError> {
         Operator::V128Load { memarg } => {
             let (memory, MemArg { offset, .. }) = (d.memory_of(&memarg)?, memarg);
             let (kind, ty) = (LoadKind::Full(Ty::V128), Ty::V128);
-            d.asm.load(kind, ty, 16, memory, offset);
+            d.asm.load(kind, ty, memory, offset);
         }
         Operator::V128Store { memarg } => {
             let (memory, MemArg { offset, .. }) = (d.memory_of(&memarg)?, memarg);
-            d.asm.store(StoreKind::Full(Ty::V128), 16, memory, offset);
+            d.asm.store(StoreKind::Full(Ty::V128), memory, offset);
         }
         _ if resource(d, &operator)? => {}
         _ => stencils::operation(d, &operator)?,
@@ -355,9 +372,14 @@ fn skip_select_type(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> 
     Ok(())
 }
 
-/// What becomes of a condition: the next operator looks at the flags, if it can, else it is made a number.
+/// What becomes of a condition: the next operator looks at the flags, if it can, else it is made a number. Whether the frame
+/// is canonical already is in `flushed`.
 #[inline]
-fn use_condition(d: &mut Driver<'_, '_>, mut condition: Condition) -> Result<(), CompileError> {
+fn use_condition(
+    d: &mut Driver<'_, '_>,
+    mut condition: Condition,
+    flushed: bool,
+) -> Result<(), CompileError> {
     let mut next = d.peek();
     while next == Op::IsZero(false) {
         d.reader.byte();
@@ -367,12 +389,16 @@ fn use_condition(d: &mut Driver<'_, '_>, mut condition: Condition) -> Result<(),
     match next {
         Op::BrIf => {
             d.reader.byte();
-            d.asm.flush();
+            if !flushed {
+                d.asm.flush();
+            }
             control::br_if(d, condition);
         }
         Op::If => {
             d.reader.byte();
-            d.asm.flush();
+            if !flushed {
+                d.asm.flush();
+            }
             control::if_(d, condition)?;
         }
         Op::Select | Op::TypedSelect => {

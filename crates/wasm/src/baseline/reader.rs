@@ -12,6 +12,8 @@ pub(super) struct Reader<'m> {
     start: usize,
     /// Where the next byte is in it.
     at: usize,
+    /// Where, at the latest, something is to be looked at before the next operator is read.
+    stop: usize,
 }
 
 /// What a memory access says of its place.
@@ -41,7 +43,19 @@ impl<'m> Reader<'m> {
             bytes,
             start: start as usize,
             at: 0,
+            stop: bytes.len(),
         }
+    }
+
+    /// Whether a stop has been reached.
+    #[inline(always)]
+    pub(super) fn is_at_stop(&self) -> bool {
+        self.at >= self.stop
+    }
+
+    /// Stops at that place in the module, or at the end if that is before it.
+    pub(super) fn stop_at(&mut self, position: usize) {
+        self.stop = position.saturating_sub(self.start).min(self.bytes.len());
     }
 
     /// Whether there is nothing left.
@@ -114,6 +128,19 @@ impl<'m> Reader<'m> {
     /// A number of any length: its bits, and how many there are.
     #[inline(never)]
     fn long(&mut self) -> (u64, u32) {
+        if let Some(word) = self
+            .bytes
+            .get(self.at..)
+            .and_then(|rest| rest.first_chunk())
+        {
+            let word = u64::from_le_bytes(*word);
+            let last = !word & 0x8080_8080_8080_8080;
+            if last != 0 {
+                let bytes = last.trailing_zeros() / 8 + 1;
+                self.at += bytes as usize;
+                return (sevens(word & (u64::MAX >> (64 - 8 * bytes))), 7 * bytes);
+            }
+        }
         let (mut value, mut bits) = (0, 0);
         loop {
             let byte = self.byte();
@@ -179,6 +206,14 @@ impl<'m> Reader<'m> {
             _ => Err(CompileError::Bailout("a type of value".to_owned())),
         }
     }
+}
+
+/// The low seven bits of each byte, put together.
+#[inline(always)]
+fn sevens(word: u64) -> u64 {
+    let two = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+    let four = (two & 0x0000_3fff_0000_3fff) | ((two & 0x3fff_0000_3fff_0000) >> 2);
+    (four & 0x0fff_ffff) | ((four >> 32 & 0x0fff_ffff) << 28)
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub(super) struct Driver<'m, 'r> {
     pub(super) skipped: u32,
     /// Loops that began so far, those in code that cannot be reached counted.
     pub(super) loops: u32,
+    /// What comes behind the header of this loop is of no interest.
+    pub(super) last_loop: u32,
 }
 
 /// The places that a continuation is entered at.
@@ -121,6 +123,7 @@ impl<'m> Driver<'m, '_> {
             self.log_frame();
         }
         self.next_stop = self.find_next_stop();
+        self.reader.stop_at(self.next_stop);
         Ok(())
     }
 
@@ -154,10 +157,20 @@ impl<'m> Driver<'m, '_> {
     /// The next operator, if it may be made one with the present one.
     #[inline]
     pub(super) fn peek(&self) -> Op {
-        match self.reader.position() == self.next_stop {
+        match self.reader.is_at_stop() {
             false => Op::of(self.reader.peek()),
             true => Op::Nop,
         }
+    }
+
+    /// A loop begins: its index.
+    pub(super) fn next_loop(&mut self) -> u32 {
+        let index = self.loops;
+        self.loops += 1;
+        if index == self.last_loop {
+            self.reader.stop_at(0);
+        }
+        index
     }
 
     /// The memory of that index.

@@ -54,9 +54,8 @@ pub(super) fn operation(
     };
     if let Some(access) = lower::access(operator) {
         let memory = d.memory_of(&access.memarg)?;
-        let (offset, bytes) = (access.memarg.offset, u64::from(access.bytes));
         d.asm
-            .native_address(memory, offset, bytes, access.operands.len());
+            .native_address(memory, access.memarg.offset, access.operands.len());
     }
     match operator {
         Operator::I8x16Shuffle { lanes } => d.asm.stencil(&stencil, lanes),

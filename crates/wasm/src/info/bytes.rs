@@ -56,6 +56,8 @@ impl ModuleBytes {
         }
         let mut mapping = Mapping::new(len)?;
         mapping.map(file, start..end)?;
+        mapping.expect_writes(0..start);
+        mapping.expect_writes(end..len);
         let bytes = mapping.bytes_mut();
         file.read_exact_at(&mut bytes[..start], 0)?;
         file.read_exact_at(&mut bytes[end..], end as u64)?;
@@ -121,6 +123,17 @@ impl Mapping {
             libc::mmap(place, part.len(), libc::PROT_READ, flags, file, offset)
         };
         placed(start).map(drop)
+    }
+
+    /// Has the pages of a part that begins on a page and is about to be written made at once, which costs a fraction of having
+    /// them made one by one.
+    fn expect_writes(&mut self, part: Range<usize>) {
+        // SAFETY: the part lies in this mapping, and the advice changes no contents. A kernel that does not know it
+        // declines.
+        unsafe {
+            let place = self.start.as_ptr().add(part.start).cast();
+            libc::madvise(place, part.len(), libc::MADV_POPULATE_WRITE);
+        }
     }
 
     /// The bytes. Those of a part that is a file must not be written.

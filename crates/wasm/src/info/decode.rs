@@ -16,14 +16,18 @@ use crate::error::Error;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
 use crate::vmctx::{VMCounts, VMLayout};
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use wasmparser::{
-    BinaryReader, DataKind, DataSectionReader, ElementKind, ElementSectionReader,
+    BinaryReader, Chunk, DataKind, DataSectionReader, ElementKind, ElementSectionReader,
     ExportSectionReader, ExternalKind, FuncToValidate, FunctionBody, GlobalSectionReader,
     ImportSectionReader, Parser, Payload, TypeRef, TypeSectionReader, ValidPayload, Validator,
     ValidatorResources,
 };
+
+/// No function is larger; the validator's own limit.
+const FUNCTION_BYTES_MAX: u32 = 7_654_321;
 
 type Read<T = ()> = Result<T, Error>;
 
@@ -118,23 +122,59 @@ struct Sections {
 }
 
 impl Sections {
-    /// Reads all sections, each once it has been validated, and steps over the bodies.
+    /// Reads all sections, each once it has been validated, and steps over the bodies; if they are not wanted now, without
+    /// giving each to the parser and the validator, which would take longer than everything else.
     fn read(&mut self, bytes: &[u8], lazily: bool) -> Read {
         let mut validator = Validator::new_with_features(FEATURES);
         let mut parser = Parser::new(0);
         parser.set_features(FEATURES);
-        for payload in parser.parse_all(bytes) {
-            let payload = payload?;
-            if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
-                self.bodies.push(Span::new(body.range()));
-                if !lazily || self.jobs.is_empty() {
+        let (mut at, mut code_end) = (0, 0);
+        loop {
+            let Chunk::Parsed { consumed, payload } = parser.parse(&bytes[at..], true)? else {
+                return Err(Error::invalid_module(None, "the module has no end"));
+            };
+            at += consumed;
+            match (validator.payload(&payload)?, &payload) {
+                (ValidPayload::Func(function, body), _) => {
+                    self.bodies.push(Span::new(body.range()));
                     self.jobs.push(function);
+                    if lazily {
+                        self.step_over_bodies(bytes, at..code_end)?;
+                        parser.skip_section();
+                        at = code_end;
+                    }
+                    continue;
                 }
-                continue;
+                (_, Payload::CodeSectionStart { size, .. }) => code_end = at + *size as usize,
+                (_, Payload::End(_)) => return Ok(()),
+                _ => {}
             }
             self.section(payload, bytes)?;
         }
-        Ok(())
+    }
+
+    /// The rest of the code section: one body for each function that has none yet.
+    fn step_over_bodies(&mut self, bytes: &[u8], rest: Range<usize>) -> Read {
+        let own = self.functions.len() - self.counts.imported_functions as usize;
+        let too_long = || Error::invalid_module(rest.start, "the code section has no end");
+        let section = bytes.get(rest.clone()).ok_or_else(too_long)?;
+        let mut reader = BinaryReader::new(section, rest.start as u64);
+        while self.bodies.len() < own {
+            let size = reader.read_var_u32()?;
+            let start = reader.original_position();
+            if size > FUNCTION_BYTES_MAX {
+                let message = "the function body is too large";
+                return Err(Error::invalid_module(start as usize, message));
+            }
+            reader.read_bytes(size as usize)?;
+            self.bodies.push(Span::new(start..start + u64::from(size)));
+        }
+        if reader.eof() {
+            return Ok(());
+        }
+        let message = "there is something behind the last function";
+        let at = reader.original_position() as usize;
+        Err(Error::invalid_module(at, message))
     }
 
     fn section(&mut self, payload: Payload<'_>, bytes: &[u8]) -> Read {
