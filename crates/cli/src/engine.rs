@@ -132,6 +132,7 @@ fn inlining(args: &EngineArgs) -> InliningMode {
             OptimizeOption::Devirtualization(yes) => devirtualization = yes,
             OptimizeOption::Speculation(_)
             | OptimizeOption::Cranelift
+            | OptimizeOption::Clif
             | OptimizeOption::Llvm
             | OptimizeOption::LlvmServer(_) => {}
         }

@@ -8,7 +8,7 @@ use super::resource::{global_get, global_set, resource};
 use super::state::{Driver, Frame, Kind, Logged, WaysIn, bailout, memory, ty, types};
 use super::stencils;
 use crate::info::ModuleInfo;
-use crate::translate::{count_locals, frames_logged, is_logged, liveness};
+use crate::translate::{count_locals, frames_logged, is_chosen, is_logged, liveness};
 use crate::vmctx::offset;
 use std::cell::Cell;
 use upshift::embed::deopt::FrameLayout;
@@ -191,7 +191,7 @@ fn logged(
         })
         .map_err(|error| CompileError::Failed(error.to_string()))?
     {
-        if log.chooses(operator.1 as u32) {
+        if is_chosen(log, operator.1 as u32, &operator.0) {
             positions.push(operator.1 as u32);
         }
     }

@@ -15,6 +15,15 @@ use super::table::table_get;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
 use upshift::embed::{GuardReason, symbol};
+use wasmparser::Operator;
+
+/// Whether `operator` may have a guard inside.
+pub(super) fn is_guarded(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. }
+    )
+}
 
 /// What becomes of the calls of one site.
 struct Site {

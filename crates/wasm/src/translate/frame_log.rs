@@ -3,6 +3,7 @@
 //! References are addresses in an instance, which are others in each run, and a frame does not tell them from numbers. So
 //! functions that handle references are left out.
 
+use super::call_site::is_guarded;
 use crate::info::ModuleInfo;
 use crate::types::{FuncType, ValType};
 use upshift::embed::CompileError;
@@ -27,9 +28,15 @@ pub fn frames_logged(
     Ok((!references).then_some(log))
 }
 
-/// Whether the frame before `operator`, at `position`, is logged.
+/// Whether the frame before `operator`, at `position`, is logged, or that at the header of the loop that it begins.
 pub fn is_logged(log: FrameLog, position: u32, operator: &Operator<'_>) -> bool {
-    matches!(operator, Operator::Loop { .. }) || log.chooses(position)
+    matches!(operator, Operator::Loop { .. }) || is_chosen(log, position, operator)
+}
+
+/// Whether the frame before `operator`, at `position`, is logged. Not where an operation has a guard inside: behind that,
+/// tier 0 is there a second time.
+pub fn is_chosen(log: FrameLog, position: u32, operator: &Operator<'_>) -> bool {
+    log.chooses(position) && !is_guarded(operator)
 }
 
 fn handles_references(

@@ -1,7 +1,8 @@
 //! The translation of one function, from its first instruction to its last.
 
+use super::call_site::is_guarded;
 use super::env::Env;
-use super::frame_log::{frames_logged, is_logged};
+use super::frame_log::{frames_logged, is_chosen, is_logged};
 use super::liveness::{Liveness, count_locals, liveness};
 use super::memory::check_interrupt;
 use super::operator::operator;
@@ -22,7 +23,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::cell::Cell;
 use upshift::embed::deopt::FrameLayout;
 use upshift::embed::{BodyEntry, BodyRequest, CompileError, FuncId, symbol};
-use wasmparser::{BinaryReaderError, FunctionBody, Operator, OperatorsReader};
+use wasmparser::{BinaryReaderError, FunctionBody, OperatorsReader};
 
 thread_local! {
     /// What the builder can use again for the thread's next function.
@@ -132,17 +133,6 @@ fn live_locals(
     })
 }
 
-/// Whether guards may stand before such an operator.
-fn is_guarded(operator: &Operator<'_>) -> bool {
-    matches!(
-        operator,
-        Operator::BrIf { .. }
-            | Operator::If { .. }
-            | Operator::CallIndirect { .. }
-            | Operator::ReturnCallIndirect { .. }
-    )
-}
-
 fn translate_body(
     t: &mut Translator<'_, '_>,
     body: &FunctionBody<'_>,
@@ -171,7 +161,7 @@ fn translate_body(
         if t.osr
             .version
             .frame_log
-            .is_some_and(|log| log.chooses(t.osr.position))
+            .is_some_and(|log| is_chosen(log, t.osr.position, &op))
         {
             osr::log_frame(t);
         }

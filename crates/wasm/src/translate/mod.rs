@@ -34,7 +34,7 @@ mod version;
 mod tests;
 
 pub use env::Env;
-pub use frame_log::{frames_logged, is_logged};
+pub use frame_log::{frames_logged, is_chosen, is_logged};
 pub use function::{function, function_version};
 pub use liveness::{Liveness, count_locals, liveness};
 pub use osr::OSR_VALUES_MAX;
