@@ -316,19 +316,19 @@ fn check(programs: &[&Program], places: &Places, options: &Options) -> Result<bo
                 path.display()
             )
         })?;
-        let mut in_tier_0: HashMap<String, String> = HashMap::new();
+        let mut in_tier_0: HashMap<String, Option<String>> = HashMap::new();
         for &(tier, test) in &ways {
             if let Some(test) = run::frame_test(test)
                 && !in_tier_0.contains_key(&test)
             {
-                let how = ("0", Some(test.as_str()));
-                let ended = run::upshift(&binary, program, places, how, limit)?;
-                in_tier_0.insert(test, run::frames(&ended).unwrap_or("none").to_owned());
+                let frames = frames_in_tier_0(&binary, program, places, &test, limit)?;
+                in_tier_0.insert(test, frames);
             }
             let ended = run::upshift(&binary, program, places, (tier, test), limit)?;
             let verdict = run::verdict(program, &ended, &expected)
                 .or_else(|| other_frames(test, &ended, &in_tier_0));
-            frames += compared_frames(&ended);
+            let comparable = run::frame_test(test).and_then(|test| in_tier_0.get(&test)?.as_ref());
+            frames += comparable.map_or(0, |_| compared_frames(&ended));
             let mark = if verdict.is_none() { "ok" } else { "WRONG" };
             println!(
                 "{:<14} tier {tier:<5} {:<13} {mark:<5} {:>8.2} s",
@@ -353,13 +353,34 @@ fn check(programs: &[&Program], places: &Places, options: &Options) -> Result<bo
     Ok(total == 0)
 }
 
+/// What a program's frames are in tier 0; nothing if they are others each time, because it uses the time or random
+/// numbers.
+fn frames_in_tier_0(
+    binary: &Path,
+    program: &Program,
+    places: &Places,
+    test: &str,
+    limit: Duration,
+) -> Result<Option<String>> {
+    let run = || run::upshift(binary, program, places, ("0", Some(test)), limit);
+    let (first, second) = (run()?, run()?);
+    let frames = run::frames(&first).filter(|frames| run::frames(&second) == Some(frames));
+    if frames.is_none() {
+        println!(
+            "{}: its frames are others in each run of tier 0, and are not compared",
+            program.name
+        );
+    }
+    Ok(frames.map(str::to_owned))
+}
+
 /// How the frames of a run differ from those in tier 0, by the test that logged them, if it compares them.
 fn other_frames(
     test: Option<&str>,
     ended: &run::Ended,
-    in_tier_0: &HashMap<String, String>,
+    in_tier_0: &HashMap<String, Option<String>>,
 ) -> Option<String> {
-    let expected = in_tier_0.get(&run::frame_test(test)?)?;
+    let expected = in_tier_0.get(&run::frame_test(test)?)?.as_ref()?;
     let found = run::frames(ended).unwrap_or("nothing");
     (found != expected).then(|| format!("its frames are {found}, in tier 0 {expected}"))
 }

@@ -13,7 +13,7 @@ const LOOP_LOOK_AHEAD: usize = 24;
 const LOOP_LOCALS_MAX: usize = 6;
 
 /// The next operator, where the code cannot be reached: only the nesting is looked at.
-pub(super) fn unreachable_operator(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
+fn unreachable_operator(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     let at = d.reader.position();
     let op = Op::of(d.reader.byte());
     if op == Op::Loop {
@@ -44,6 +44,15 @@ pub(super) fn skip_unreachable(d: &mut Driver<'_, '_>) -> Result<(), CompileErro
     if let Some(frame) = d.control.last() {
         d.asm.truncate(&frame.end);
     }
+    if !d.reader.is_at_stop() {
+        skip_on(d)?;
+    }
+    Ok(())
+}
+
+/// Goes on behind a stop in code that cannot be reached.
+pub(super) fn skip_on(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
+    unreachable_operator(d)?;
     while !d.reachable && !d.reader.is_at_stop() {
         unreachable_operator(d)?;
     }

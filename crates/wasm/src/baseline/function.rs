@@ -237,7 +237,7 @@ fn run(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
         }
         match d.reachable {
             true => step(d)?,
-            false => control::unreachable_operator(d)?,
+            false => control::skip_on(d)?,
         }
     }
 }
