@@ -43,6 +43,10 @@ const EDGES: [u64; 24] = [
 
 type Answer = Result<u64, TrapKind>;
 
+fn copy_and_patch() -> Config {
+    Config::default().backend(Tier::Baseline, Backend::CopyAndPatchClif)
+}
+
 /// What the interpreter says; `None` if it does not know the program.
 fn interpret(functions: &[Function], (a, b): (u64, u64)) -> Option<Answer> {
     let mut store = FunctionStore::default();
@@ -116,12 +120,12 @@ fn check(name: &str, text: &str) -> bool {
     let functions = cranelift_reader::parse_functions(text);
     let functions = functions.unwrap_or_else(|error| panic!("{name}: {error}"));
     let (expected, _) = run(&functions, Config::default().only_tier(Tier::Optimizing));
-    let (answers, declined) = run(&functions, Config::default().only_tier(Tier::Baseline));
+    let (answers, declined) = run(&functions, copy_and_patch().only_tier(Tier::Baseline));
     let no_reasons: &[String] = &[];
     assert_eq!(declined, no_reasons, "{name}");
     let none = Config::default().backend(Tier::Baseline, Backend::CraneliftNone);
     let (by_cranelift, _) = run(&functions, none.only_tier(Tier::Baseline));
-    let mixed = Config::default().thresholds(5, u32::MAX).synchronous(true);
+    let mixed = copy_and_patch().thresholds(5, u32::MAX).synchronous(true);
     let (mixed, _) = run(&functions, mixed);
     // It says that the smallest number modulo -1 overflows.
     let mut known = !name.starts_with("srem");
@@ -356,7 +360,7 @@ block0(v0: i64, v1: i64):
     return v5
 }";
     let functions = cranelift_reader::parse_functions(text).unwrap();
-    let (answers, declined) = run(&functions, Config::default().only_tier(Tier::Baseline));
+    let (answers, declined) = run(&functions, copy_and_patch().only_tier(Tier::Baseline));
     assert_eq!(declined.len(), 1, "{declined:?}");
     assert!(declined[0].contains("iconcat"), "{declined:?}");
     assert_eq!(answers[EDGES.len()], Ok(1));
@@ -367,7 +371,7 @@ block0(v0: i64, v1: i64):
     return v0
 }";
     let functions = cranelift_reader::parse_functions(text).unwrap();
-    let (answers, declined) = run(&functions, Config::default().only_tier(Tier::Baseline));
+    let (answers, declined) = run(&functions, copy_and_patch().only_tier(Tier::Baseline));
     assert_eq!(declined, ["fence"]);
     assert_eq!(answers[EDGES.len()], Ok(1));
 }

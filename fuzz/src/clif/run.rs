@@ -32,9 +32,9 @@ pub fn run(case: &ClifCase, counts: &mut Counts) -> Verdict {
     let setups = [
         ("tier 0", Config::default().only_tier(Tier::Baseline)),
         (
-            "tier 0 by Cranelift",
+            "tier 0 by copy-and-patch",
             Config::default()
-                .backend(Tier::Baseline, Backend::CraneliftNone)
+                .backend(Tier::Baseline, Backend::CopyAndPatchClif)
                 .only_tier(Tier::Baseline),
         ),
         ("tier 1", Config::default().only_tier(Tier::Optimizing)),

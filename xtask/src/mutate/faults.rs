@@ -428,8 +428,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "OSR versions whose assumption was refuted are entered on",
         file: "crates/runtime/src/deopt.rs",
-        find: "lock(&state.osr_loops).forget_code();",
-        replace: "",
+        find: "lock(&state.osr_loops).forget_code();\n    let Some(tier) = pipeline::retract(group, state)",
+        replace: "let Some(tier) = pipeline::retract(group, state)",
         tests: GUARDS,
     },
     Fault {
