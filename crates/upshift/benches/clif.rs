@@ -3,9 +3,13 @@
 //!
 //! `cargo bench -p upshift --bench clif`. The functions are those of `tests/clif`; the kernels are here.
 
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use support::{FIB, parse};
 use upshift::cranelift_codegen::ir::Function;
 use upshift::embed::stencil::ClifCompiler;
 use upshift::embed::{CompileKind, CompileRequest, Compiler, FuncId, Owner, World};
@@ -16,27 +20,6 @@ use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 const ROUNDS: usize = 15;
 /// Compilations of each function in a round.
 const COMPILATIONS: usize = 20;
-
-const FIB: &str = "
-function u0:0(i64) -> i64 tail {
-    sig0 = (i64) -> i64 tail
-    fn0 = u0:0 sig0
-block0(v0: i64):
-    v1 = iconst.i64 2
-    v2 = icmp slt v0, v1
-    brif v2, block1, block2
-block1:
-    return v0
-block2:
-    v3 = iconst.i64 -1
-    v4 = iadd v0, v3
-    v5 = call fn0(v4)
-    v6 = iconst.i64 -2
-    v7 = iadd v0, v6
-    v8 = call fn0(v7)
-    v9 = iadd v5, v8
-    return v9
-}";
 
 const SUM: &str = "
 function u0:0(i64) -> i64 tail {
@@ -142,10 +125,6 @@ const KERNELS: [(&str, &str, i64); 4] = [
 fn rounds() -> usize {
     let measures = std::env::args().any(|argument| argument == "--bench");
     if measures { ROUNDS } else { 1 }
-}
-
-fn parse(text: &str) -> Vec<Function> {
-    cranelift_reader::parse_functions(text).expect("valid CLIF")
 }
 
 fn request(body: &Function) -> CompileRequest {
