@@ -1,7 +1,8 @@
 //! Runs the WebAssembly test suite in every setup and prints how many assertions hold.
 //!
 //! Arguments pick scripts by a part of their name, `--setup=NAME` picks a setup: `spec simd/ --setup=tier-0`. With
-//! `--random=SEEDS` the setups are the stress tests that make random choices, each with the seeds from 1 to that.
+//! `--random=SEEDS` the setups are the stress tests that make random choices, each with the seeds from 1 to that. With
+//! `--stop` the first script that fails is the last.
 //!
 //! The frames of running functions are compared too, at the headers of loops and where guards stand: the log of each
 //! script in setups that change tiers with that in tier 0. `--frames=SEEDS` does only that, with the seeds from 0 to that.
@@ -24,6 +25,8 @@ struct Selection {
     setups: Vec<Setup>,
     /// The seeds that frames are compared with.
     frames: Range<u64>,
+    /// Nothing more after a script with a failure.
+    stop: bool,
 }
 
 impl Selection {
@@ -32,6 +35,7 @@ impl Selection {
             parts: Vec::new(),
             setups: Setup::ALL.to_vec(),
             frames: 0..1,
+            stop: false,
         };
         for argument in arguments {
             match argument.split_once('=') {
@@ -47,6 +51,7 @@ impl Selection {
                     selection.setups.clear();
                     selection.frames = 0..seeds.parse::<u64>().ok()? + 1;
                 }
+                _ if argument == "--stop" => selection.stop = true,
                 // Flags of the standard test harness mean nothing here.
                 _ if argument.starts_with('-') => {}
                 _ => selection.parts.push(argument),
@@ -111,7 +116,7 @@ fn main() -> ExitCode {
     };
     let Some(selection) = Selection::from_arguments(std::env::args().skip(1)) else {
         eprintln!(
-            "arguments: [--random=SEEDS] [--frames=SEEDS] [--setup=NAME] [PART OF A SCRIPT'S NAME...]"
+            "arguments: [--stop] [--random=SEEDS] [--frames=SEEDS] [--setup=NAME] [PART OF A SCRIPT'S NAME...]"
         );
         return ExitCode::FAILURE;
     };
@@ -124,6 +129,9 @@ fn main() -> ExitCode {
             success &= run_setup(setup, &selection, &mut skips);
         } else {
             println!("{setup:12} left out: there is no LLVM server; `cargo xtask llvm` builds it");
+        }
+        if selection.stop && !success {
+            return ExitCode::FAILURE;
         }
     }
     for seed in selection.frames.clone() {
@@ -212,6 +220,9 @@ fn run_setup(setup: Setup, selection: &Selection, skips: &mut SkipList) -> bool 
         let tally = run_script(&script, setup, skips);
         *tallies.entry(script.folder).or_default() += tally;
         total += tally;
+        if selection.stop && tally.failed > 0 {
+            break;
+        }
     }
     for (folder, tally) in tallies.iter().filter(|_| Setup::ALL.contains(&setup)) {
         print_row(setup, folder, tally);

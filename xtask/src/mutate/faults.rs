@@ -13,8 +13,17 @@ pub struct Fault {
     pub find: &'static str,
     /// What stands there instead.
     pub replace: &'static str,
-    /// The tests that should notice: arguments of `cargo test`, a string each run.
+    /// The tests that should notice: arguments of `cargo test`, a string each run, the quickest to say so first.
     pub tests: &'static [&'static str],
+}
+
+impl Fault {
+    /// The folder of the package that it is in.
+    pub fn package(&self) -> &'static str {
+        self.file
+            .split_once("/src/")
+            .map_or("", |(package, _)| package)
+    }
 }
 
 /// What came of seeding one.
@@ -44,28 +53,38 @@ impl Outcome {
     }
 }
 
-const CODEMEM: &[&str] = &["-p upshift-codemem"];
+const CODEMEM: &[&str] = &["-p upshift-codemem --tests"];
 const RUNTIME: &[&str] = &[
-    "-p upshift-runtime",
+    "-p upshift-runtime --lib",
     "-p upshift --test tiers --test faults --test plugin",
 ];
-const MODELS: &[&str] = &["-p upshift-models"];
-const TIERING: &[&str] = &["-p upshift-runtime", "-p upshift-filetests --test tiering"];
+const MODELS: &[&str] = &["-p upshift-models --tests"];
+const MOVES: &[&str] = &[
+    "-p upshift-runtime --lib",
+    "-p upshift-filetests --test tiering",
+];
+const TIERING: &[&str] = &["-p upshift-filetests --test tiering"];
 const STENCILS: &[&str] = &[
-    "-p upshift-stencil",
+    "-p upshift-stencil --lib",
     "-p upshift-wasm --test baseline",
-    "-p upshift-filetests --test spec -- --setup=tier-0",
+    "-p upshift-filetests --test spec -- --stop --setup=tier-0",
 ];
 const GUARDS: &[&str] = &[
     "-p upshift --test guards",
     "-p upshift-filetests --test tiering",
-    "-p upshift-filetests --test spec -- --setup=deopt",
+    "-p upshift-filetests --test spec -- --stop --setup=deopt",
+];
+const DEOPT: &[&str] = &["-p upshift-filetests --test spec -- --stop --setup=deopt"];
+const LIVENESS: &[&str] = &[
+    "-p upshift-wasm --lib",
+    "-p upshift-filetests --test tiering",
 ];
 const WASM: &[&str] = &[
-    "-p upshift-wasm --lib --test limits --test traps --test objects --test linking --test calls",
-    "-p upshift-filetests --test spec",
+    "-p upshift-wasm --test limits --test traps --test objects --test linking --test calls",
+    "-p upshift-wasm --lib",
+    "-p upshift-filetests --test spec -- --stop",
 ];
-const WASI: &[&str] = &["-p upshift-wasi"];
+const WASI: &[&str] = &["-p upshift-wasi --lib", "-p upshift-wasi --tests"];
 
 /// All of them.
 pub const FAULTS: &[Fault] = &[
@@ -319,7 +338,7 @@ pub const FAULTS: &[Fault] = &[
         file: "crates/runtime/src/transfer.rs",
         find: "if values > osr::TRANSFER_VALUES_MAX {",
         replace: "if values > osr::TRANSFER_VALUES_MAX + 1 {",
-        tests: TIERING,
+        tests: MOVES,
     },
     Fault {
         name: "two values of a frame are swapped on the way into a continuation",
@@ -333,7 +352,7 @@ pub const FAULTS: &[Fault] = &[
         file: "crates/wasm/src/translate/osr.rs",
         find: "push_frame(t, &locals, &mut arguments);",
         replace: "push_frame(t, &locals[..locals.len().saturating_sub(1)], &mut arguments);",
-        tests: &["-p upshift-filetests --test spec -- --setup=deopt"],
+        tests: DEOPT,
     },
     Fault {
         name: "a continuation goes on at the next place",
@@ -357,14 +376,14 @@ pub const FAULTS: &[Fault] = &[
         file: "crates/runtime/src/osr.rs",
         find: "let to = record.add(1 + index).cast::<u8>();",
         replace: "let to = record.add(index).cast::<u8>();",
-        tests: TIERING,
+        tests: MOVES,
     },
     Fault {
         name: "a vector that travels from baseline code loses its upper half",
         file: "crates/runtime/src/osr.rs",
         find: "ptr::copy_nonoverlapping(from, to, usize::from(place.bytes));",
         replace: "ptr::copy_nonoverlapping(from, to, usize::from(place.bytes.min(8)));",
-        tests: TIERING,
+        tests: MOVES,
     },
     Fault {
         name: "the places of a continuation are numbered backwards",
@@ -387,7 +406,7 @@ pub const FAULTS: &[Fault] = &[
         replace: "let _ = same;",
         tests: &[
             "-p upshift-filetests --test tiering",
-            "-p upshift-filetests --test spec",
+            "-p upshift-filetests --test spec -- --stop",
         ],
     },
     Fault {
@@ -437,28 +456,28 @@ pub const FAULTS: &[Fault] = &[
         file: "crates/runtime/src/loops.rs",
         find: ".filter(|better| *better > tier)",
         replace: ".filter(|better| *better >= tier)",
-        tests: TIERING,
+        tests: MOVES,
     },
     Fault {
         name: "the callers of an inlined call are forgotten",
         file: "crates/runtime/src/inline.rs",
         find: "caller: place.inlined,",
         replace: "caller: None,",
-        tests: TIERING,
+        tests: MOVES,
     },
     Fault {
         name: "one refuted guard more than there may be",
         file: "crates/runtime/src/assumptions.rs",
         find: "self.off = self.refuted.len() >= REFUTED_MAX;",
         replace: "self.off = self.refuted.len() > REFUTED_MAX;",
-        tests: &["-p upshift-runtime"],
+        tests: &["-p upshift-runtime --lib"],
     },
     Fault {
         name: "guards may fail as often as they like",
         file: "crates/runtime/src/assumptions.rs",
         find: "if *failures < FAILURES_MAX {",
         replace: "if *failures > 0 {",
-        tests: &["-p upshift-runtime", "-p upshift --test guards"],
+        tests: &["-p upshift-runtime --lib", "-p upshift --test guards"],
     },
     Fault {
         name: "code that relies on what was refuted meanwhile is published",
@@ -472,27 +491,21 @@ pub const FAULTS: &[Fault] = &[
         file: "crates/wasm/src/translate/liveness.rs",
         find: "while walk_back(&steps, &empty, &mut headers, &mut positions) {}",
         replace: "walk_back(&steps, &empty, &mut headers, &mut positions);",
-        tests: &[
-            "-p upshift-wasm --lib",
-            "-p upshift-filetests --test tiering",
-        ],
+        tests: LIVENESS,
     },
     Fault {
         name: "a local read only on one way out is not moved",
         file: "crates/wasm/src/translate/liveness.rs",
         find: "live.add(frame.otherwise.as_ref().unwrap_or(&frame.after));",
         replace: "drop(frame);",
-        tests: &[
-            "-p upshift-wasm --lib",
-            "-p upshift-filetests --test tiering",
-        ],
+        tests: LIVENESS,
     },
     Fault {
         name: "the inner loop is moved before the outer one",
         file: "crates/runtime/src/loops.rs",
         find: ".filter(|index| !self.has_failed(*index, target))\n            .last();",
         replace: ".filter(|index| !self.has_failed(*index, target))\n            .next();",
-        tests: TIERING,
+        tests: MOVES,
     },
     // Stencils and tier 0.
     Fault {
@@ -537,7 +550,8 @@ pub const FAULTS: &[Fault] = &[
         replace: "",
         tests: &[
             "-p upshift-wasm --test baseline --test host_tail_calls",
-            "-p upshift-filetests --test spec --test regress",
+            "-p upshift-filetests --test regress",
+            "-p upshift-filetests --test spec -- --stop",
         ],
     },
     Fault {
