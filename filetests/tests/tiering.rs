@@ -217,7 +217,15 @@ fn line(event: &Event) -> Option<String> {
             tier,
             reason,
             position,
-        } => format!("tier {tier} -> 0 at {position}: {reason}"),
+            inlined,
+        } => {
+            let inside = inlined
+                .iter()
+                .rev()
+                .map(|call| format!(" in {}", call.name));
+            let inside: String = inside.collect();
+            format!("tier {tier} -> 0 at {position}{inside}: {reason}")
+        }
         EventKind::Invalidated { tier, reason } => format!("tier {tier} is of no use: {reason}"),
         EventKind::Failed { tier, reason, .. } => format!("no tier {tier}: {reason}"),
         EventKind::Compiled(c) if c.devirtualized > 0 || !c.inlined.is_empty() => {
@@ -344,7 +352,8 @@ fn going_back_takes_no_stack() {
         (func $deep (export "deep") (param $n i32) (result i32)
           (if (i32.eqz (local.get $n)) (then (return (i32.const 0))))
           (i32.add (i32.const 1) (call $deep (i32.sub (local.get $n) (i32.const 1))))))"#;
-    for config in configs() {
+    let with = |config: Config| [config.clone(), config.inlining(InliningMode::Stress)];
+    for config in configs().flat_map(with) {
         let config = config.synchronous(true).stress_deopt(1, 4);
         let engine = Engine::new(config.stack_bytes(256 << 10)).unwrap();
         let module = Module::new(&engine, text).unwrap();
@@ -417,7 +426,11 @@ fn a_trap_in_an_inlined_function_has_the_same_backtrace() {
         ] {
             for config in configs() {
                 let config = config.synchronous(true).inlining(mode).verify(true);
-                assert_eq!(plain, frames(config, arguments), "{mode:?}");
+                assert_eq!(plain, frames(config.clone(), arguments), "{mode:?}");
+                for seed in 1..=5 {
+                    let back = frames(config.clone().stress_deopt(3, seed), arguments);
+                    assert_eq!(plain, back, "{mode:?}, back with seed {seed}");
+                }
             }
         }
     }

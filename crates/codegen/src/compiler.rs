@@ -2,7 +2,7 @@
 
 use crate::CompiledCode;
 use crate::call_site::CallTargets;
-use crate::deopt::Speculation;
+use crate::deopt::{FramePoint, Speculation};
 use crate::frame_log::{FrameLog, FrameLogPlan};
 use cranelift_codegen::ir;
 use std::fmt;
@@ -57,9 +57,9 @@ pub enum BodyEntry<'a> {
     Start,
     /// At the header of the loop with that index, with a transfer record; see [`crate::osr`].
     Loop(u32),
-    /// Before any of these positions, in ascending order, with a transfer record that says at which: by the number of the
-    /// position in this list. See [`crate::deopt`].
-    Positions(&'a [u32]),
+    /// At any of these places, in ascending order, with a transfer record that says at which: by the place's number in this
+    /// list. See [`crate::deopt`].
+    Points(&'a [FramePoint]),
 }
 
 impl BodyRequest<'static> {

@@ -9,12 +9,46 @@
 //! loads the frame of the place that the record names and goes on there: with the operation that the guard stands before,
 //! which therefore must not have done anything yet.
 //!
-//! Only a function's own body has guards, not those of other functions that are inlined in it.
+//! A body with guards may be inlined in another function's. Then the frames of its callers are part of the frame state:
+//! where a function calls another by name, the front end marks the call by one of what
+//! [`crate::symbol::import_call_frame`] declares, directly before it, whose arguments are the frame while the callee runs:
+//! that before the call without the arguments. Each function then has a continuation of its own. The outermost is entered
+//! by the tail call, *inside* its call: it loads its frame and calls, in the place of the callee, the continuation
+//! that the record behind its own names, and so on inwards; the innermost goes on where the guard stands. So from there on
+//! there is nothing on the stack but tier 0's own frames, and each caller goes on behind its call when its callee
+//! returns, or is left by a trap, as ever.
 
 use crate::osr::TRANSFER_VALUES_MAX;
 use cranelift_codegen::ir::Type;
 use std::collections::BTreeSet;
 use upshift_base::{Guard, GuardReason};
+
+/// A place in a function where a continuation can go on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FramePoint {
+    /// The operation, by the front end's position.
+    pub position: u32,
+    /// Whether the operation is a call that the function is in, or has not begun.
+    pub inside_call: bool,
+}
+
+impl FramePoint {
+    /// Before the operation at `position`.
+    pub fn before(position: u32) -> FramePoint {
+        FramePoint {
+            position,
+            inside_call: false,
+        }
+    }
+
+    /// Inside the call at `position`.
+    pub fn inside(position: u32) -> FramePoint {
+        FramePoint {
+            position,
+            inside_call: true,
+        }
+    }
+}
 
 /// The types of the values that are live at a place, in the order in which they travel.
 pub type FrameLayout = Vec<Type>;

@@ -28,6 +28,9 @@ pub const OSR_POINT: u32 = 3;
 pub const CALL_SITE: u32 = 4;
 /// Places whose frames are logged, by their position; see [`crate::frame_log`].
 pub const FRAME_POINT: u32 = 5;
+/// The frames of functions that are in calls; number 1 marks a call in the place of its caller, which has none. See
+/// [`crate::deopt`].
+pub const CALL_FRAME: u32 = 6;
 /// Guards, by their position; the reason's number is in the namespace, [`GUARD_REASON_STEP`] apart. See [`crate::deopt`].
 pub const GUARD: u32 = 16;
 /// What lies between the namespaces of guards of two reasons.
@@ -75,6 +78,12 @@ pub fn import_guard(body: &mut Function, guard: Guard, signature: SigRef) -> Fun
 /// Declares in `body` a place whose frame is logged; `signature` has a parameter for each live value.
 pub fn import_frame_point(body: &mut Function, position: u32, signature: SigRef) -> FuncRef {
     import(body, FRAME_POINT, position, signature)
+}
+
+/// Declares in `body` the mark of a call by name, or of a tail call; `signature` has a parameter for each value that is live
+/// while the callee runs, for a tail call none.
+pub fn import_call_frame(body: &mut Function, is_tail: bool, signature: SigRef) -> FuncRef {
+    import(body, CALL_FRAME, u32::from(is_tail), signature)
 }
 
 /// The guard that a name refers to, if it is one.

@@ -126,6 +126,9 @@ pub enum EventKind {
         reason: GuardReason,
         /// The operation that it goes on with, by the front end's position.
         position: u32,
+        /// The inlined calls that the operation is in, the outermost first: it is one of the last one's callee, or of the
+        /// function's own if there are none. The functions around go on when their callees return.
+        inlined: Vec<InlinedFunction>,
     },
     /// Code is not used for new calls any more, because something that it takes for granted too often does not hold.
     Invalidated {

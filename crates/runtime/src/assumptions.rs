@@ -4,14 +4,21 @@
 //! fail a few times; then it is *refuted*, and the function is compiled without it. A function of which too much was
 //! refuted is compiled without any guards from then on. So whatever a program does, the number of failures and of
 //! compilations is bounded, like HotSpot's trap limits for each bytecode and each method.
+//!
+//! A guard is that of the function whose operation it stands before, also where that is inlined in others: it is counted
+//! and refuted once for all of them. A function's code may then be of no use because of guards of other functions; how
+//! often that may happen is bounded too.
 
+use crate::transfer::Transfer;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use upshift_base::Guard;
-use upshift_codegen::deopt::{FrameLayout, Speculation};
+use upshift_codegen::deopt::{FrameLayout, FramePoint, Speculation};
+use upshift_event::InlinedFunction;
 
 /// Failures that refute a guard.
 const FAILURES_MAX: u32 = 4;
-/// Refuted guards that end speculation for a function.
+/// Refuted guards, or pieces of code that were taken out of use because of any, that end speculation for a function.
 const REFUTED_MAX: usize = 8;
 
 /// Where a function goes on when the guard at a position fails.
@@ -23,6 +30,20 @@ pub(crate) struct Place {
     pub(crate) entry: u32,
     /// What it expects in the transfer record.
     pub(crate) frame: FrameLayout,
+    /// Bytes of stack that it takes.
+    pub(crate) stack_bytes: u32,
+}
+
+/// Where code goes on when one of its guards fails.
+#[derive(Debug)]
+pub(crate) struct WayBack {
+    /// The guard, and the index of the function whose it is.
+    pub(crate) function: u32,
+    pub(crate) guard: Guard,
+    /// The frames, the outermost first.
+    pub(crate) frames: Vec<Transfer>,
+    /// The inlined calls around it, the outermost first.
+    pub(crate) inlined: Vec<InlinedFunction>,
 }
 
 /// What a failure means.
@@ -39,13 +60,19 @@ pub(crate) enum Verdict {
 /// What is known of the guards of one function.
 #[derive(Debug, Default)]
 pub(crate) struct Assumptions {
-    places: BTreeMap<u32, Place>,
+    places: BTreeMap<FramePoint, Place>,
     failures: BTreeMap<Guard, u32>,
     refuted: BTreeSet<Guard>,
     /// Whether nothing is to be taken for granted any more.
     off: bool,
-    /// Changes whenever there is something that may not be taken for granted any more.
-    generation: u32,
+    /// Whether bodies that are inlined in the function's have no guards.
+    without_inlined: bool,
+    /// How often code was taken out of use.
+    invalidated: usize,
+    /// The functions whose code has the function's guards, itself or not.
+    users: BTreeSet<u32>,
+    /// The ways back from the function's code, by the number that the code knows them by.
+    ways_back: Vec<Option<Arc<WayBack>>>,
 }
 
 impl Assumptions {
@@ -57,23 +84,51 @@ impl Assumptions {
         })
     }
 
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation
+    /// Whether code with that guard is of use.
+    pub(crate) fn allows(&self, guard: Guard) -> bool {
+        !self.off && !self.refuted.contains(&guard)
     }
 
-    /// Where to go on at `position`.
-    pub(crate) fn place(&self, position: u32) -> Option<&Place> {
-        self.places.get(&position)
+    /// Whether bodies that are inlined in the function's may have guards.
+    pub(crate) fn allows_inlined(&self) -> bool {
+        !self.off && !self.without_inlined
     }
 
-    pub(crate) fn add_place(&mut self, position: u32, place: Place) {
-        self.places.insert(position, place);
+    /// Where to go on at `point`.
+    pub(crate) fn place(&self, point: FramePoint) -> Option<&Place> {
+        self.places.get(&point)
     }
 
-    /// Code with that guard is about to run.
-    pub(crate) fn rely_on(&mut self, guard: Guard) {
+    pub(crate) fn add_place(&mut self, point: FramePoint, place: Place) {
+        self.places.insert(point, place);
+    }
+
+    /// Numbers for so many ways back: the first of them.
+    pub(crate) fn reserve_ways_back(&mut self, count: usize) -> u32 {
+        let first = self.ways_back.len();
+        self.ways_back.resize(first + count, None);
+        first as u32
+    }
+
+    /// The way back of that number is there, and code that has it is about to run.
+    pub(crate) fn set_way_back(&mut self, number: u32, way_back: WayBack) {
+        self.ways_back[number as usize] = Some(Arc::new(way_back));
+    }
+
+    pub(crate) fn way_back(&self, number: u32) -> Option<Arc<WayBack>> {
+        self.ways_back.get(number as usize)?.clone()
+    }
+
+    /// Code of function `user` with that guard is about to run.
+    pub(crate) fn rely_on(&mut self, guard: Guard, user: u32) {
         // So that counting a failure takes no memory.
         self.failures.entry(guard).or_insert(0);
+        self.users.insert(user);
+    }
+
+    /// The functions whose code may have guards of this one.
+    pub(crate) fn users(&self) -> Vec<u32> {
+        self.users.iter().copied().collect()
     }
 
     /// A guard has failed.
@@ -87,17 +142,24 @@ impl Assumptions {
             return Verdict::Keep;
         }
         self.refuted.insert(guard);
-        self.generation += 1;
         self.off = self.refuted.len() >= REFUTED_MAX;
         Verdict::Refuted
     }
 
+    /// Code was taken out of use, because of a guard of this function or another.
+    pub(crate) fn invalidated(&mut self) {
+        self.invalidated += 1;
+        self.off |= self.invalidated >= REFUTED_MAX;
+    }
+
     /// Nothing is to be taken for granted from now on.
     pub(crate) fn give_up(&mut self) {
-        if !self.off {
-            self.off = true;
-            self.generation += 1;
-        }
+        self.off = true;
+    }
+
+    /// The same for bodies that are inlined in the function's.
+    pub(crate) fn give_up_inlined(&mut self) {
+        self.without_inlined = true;
     }
 }
 
@@ -119,9 +181,9 @@ mod tests {
         for _ in 1..FAILURES_MAX {
             assert_eq!(assumptions.failed(guard(1)), Verdict::Keep);
         }
-        assert_eq!(assumptions.generation(), 0);
+        assert!(assumptions.allows(guard(1)));
         assert_eq!(assumptions.failed(guard(1)), Verdict::Refuted);
-        assert_eq!(assumptions.generation(), 1);
+        assert!(!assumptions.allows(guard(1)));
         assert_eq!(assumptions.failed(guard(1)), Verdict::Stale);
         assert_eq!(assumptions.failed(guard(2)), Verdict::Keep);
         let speculation = assumptions.speculation().unwrap();
@@ -142,6 +204,18 @@ mod tests {
             }
         }
         assert_eq!(refutations, REFUTED_MAX);
+        assert!(assumptions.speculation().is_none());
+    }
+
+    #[test]
+    fn what_is_taken_out_of_use_is_bounded_whoever_is_to_blame() {
+        let mut assumptions = Assumptions::default();
+        for _ in 1..REFUTED_MAX {
+            assumptions.invalidated();
+            assert!(assumptions.allows_inlined());
+        }
+        assumptions.invalidated();
+        assert!(!assumptions.allows_inlined());
         assert!(assumptions.speculation().is_none());
     }
 }

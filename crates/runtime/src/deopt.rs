@@ -8,7 +8,7 @@
 //! the record has room for all values, and a continuation's frame is so small that it fits below the stack limit, in the
 //! share of the stack that host code can count on.
 
-use crate::assumptions::Verdict;
+use crate::assumptions::{Verdict, WayBack};
 use crate::backend::Failure;
 use crate::continuation;
 use crate::loops::Point;
@@ -19,42 +19,35 @@ use crate::transfer;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use upshift_base::{Guard, GuardReason, Tier};
+use upshift_base::{GuardReason, Tier};
 use upshift_codegen::CompileError;
+use upshift_codegen::deopt::FramePoint;
 use upshift_codemem::ProfileCell;
 use upshift_event::EventKind;
 
-/// Called by generated code when a guard fails: of the function whose cell this is, by code that returns to
-/// `return_address`. Returns the transfer record.
+/// Called by generated code when a guard fails, in code of the function whose cell this is that returns to
+/// `return_address`; the guard is known by the number of its way back. Returns the transfer record.
 pub(crate) unsafe extern "C" fn guard_failed(
     cell: *const ProfileCell,
-    position: u32,
-    reason: u32,
-    values: u32,
+    number: u32,
     return_address: usize,
 ) -> *mut u128 {
     // SAFETY: planted code passes its own function's cell, whose state is set before the code is published and lives
     // as long as the function's group.
     let state = unsafe { ((*cell).state.load(Ordering::Acquire) as *const FunctionState).as_ref() };
-    let reason = GuardReason::from_index(reason as usize);
-    let (Some(state), Some(reason)) = (state, reason) else {
+    let Some(state) = state else {
         process::abort();
-    };
-    let place = {
-        let assumptions = lock(&state.assumptions);
-        let place = assumptions.place(position);
-        place.map(|place| (place.code, place.entry))
     };
     // `continuation::prepare` has made sure that there is one before the code could run.
-    let Some((code, entry)) = place else {
+    let Some(way_back) = lock(&state.assumptions).way_back(number) else {
         process::abort();
     };
-    book(state, Guard { position, reason }, return_address);
-    transfer::record(code, entry, values as usize)
+    book(state, &way_back, return_address);
+    transfer::nested_record(&way_back.frames)
 }
 
 /// Books a failure, in the code around `return_address`, and draws the consequences.
-fn book(state: &FunctionState, guard: Guard, return_address: usize) {
+fn book(state: &FunctionState, way_back: &WayBack, return_address: usize) {
     // SAFETY: the group that owns the state holds the shared part too.
     let shared = unsafe { &*state.shared };
     let Some(group) = state.group.upgrade() else {
@@ -64,21 +57,34 @@ fn book(state: &FunctionState, guard: Guard, return_address: usize) {
     let Some(label) = block.map(|block| block.label()) else {
         return;
     };
+    let guard = way_back.guard;
     group.emit(
         state.index,
         EventKind::Deoptimized {
             tier: label.tier,
             reason: guard.reason,
             position: guard.position,
+            inlined: way_back.inlined.clone(),
         },
     );
     if state.next_stress_failure() {
         return;
     }
-    if lock(&state.assumptions).failed(guard) != Verdict::Refuted {
+    let Some(owner) = group.state(way_back.function) else {
         return;
+    };
+    let users = {
+        let mut assumptions = lock(&owner.assumptions);
+        if assumptions.failed(guard) != Verdict::Refuted {
+            return;
+        }
+        assumptions.users()
+    };
+    for user in users {
+        if let Some(user) = group.state(user) {
+            replace(&group, user, guard.reason);
+        }
     }
-    replace(&group, state, guard.reason);
 }
 
 /// Makes new calls of a function use no better tier than `tier`, and lets activations in better code leave it at the next
@@ -112,7 +118,8 @@ pub(crate) fn lower(group: &Arc<Group>, state: &FunctionState, tier: Tier) -> Re
     };
     // A continuation is tier 0's.
     if config.has(Tier::Baseline) && !positions.is_empty() {
-        continuation::prepare_positions(group, state, positions.iter().copied())?;
+        let points = positions.iter().map(|at| FramePoint::before(*at));
+        continuation::prepare_points(group, state, points)?;
         lock(&state.osr_loops).positions = positions;
         state.grant_iterations(1);
     }
@@ -138,23 +145,25 @@ pub(crate) fn leave_at_loop(
     };
     let place = {
         let assumptions = lock(&state.assumptions);
-        let place = assumptions.place(position)?;
+        let place = assumptions.place(FramePoint::before(position))?;
         (place.frame.len() == values).then_some((place.code, place.entry))
     };
     let kind = EventKind::Deoptimized {
         tier: point.tier,
         reason: GuardReason::Requested,
         position,
+        inlined: Vec::new(),
     };
     place.inspect(|_| group.emit(state.index, kind))
 }
 
-/// Takes all code of a function out of use that takes something for granted, and asks for other code of the same tier.
+/// Takes all code of a function out of use that relies on what is refuted, and asks for other code of the same tier.
 fn replace(group: &Arc<Group>, state: &FunctionState, reason: GuardReason) {
     lock(&state.osr_loops).forget_code();
     let Some(tier) = pipeline::retract(group, state) else {
         return;
     };
+    lock(&state.assumptions).invalidated();
     group.emit(state.index, EventKind::Invalidated { tier, reason });
     tiering::promote_again(&group.shared, group, state, tier);
 }

@@ -3,20 +3,24 @@
 //! See [`upshift_codegen::deopt`] for what a mark is. The way out is a cold block, which calls the runtime, stores what
 //! is live to the transfer record and leaves for the continuation. A value that only the way out needs is computed there:
 //! the optimizer moves it to where it is used.
+//!
+//! A guard of an inlined body takes along the frames of the functions around it, which the marks of the inlined calls
+//! give. A caller whose call is a tail call has no frame any more.
 
 use crate::builtins;
-use crate::table::FunctionState;
+use crate::inline::Inlining;
+use crate::marks::{find_guards, find_marks};
+use crate::table::{FunctionState, lock};
 use crate::transfer::Exit;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, ExternalName, FuncRef, Function, GlobalValue, Inst, InstBuilder, InstructionData,
-    MemFlagsData, Opcode, Signature, Value, types,
+    AbiParam, FuncRef, Function, GlobalValue, Inst, InstBuilder, MemFlagsData, Signature, Value,
+    types,
 };
 use cranelift_codegen::isa::CallConv;
-use std::collections::HashMap;
 use upshift_base::{FuncId, Guard};
-use upshift_codegen::deopt::FrameLayout;
+use upshift_codegen::deopt::{FrameLayout, FramePoint};
 use upshift_codegen::symbol;
 
 /// Where in a function's profile cell the address of its state is.
@@ -24,106 +28,138 @@ const STATE: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, state) as 
 /// Where in its state the number of guards is that hold until the next one fails in a stress test.
 const STRESS_BUDGET: i32 = std::mem::offset_of!(FunctionState, stress_budget) as i32;
 
-/// A guard that was planted, and the types of the values that travel from it.
+/// A guard that was planted, and what travels from it.
 #[derive(Debug)]
 pub(crate) struct Planted {
+    /// The number of the way back.
+    pub(crate) number: u32,
     pub(crate) guard: Guard,
-    pub(crate) frame: FrameLayout,
+    /// The frames to rebuild, the outermost first; the guard is in the last.
+    pub(crate) frames: Vec<PlantedFrame>,
+    /// The inlined call that it came with, if it is not the function's own.
+    pub(crate) inlined: Option<u32>,
 }
 
-/// Makes branches of the guards in a body of `function`. Under `stress` they fail from time to time though they hold.
-pub(crate) fn plant_guards(body: &mut Function, function: FuncId, stress: bool) -> Vec<Planted> {
-    let marks = find_marks(body);
-    let Some(entry) = body.layout.entry_block() else {
-        return Vec::new();
-    };
-    if marks.is_empty() {
-        return Vec::new();
-    }
-    let mut failed = Signature::new(CallConv::SystemV);
-    failed.params.push(symbol::pointer_param());
-    failed.params.extend([AbiParam::new(types::I32); 3]);
-    failed.returns.push(symbol::pointer_param());
-    let failed = body.import_signature(failed);
-    let planter = Planter {
-        cell: symbol::import_profile_cell(body, function),
-        failed: symbol::import_builtin(body, builtins::GUARD_FAILED, failed),
-        exit: Exit::new(body, entry),
-        stress,
-    };
-    let plant = |(inst, guard)| planter.plant(body, inst, guard);
-    marks.into_iter().map(plant).collect()
+/// A frame to rebuild: whose it is, where that goes on, and the types of the values that travel.
+#[derive(Debug)]
+pub(crate) struct PlantedFrame {
+    pub(crate) function: FuncId,
+    pub(crate) point: FramePoint,
+    pub(crate) layout: FrameLayout,
 }
 
-fn find_marks(body: &Function) -> Vec<(Inst, Guard)> {
-    let mut functions: HashMap<FuncRef, Guard> = HashMap::new();
-    for (function, data) in &body.dfg.ext_funcs {
-        if let ExternalName::User(name) = data.name
-            && let Some(guard) = symbol::guard(&body.params.user_named_funcs()[name])
-        {
-            functions.insert(function, guard);
+/// Makes branches of the guards in a body of `state`'s function, in which these calls were inlined, and removes the marks
+/// of calls. Under `stress` guards fail from time to time though they hold.
+pub(crate) fn plant_guards(
+    body: &mut Function,
+    state: &FunctionState,
+    inlining: &Inlining,
+    stress: bool,
+) -> Vec<Planted> {
+    let marks = find_guards(body);
+    let planted = match body.layout.entry_block() {
+        Some(entry) if !marks.is_empty() => {
+            let mut failed = Signature::new(CallConv::SystemV);
+            failed.params.push(symbol::pointer_param());
+            failed.params.push(AbiParam::new(types::I32));
+            failed.returns.push(symbol::pointer_param());
+            let failed = body.import_signature(failed);
+            let planter = Planter {
+                function: state.function,
+                inlining,
+                cell: symbol::import_profile_cell(body, state.function),
+                failed: symbol::import_builtin(body, builtins::GUARD_FAILED, failed),
+                exit: Exit::new(body, entry),
+                stress,
+            };
+            let first = lock(&state.assumptions).reserve_ways_back(marks.len());
+            let plant = |(number, (mark, guard))| planter.plant(body, mark, guard, first + number);
+            (0..).zip(marks).map(plant).collect()
         }
+        _ => Vec::new(),
+    };
+    for (mark, _) in find_marks(body, symbol::CALL_FRAME) {
+        body.layout.remove_inst(mark);
     }
-    let mut marks = Vec::new();
-    if functions.is_empty() {
-        return marks;
-    }
-    for block in body.layout.blocks() {
-        for inst in body.layout.block_insts(block) {
-            if let InstructionData::Call {
-                opcode: Opcode::Call,
-                func_ref,
-                ..
-            } = body.dfg.insts[inst]
-                && let Some(&guard) = functions.get(&func_ref)
-            {
-                marks.push((inst, guard));
-            }
-        }
-    }
-    marks
+    planted
 }
 
-struct Planter {
+struct Planter<'a> {
+    function: FuncId,
+    inlining: &'a Inlining,
     cell: GlobalValue,
     failed: FuncRef,
     exit: Exit,
     stress: bool,
 }
 
-impl Planter {
+impl Planter<'_> {
     /// Splits the block at the mark, and puts the branch in its place.
-    fn plant(&self, body: &mut Function, mark: Inst, guard: Guard) -> Planted {
-        let args = body.dfg.inst_args(mark).to_vec();
-        let (condition, values) = match args.split_first() {
-            Some((condition, values)) => (*condition, values),
-            // A mark without a condition never fails.
-            None => {
-                body.layout.remove_inst(mark);
-                return Planted {
-                    guard,
-                    frame: FrameLayout::new(),
-                };
-            }
+    fn plant(&self, body: &mut Function, mark: Inst, guard: Guard, number: u32) -> Planted {
+        let inlined = self.inlining.call_of(body, mark);
+        let arguments = body.dfg.inst_args(mark).to_vec();
+        // A mark without a condition never fails.
+        let (condition, own) = match arguments.split_first() {
+            Some((condition, own)) => (Some(*condition), own),
+            None => (None, &[][..]),
         };
-        let frame = values.iter().map(|v| body.dfg.value_type(*v)).collect();
+        let (frames, values) = self.frames(body, (guard, own), inlined);
         let position = body.srcloc(mark);
         let (rest, cold) = (body.dfg.make_block(), body.dfg.make_block());
-        if let (Some(block), Some(next)) =
-            (body.layout.inst_block(mark), body.layout.next_inst(mark))
-        {
+        if let (Some(condition), Some(block), Some(next)) = (
+            condition,
+            body.layout.inst_block(mark),
+            body.layout.next_inst(mark),
+        ) {
             body.layout.split_block(rest, next);
             body.layout.append_block(cold);
             body.layout.set_cold(cold);
-            body.layout.remove_inst(mark);
             let mut cursor = FuncCursor::new(body).at_bottom(block);
             cursor.set_srcloc(position);
             let holds = self.condition(&mut cursor, condition);
             cursor.ins().brif(holds, rest, [], cold, []);
             cursor.goto_bottom(cold);
-            self.leave(&mut cursor, guard, values);
+            self.leave(&mut cursor, number, &values);
         }
-        Planted { guard, frame }
+        body.layout.remove_inst(mark);
+        Planted {
+            number,
+            guard,
+            frames,
+            inlined,
+        }
+    }
+
+    /// The frames to rebuild, and their values, the outermost first.
+    fn frames(
+        &self,
+        body: &Function,
+        (guard, own): (Guard, &[Value]),
+        inlined: Option<u32>,
+    ) -> (Vec<PlantedFrame>, Vec<Vec<Value>>) {
+        let types = |values: &[Value]| values.iter().map(|v| body.dfg.value_type(*v)).collect();
+        let mut frames = vec![PlantedFrame {
+            function: self.inlining.callee(inlined).unwrap_or(self.function),
+            point: FramePoint::before(guard.position),
+            layout: types(own),
+        }];
+        let mut values = vec![own.to_vec()];
+        for call in self.inlining.callers(inlined) {
+            // Whoever makes a tail call is gone.
+            let Some(mark) = call.mark.filter(|_| !call.is_tail) else {
+                continue;
+            };
+            let live = body.dfg.inst_args(mark);
+            frames.push(PlantedFrame {
+                function: call.caller.unwrap_or(self.function),
+                point: FramePoint::inside(call.position),
+                layout: types(live),
+            });
+            values.push(live.to_vec());
+        }
+        frames.reverse();
+        values.reverse();
+        (frames, values)
     }
 
     /// What the branch depends on.
@@ -144,15 +180,12 @@ impl Planter {
         cursor.ins().band(lasts, holds)
     }
 
-    fn leave(&self, cursor: &mut FuncCursor<'_>, guard: Guard, values: &[Value]) {
+    fn leave(&self, cursor: &mut FuncCursor<'_>, number: u32, values: &[Vec<Value>]) {
         let cell = cursor.ins().symbol_value(types::I64, self.cell);
-        let numbers = [guard.position, guard.reason as u32, values.len() as u32];
-        let [position, reason, len] =
-            numbers.map(|number| cursor.ins().iconst(types::I32, i64::from(number)));
-        let call = cursor
-            .ins()
-            .call(self.failed, &[cell, position, reason, len]);
+        let number = cursor.ins().iconst(types::I32, i64::from(number));
+        let call = cursor.ins().call(self.failed, &[cell, number]);
         let record = cursor.func.dfg.inst_results(call)[0];
+        let values = values.iter().map(Vec::as_slice);
         self.exit.leave(cursor, record, values);
     }
 }

@@ -8,8 +8,8 @@
 //! V8's for WebAssembly.
 //!
 //! A callee is inlined only where it is called with the caller's own VM context, so that both are code of one instance.
-//! A body that is inlined has no counters, no marks at its loops and no guards: nobody leaves in the middle of it for other
-//! code.
+//! A body that is inlined has no counters and no marks at its loops. It has guards if each function around it marks the
+//! call that it is in with its frame ([`upshift_codegen::deopt`]): then the way back is one for all of them.
 //!
 //! Source positions stay exact. While calls are inlined, the body's source locations are numbers of [`Place`]s: a
 //! position and whose body it is in. A compiler does not look at them; afterwards [`Inlining::resolve`] makes of them
@@ -17,7 +17,9 @@
 
 use crate::call_profile;
 use crate::config::InliningMode;
-use crate::table::{FunctionState, Group};
+use crate::marks::{find_guards, find_marks, mark_number};
+use crate::speculation::speculation;
+use crate::table::{FunctionState, Group, lock};
 use crate::tail_duplication::duplicate_tails;
 use cranelift_codegen::Context;
 use cranelift_codegen::dominator_tree::DominatorTree;
@@ -32,9 +34,10 @@ use cranelift_codegen::loop_analysis::LoopAnalysis;
 use cranelift_codegen::traversals::Dfs;
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use upshift_base::{FuncId, Tier};
-use upshift_codegen::{BodyRequest, CompileError, CompiledCode, InlinedCall, symbol};
+use upshift_codegen::symbol::{self, CALL_FRAME};
+use upshift_codegen::{BodyRequest, CompileError, CompiledCode, InlinedCall};
 use upshift_event::InlinedFunction;
 
 /// How far inlining goes. None of these changes what a program does.
@@ -102,11 +105,65 @@ struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Inlining {
     pub(crate) calls: Vec<InlinedCall>,
+    /// The frame that each was made in.
+    frames: Vec<CallFrame>,
     places: Vec<Place>,
     numbers: HashMap<Place, u32>,
 }
 
+/// The frame that an inlined call was made in.
+#[derive(Clone, Copy, Debug)]
+struct CallFrame {
+    /// The front end's mark of the call.
+    mark: Option<Inst>,
+    is_tail: bool,
+    /// Whether the inlined body has guards.
+    guarded: bool,
+}
+
+/// A function that is in an inlined call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    /// The function, if it is one that was inlined itself.
+    pub(crate) caller: Option<FuncId>,
+    /// Where the call is.
+    pub(crate) position: u32,
+    /// The front end's mark of the call.
+    pub(crate) mark: Option<Inst>,
+    pub(crate) is_tail: bool,
+}
+
 impl Inlining {
+    /// The inlined call that an instruction came with.
+    pub(crate) fn call_of(&self, body: &Function, inst: Inst) -> Option<u32> {
+        match self.calls.is_empty() {
+            true => None,
+            false => self.place(body.srcloc(inst).bits()).inlined,
+        }
+    }
+
+    /// The callee of an inlined call.
+    pub(crate) fn callee(&self, call: Option<u32>) -> Option<FuncId> {
+        Some(self.calls.get(call? as usize)?.callee)
+    }
+
+    /// The callers of an inlined call, inside out.
+    pub(crate) fn callers(&self, call: Option<u32>) -> impl Iterator<Item = Caller> {
+        let indices = std::iter::successors(call, |call| self.calls.get(*call as usize)?.caller);
+        indices.filter_map(|index| {
+            let (call, frame) = (
+                self.calls.get(index as usize)?,
+                self.frames.get(index as usize)?,
+            );
+            Some(Caller {
+                caller: self.callee(call.caller),
+                position: call.position?,
+                mark: frame.mark,
+                is_tail: frame.is_tail,
+            })
+        })
+    }
+
     /// Makes positions of what the compiler has taken for positions.
     pub(crate) fn resolve(self, code: &mut CompiledCode) {
         if self.calls.is_empty() {
@@ -173,6 +230,20 @@ impl Inlining {
         }
     }
 
+    /// Removes the marks of calls whose frames no guard takes along. What they use would seem to be needed for longer.
+    fn remove_idle_marks(&self, body: &mut Function) {
+        let guards = find_guards(body).into_iter();
+        let needed: HashSet<Inst> = guards
+            .flat_map(|(guard, _)| self.callers(self.call_of(body, guard)))
+            .filter_map(|caller| caller.mark)
+            .collect();
+        for (mark, _) in find_marks(body, CALL_FRAME) {
+            if !needed.contains(&mark) {
+                body.layout.remove_inst(mark);
+            }
+        }
+    }
+
     /// The call that brought in the code that an instruction is of, and those around it, inside out.
     fn chain(&self, inlined: Option<u32>) -> impl Iterator<Item = &InlinedCall> {
         let call = |index: u32| self.calls.get(index as usize);
@@ -193,20 +264,22 @@ fn position(body: &Function, inst: Inst) -> Option<u32> {
 /// If Cranelift's limits are exceeded, or a callee has no body after all. Then `body` is of no use any more.
 pub(crate) fn inline_calls(
     group: &Group,
-    state: &FunctionState,
+    (state, tier): (&FunctionState, Tier),
     request: &BodyRequest<'_>,
     body: &mut Function,
 ) -> Result<Inlining, CompileError> {
     let mut inliner = Inliner {
         group,
         state,
+        tier,
+        guarded: request.speculation.is_some() && lock(&state.assumptions).allows_inlined(),
         checked_accesses: request.checked_accesses,
         limits: Limits::of(group.shared.config.inlining),
         callees: HashMap::new(),
         inlining: Inlining::default(),
         budget: 0,
     };
-    let own = body.dfg.num_insts();
+    let own = size(body);
     let limits = &inliner.limits;
     inliner.budget = (limits.budget + own * limits.budget_factor).min(limits.budget_max);
     // The calls that the last round brought in have at least this number.
@@ -215,6 +288,7 @@ pub(crate) fn inline_calls(
         let chosen = inliner.choose(body, first)?;
         if chosen.is_empty() {
             if !inliner.inlining.calls.is_empty() {
+                inliner.inlining.remove_idle_marks(body);
                 duplicate_tails(body);
             }
             return Ok(inliner.inlining);
@@ -253,11 +327,27 @@ pub(crate) fn report(group: &Group, calls: &[InlinedCall]) -> Vec<InlinedFunctio
     paths.iter().filter_map(function).collect()
 }
 
+/// The same of the inlined call `call` and those around it, the outermost first.
+pub(crate) fn report_chain(
+    group: &Group,
+    inlining: &Inlining,
+    call: Option<u32>,
+) -> Vec<InlinedFunction> {
+    let mut chain: Vec<InlinedCall> = inlining.chain(call).cloned().collect();
+    chain.reverse();
+    for (caller, call) in (0..).zip(&mut chain) {
+        call.caller = u32::checked_sub(caller, 1);
+    }
+    report(group, &chain)
+}
+
 /// A call that could be inlined.
 struct Candidate {
     inst: Inst,
     /// The callee's index in the group.
     callee: u32,
+    /// The inlined call that the call came with.
+    inlined: Option<u32>,
     heat: u64,
     source_bytes: u32,
 }
@@ -267,9 +357,12 @@ struct Inliner<'g> {
     state: &'g FunctionState,
     /// Whether accesses to memory are checked in the function's body, and have to be in its callees'.
     checked_accesses: bool,
+    tier: Tier,
+    /// Whether bodies that are inlined may have guards.
+    guarded: bool,
     limits: Limits,
-    /// Bodies made so far.
-    callees: HashMap<u32, Function>,
+    /// Bodies made so far, and how large they are.
+    callees: HashMap<Callee, (Function, usize)>,
     inlining: Inlining,
     /// Instructions that may still come in.
     budget: usize,
@@ -281,32 +374,67 @@ impl Inliner<'_> {
         &mut self,
         body: &Function,
         first: Option<u32>,
-    ) -> Result<HashMap<Inst, u32>, CompileError> {
+    ) -> Result<HashMap<Inst, Chosen>, CompileError> {
         let mut candidates = self.candidates(body, first);
         candidates.sort_by_key(|c| Reverse(c.heat * 64 / (u64::from(c.source_bytes) + 16)));
         let mut chosen = HashMap::new();
         for candidate in candidates {
-            let callee = candidate.callee;
+            let frame = self.call_frame(body, &candidate);
+            let callee = Callee {
+                index: candidate.callee,
+                guarded: frame.guarded,
+            };
             if !self.callees.contains_key(&callee) {
                 let made = self.callee_body(callee)?;
-                self.callees.insert(callee, made);
+                let size = size(&made);
+                self.callees.insert(callee, (made, size));
             }
-            let made = &self.callees[&callee];
-            let size = made.dfg.num_insts();
-            if size <= self.budget && fits(body, candidate.inst, made) {
+            let (made, size) = &self.callees[&callee];
+            if *size <= self.budget && fits(body, candidate.inst, made) {
                 self.budget -= size;
-                chosen.insert(candidate.inst, callee);
+                chosen.insert(candidate.inst, Chosen { callee, frame });
             }
         }
         Ok(chosen)
     }
 
-    fn callee_body(&self, index: u32) -> Result<Function, CompileError> {
-        let targets = match self.group.state(index) {
+    /// What a call leaves behind of its caller, if it is inlined: the mark directly before it says.
+    fn call_frame(&self, body: &Function, candidate: &Candidate) -> CallFrame {
+        let outer = match candidate.inlined {
+            None => self.guarded,
+            Some(call) => self.inlining.frames[call as usize].guarded,
+        };
+        let before = body.layout.prev_inst(candidate.inst);
+        let kind = before.and_then(|mark| Some((mark, mark_number(body, mark, CALL_FRAME)?)));
+        CallFrame {
+            mark: kind.map(|(mark, _)| mark),
+            is_tail: kind.is_some_and(|(_, number)| number == 1),
+            guarded: outer && kind.is_some() && self.has_position(body, candidate.inst),
+        }
+    }
+
+    fn has_position(&self, body: &Function, inst: Inst) -> bool {
+        match self.inlining.calls.is_empty() {
+            true => position(body, inst).is_some(),
+            false => {
+                let place = self.inlining.place(body.srcloc(inst).bits());
+                place.position.is_some()
+            }
+        }
+    }
+
+    fn callee_body(&self, callee: Callee) -> Result<Function, CompileError> {
+        let index = callee.index;
+        let state = self.group.state(index);
+        let targets = match state {
             Some(state) => call_profile::expected_targets(self.group, state),
             None => Default::default(),
         };
+        let speculation = state
+            .filter(|_| callee.guarded)
+            .and_then(|state| speculation(self.group, state, self.tier));
         let request = BodyRequest {
+            speculation: speculation.as_ref(),
             checked_accesses: self.checked_accesses,
             targets: &targets,
             frame_log: self.group.shared.config.frame_log,
@@ -376,13 +504,7 @@ impl Inliner<'_> {
             return None;
         };
         let callee = *callees.get(&func_ref)?;
-        if self.inlining.calls.is_empty() {
-            return Some((callee, None));
-        }
-        Some((
-            callee,
-            self.inlining.place(body.srcloc(inst).bits()).inlined,
-        ))
+        Some((callee, self.inlining.call_of(body, inst)))
     }
 
     /// Whether a call in `depth` loops is worth it.
@@ -419,16 +541,17 @@ impl Inliner<'_> {
         Some(Candidate {
             inst,
             callee,
+            inlined,
             heat: if is_cold { 0 } else { LOOP_HEAT.pow(loops) },
             source_bytes,
         })
     }
 
-    /// Replaces the chosen calls, which lead to functions with these indices.
+    /// Replaces the chosen calls.
     fn replace(
         &mut self,
         body: &mut Function,
-        chosen: HashMap<Inst, u32>,
+        chosen: HashMap<Inst, Chosen>,
     ) -> Result<(), CompileError> {
         let mut replacing = Replacing {
             chosen,
@@ -444,15 +567,35 @@ impl Inliner<'_> {
             let place = self.inlining.place(body.srcloc(done.inst).bits());
             let call = self.inlining.calls.len() as u32;
             self.inlining.calls.push(InlinedCall {
-                callee: self.group.id(done.callee),
+                callee: self.group.id(done.chosen.callee.index),
                 position: place.position,
                 caller: place.inlined,
             });
-            let callee = &self.callees[&done.callee];
+            self.inlining.frames.push(done.chosen.frame);
+            let (callee, _) = &self.callees[&done.chosen.callee];
             self.inlining.number_inlined(body, callee, done, call);
         }
         Ok(())
     }
+}
+
+/// A body that is inlined: whose, and whether it has guards.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Callee {
+    index: u32,
+    guarded: bool,
+}
+
+/// What takes the place of a call.
+#[derive(Clone, Copy, Debug)]
+struct Chosen {
+    callee: Callee,
+    frame: CallFrame,
+}
+
+/// How many instructions a body has, marks of calls not counted: they go.
+fn size(body: &Function) -> usize {
+    body.dfg.num_insts() - find_marks(body, CALL_FRAME).len()
 }
 
 /// Whether `callee` can take the place of a call: the types are the same, both run with the same VM context, and what
@@ -480,15 +623,15 @@ fn fits(body: &Function, call: Inst, callee: &Function) -> bool {
 #[derive(Clone, Copy)]
 struct Done {
     inst: Inst,
-    callee: u32,
+    chosen: Chosen,
     first: usize,
     is_tail: bool,
 }
 
 /// Tells Cranelift what to inline.
 struct Replacing<'a> {
-    chosen: HashMap<Inst, u32>,
-    callees: &'a HashMap<u32, Function>,
+    chosen: HashMap<Inst, Chosen>,
+    callees: &'a HashMap<Callee, (Function, usize)>,
     done: Vec<Done>,
 }
 
@@ -501,17 +644,17 @@ impl Inline for Replacing<'_> {
         _callee: FuncRef,
         _args: &[Value],
     ) -> InlineCommand<'_> {
-        let Some(&callee) = self.chosen.get(&inst) else {
+        let Some(&chosen) = self.chosen.get(&inst) else {
             return InlineCommand::KeepCall;
         };
         self.done.push(Done {
             inst,
-            callee,
+            chosen,
             first: caller.dfg.num_insts(),
             is_tail: opcode == Opcode::ReturnCall,
         });
         InlineCommand::Inline {
-            callee: Cow::Borrowed(&self.callees[&callee]),
+            callee: Cow::Borrowed(&self.callees[&chosen.callee].0),
             visit_callee: false,
         }
     }

@@ -40,6 +40,7 @@ mod ranges;
 mod runtime;
 mod signal;
 mod source;
+mod speculation;
 mod stats;
 mod sync;
 mod table;

@@ -7,9 +7,10 @@ use crate::backend::{
 };
 use crate::call_profile;
 use crate::config::Baseline;
-use crate::continuation;
+use crate::continuation::{self, NoWayBack};
 use crate::guards::plant_guards;
 use crate::inline::{self, Inlining};
+use crate::speculation::speculation;
 use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
 use cranelift_codegen::ir;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
-use upshift_base::Tier;
+use upshift_base::{Guard, Tier};
 use upshift_codegen::call_site::CallTargets;
 use upshift_codegen::{
     BaselineRequest, BodyEntry, BodyRequest, CompileError, CompileKind, CompileRequest,
@@ -93,7 +94,7 @@ pub(crate) fn compile_osr(
         Ok(instance) => {
             let (entry, code_bytes) = (instance.code.entry(), instance.code.info().len());
             let mut instances = lock(&state.instances);
-            if is_stale(state, &instance) {
+            if is_stale(group, state, &instance) {
                 drop(instances);
                 lock(&state.osr_loops).withdraw(loop_index, tier);
                 group.emit(index, EventKind::Discarded { tier });
@@ -191,7 +192,7 @@ fn compile(
     );
     Ok(CodeInstance {
         tier,
-        speculative: made.speculative,
+        relies_on: made.relies_on,
         code,
     })
 }
@@ -216,8 +217,8 @@ struct Made {
     declined: Vec<(String, String)>,
     /// Indirect calls for which the code first looks for targets that were counted.
     devirtualized: usize,
-    /// The generation of the assumptions that the code relies on, if it does.
-    speculative: Option<u32>,
+    /// The guards in the code, with the indices of the functions whose they are.
+    relies_on: Vec<(u32, Guard)>,
 }
 
 fn make(
@@ -233,7 +234,7 @@ fn make(
             compiler: Baseline::NAME.to_owned(),
             declined: Vec::new(),
             devirtualized: 0,
-            speculative: None,
+            relies_on: Vec::new(),
         });
     }
     let made = run_compilers((group, state.index), tier, |compiler| {
@@ -252,7 +253,7 @@ fn make(
         compiler,
         declined,
         devirtualized: body.devirtualized,
-        speculative: body.speculative,
+        relies_on: body.relies_on,
     })
 }
 
@@ -297,7 +298,7 @@ struct AboutBody {
     inlining: Inlining,
     call_sites: u32,
     devirtualized: usize,
-    speculative: Option<u32>,
+    relies_on: Vec<(u32, Guard)>,
 }
 
 /// source → body → calls inlined → guards planted → counters planted, in the form that `compiler` wants.
@@ -311,8 +312,6 @@ fn request(
         true => call_profile::expected_targets(group, state),
         false => CallTargets::default(),
     };
-    let generation = lock(&state.assumptions).generation();
-    let speculation = continuation::speculation(group, state, tier);
     let request = BodyRequest {
         entry: match kind {
             CompileKind::Osr(loop_index) => BodyEntry::Loop(loop_index),
@@ -320,33 +319,49 @@ fn request(
         },
         checked_accesses: compiler.wants_checked_accesses(),
         targets: &targets,
-        speculation: speculation.as_ref(),
         ..body_request(group, state, tier)
     };
-    let (mut made, mut inlining) = body(group, state, tier, &request)?;
-    let stress = group.shared.config.deopt_stress.is_some();
-    let planted = plant_guards(&mut made, state.function, stress);
-    let mut speculative = (!planted.is_empty()).then_some(generation);
-    if speculative.is_some()
-        && let Err(failure) = continuation::prepare(group, state, &planted)
-    {
-        lock(&state.assumptions).give_up();
-        let reason = failure.error.to_string();
-        group.emit(state.index, EventKind::SpeculationOff { tier, reason });
-        let request = BodyRequest {
-            speculation: None,
-            ..request
-        };
-        (made, inlining) = body(group, state, tier, &request)?;
-        speculative = None;
-    }
+    let (mut made, inlining, relies_on) = guarded_body(group, state, tier, &request)?;
     let about = AboutBody {
         inlining,
         call_sites: plant_counters(group, state, (tier, kind), &mut made),
         devirtualized: targets.sites(),
-        speculative,
+        relies_on,
     };
     Ok((compile_request(state, (tier, kind), made), about))
+}
+
+/// The body that `request` asks for, with as many guards as there are ways back for, and those that it has.
+fn guarded_body(
+    group: &Arc<Group>,
+    state: &FunctionState,
+    tier: Tier,
+    request: &BodyRequest<'_>,
+) -> Result<(ir::Function, Inlining, Vec<(u32, Guard)>), Failure> {
+    // Whatever there is no way back for is left out from then on, so this ends.
+    loop {
+        let speculation = speculation(group, state, tier);
+        let request = BodyRequest {
+            speculation: speculation.as_ref(),
+            ..*request
+        };
+        let (mut made, inlining) = body(group, state, tier, &request)?;
+        let stress = group.shared.config.deopt_stress.is_some();
+        let planted = plant_guards(&mut made, state, &inlining, stress);
+        match continuation::prepare(group, state, &planted, &inlining) {
+            Ok(relies_on) => return Ok((made, inlining, relies_on)),
+            Err(NoWayBack::Function(index, failure)) => {
+                lock(&group.state_or_new(index).assumptions).give_up();
+                let reason = failure.error.to_string();
+                group.emit(index, EventKind::SpeculationOff { tier, reason });
+            }
+            Err(NoWayBack::Inlined(reason)) => {
+                lock(&state.assumptions).give_up_inlined();
+                let reason = format!("in inlined calls only: {reason}");
+                group.emit(state.index, EventKind::SpeculationOff { tier, reason });
+            }
+        }
+    }
 }
 
 /// Whether code of `tier` is made better by what was counted.
@@ -363,7 +378,7 @@ fn body(
 ) -> Result<(ir::Function, Inlining), CompileError> {
     let mut body = survive(|| group.source.body(request))?;
     if optimizes(group, tier) && group.shared.config.inlining.inlines() {
-        match survive(|| inline::inline_calls(group, state, request, &mut body)) {
+        match survive(|| inline::inline_calls(group, (state, tier), request, &mut body)) {
             Ok(inlining) => return Ok((body, inlining)),
             // Nothing is lost but the gain.
             Err(_) => body = survive(|| group.source.body(request))?,
@@ -377,7 +392,7 @@ fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
     let (tier, code_bytes) = (instance.tier, instance.code.info().len());
     let mut instances = lock(&state.instances);
     let superseded = state.tier().is_some_and(|published| published >= tier);
-    if superseded || is_stale(state, &instance) {
+    if superseded || is_stale(group, state, &instance) {
         drop(instances);
         if !superseded {
             state.withdraw_request(tier);
@@ -396,24 +411,31 @@ fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
     group.emit(state.index, EventKind::Published { tier, code_bytes });
 }
 
-/// Whether code takes something for granted that was refuted while it was made, or is of a tier that is not wanted any
-/// more. To be asked while `instances` is locked.
-fn is_stale(state: &FunctionState, instance: &CodeInstance) -> bool {
-    let generation = || lock(&state.assumptions).generation();
-    let refuted = instance
-        .speculative
-        .is_some_and(|made_for| made_for != generation());
-    refuted || !state.may_use(instance.tier)
+/// Whether code relies on what was refuted, perhaps while it was made, or is of a tier that is not wanted any more. To be
+/// asked while `instances` is locked.
+fn is_stale(group: &Group, state: &FunctionState, instance: &CodeInstance) -> bool {
+    !holds(group, instance) || !state.may_use(instance.tier)
 }
 
-/// Makes new calls use the best code that takes nothing for granted, if what they use does; its tier.
+/// Whether nothing that the code relies on was refuted.
+fn holds(group: &Group, instance: &CodeInstance) -> bool {
+    let holds = |(function, guard): &(u32, Guard)| {
+        let state = group.state(*function);
+        state.is_some_and(|state| lock(&state.assumptions).allows(*guard))
+    };
+    instance.relies_on.iter().all(holds)
+}
+
+/// Makes new calls use the best code that relies on nothing that was refuted, if what they use does; its tier.
 pub(crate) fn retract(group: &Group, state: &FunctionState) -> Option<Tier> {
     let instances = lock(&state.instances);
     let slot = group.entry_slot(state.index);
     let published = slot.load(Ordering::Acquire).cast_const();
     let current = instances.iter().find(|i| i.code.entry() == published)?;
-    current.speculative?;
-    fall_back(group, state, &instances, |i| i.speculative.is_none());
+    if holds(group, current) {
+        return None;
+    }
+    fall_back(group, state, &instances, |_| true);
     Some(current.tier)
 }
 
@@ -435,7 +457,7 @@ pub(crate) fn retract_for(
     bad
 }
 
-/// Makes new calls use the best of `instances` that is `good`.
+/// Makes new calls use the best of `instances` that is `good` and relies on nothing that was refuted.
 fn fall_back(
     group: &Group,
     state: &FunctionState,
@@ -446,7 +468,7 @@ fn fall_back(
     let is_entry = |i: &&CodeInstance| i.code.info().label().kind == CompileKind::Entry;
     let fallback = instances
         .iter()
-        .filter(|i| good(i))
+        .filter(|i| good(i) && holds(group, i))
         .filter(is_entry)
         .max_by_key(|i| i.tier);
     match fallback {

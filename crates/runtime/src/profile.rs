@@ -203,7 +203,7 @@ impl Planter {
         let record = cursor.func.dfg.inst_results(call)[0];
         cursor.ins().brif(record, leave, [], rest, []);
         cursor.goto_bottom(leave);
-        points.exit.leave(&mut cursor, record, &values);
+        points.exit.leave(&mut cursor, record, [&values[..]]);
     }
 
     /// Puts counts in the place of the marks of call sites. Returns how many sites there are.

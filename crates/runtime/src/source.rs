@@ -2,7 +2,7 @@
 
 use cranelift_codegen::ir;
 use upshift_base::FuncId;
-use upshift_codegen::deopt::FrameLayout;
+use upshift_codegen::deopt::{FrameLayout, FramePoint};
 use upshift_codegen::osr::FrameValue;
 use upshift_codegen::{BaselineRequest, BodyRequest, CompileError, CompiledCode};
 
@@ -20,7 +20,7 @@ pub trait FunctionSource: Send + Sync {
     /// in the trap of whoever calls the function.
     fn body(&self, request: &BodyRequest<'_>) -> Result<ir::Function, CompileError>;
 
-    /// The body that goes on at the positions that `request` names, and the frame that it expects at each of them.
+    /// The body that goes on at the places that `request` names, and the frame that it expects at each of them.
     ///
     /// # Errors
     /// As [`FunctionSource::body`]. [`CompileError::Bailout`] if there is no such version.
@@ -60,10 +60,10 @@ pub trait FunctionSource: Send + Sync {
         &self,
         index: u32,
         first: FuncId,
-        positions: &[u32],
+        points: &[FramePoint],
         request: &BaselineRequest,
     ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
-        let _ = (index, first, positions, request);
+        let _ = (index, first, points, request);
         Err(CompileError::Bailout("no baseline form".to_owned()))
     }
 

@@ -19,7 +19,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Instant;
-use upshift_base::{FuncId, Tier};
+use upshift_base::{FuncId, Guard, Tier};
 use upshift_codegen::CompileKind;
 use upshift_codegen::call_site::CallSite;
 use upshift_codegen::deopt::{fold, scramble};
@@ -103,8 +103,8 @@ unsafe impl Sync for FunctionState {}
 #[derive(Debug)]
 pub(crate) struct CodeInstance {
     pub(crate) tier: Tier,
-    /// The generation of the assumptions that the code relies on, if it does.
-    pub(crate) speculative: Option<u32>,
+    /// The guards in the code, with the indices of the functions whose they are.
+    pub(crate) relies_on: Vec<(u32, Guard)>,
     pub(crate) code: CodeBlock,
 }
 

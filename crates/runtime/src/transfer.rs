@@ -53,6 +53,49 @@ pub(crate) fn record(code: usize, entry: u32, values: usize) -> *mut u128 {
     })
 }
 
+/// Where one frame goes: to place `entry` of `code`, with so many values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Transfer {
+    pub(crate) code: usize,
+    pub(crate) entry: u32,
+    pub(crate) values: u32,
+}
+
+/// Whether a transfer record has room for frames of so many values.
+pub(crate) fn has_room(values: impl Iterator<Item = usize>) -> bool {
+    let slots: usize = values.map(|values| 1 + values).sum();
+    slots <= 1 + osr::TRANSFER_VALUES_MAX
+}
+
+/// This thread's transfer record, for frames that are to be one inside the other from the first on: behind the values of
+/// each is the record of the next. Null if that is more than it has room for.
+pub(crate) fn nested_record(frames: &[Transfer]) -> *mut u128 {
+    if !has_room(frames.iter().map(|frame| frame.values as usize)) {
+        return ptr::null_mut();
+    }
+    TRANSFER.with(|record| {
+        let record: *mut u128 = record.get().cast();
+        let mut slot = 0;
+        for frame in frames {
+            // SAFETY: only this thread uses the record, and no reference to it exists. A header takes the place of a value,
+            // and there is room for all of them.
+            unsafe {
+                let header: *mut u8 = record.add(slot).cast();
+                header
+                    .add(osr::TRANSFER_CODE as usize)
+                    .cast::<usize>()
+                    .write(frame.code);
+                header
+                    .add(osr::TRANSFER_ENTRY as usize)
+                    .cast::<u32>()
+                    .write(frame.entry);
+            }
+            slot += 1 + frame.values as usize;
+        }
+        record
+    })
+}
+
 /// The place of the first `values` values of this thread's transfer record, all zero. Null if that is more than it has
 /// room for.
 pub(crate) fn empty_values(values: usize) -> *mut u128 {
@@ -90,12 +133,21 @@ impl Exit {
         }
     }
 
-    /// Stores the live values to the transfer record, and leaves for the code that it names.
-    pub(crate) fn leave(&self, cursor: &mut FuncCursor<'_>, record: Value, values: &[Value]) {
+    /// Stores the live values of each frame to the transfer record, and leaves for the code that it names.
+    pub(crate) fn leave<'a>(
+        &self,
+        cursor: &mut FuncCursor<'_>,
+        record: Value,
+        frames: impl IntoIterator<Item = &'a [Value]>,
+    ) {
         let flags = MemFlagsData::trusted();
-        for (index, value) in values.iter().enumerate() {
-            let offset = osr::transfer_value(index);
-            cursor.ins().store(flags, *value, record, offset);
+        let mut before = 0;
+        for values in frames {
+            for (index, value) in values.iter().enumerate() {
+                let offset = osr::transfer_value(before + index);
+                cursor.ins().store(flags, *value, record, offset);
+            }
+            before += 1 + values.len();
         }
         let code = cursor
             .ins()
@@ -127,5 +179,26 @@ mod tests {
             assert_eq!(header, (4096, 7));
         }
         assert!(record(4096, 0, max + 1).is_null());
+    }
+
+    #[test]
+    fn frames_are_one_behind_the_other() {
+        let frame = |code, values| Transfer {
+            code,
+            entry: 5,
+            values,
+        };
+        let found = nested_record(&[frame(4096, 2), frame(8192, 0), frame(16384, 250)]);
+        for (slot, code) in [(0, 4096), (3, 8192), (4, 16384)] {
+            // SAFETY: it is this thread's record, which nothing else uses now.
+            let header = unsafe {
+                let header = &*found.add(slot).cast::<Record>();
+                (header.code, header.entry)
+            };
+            assert_eq!(header, (code, 5));
+        }
+        let max = osr::TRANSFER_VALUES_MAX as u32;
+        assert!(!nested_record(&[frame(1, max)]).is_null());
+        assert!(nested_record(&[frame(1, max - 1), frame(1, 0), frame(1, 0)]).is_null());
     }
 }

@@ -133,6 +133,25 @@ impl Assembler {
 
     /// Pops `count` arguments, calls, and pushes the results.
     pub fn call(&mut self, callee: Callee, count: usize, results: impl Iterator<Item = Ty>) {
+        self.emit_call(callee, count);
+        self.push_results(results);
+    }
+
+    /// The same with a way into a continuation inside the call: while the callee runs, these locals and what is left of the
+    /// operands are live. Returns their types; see [`Assembler::way_in`].
+    pub fn call_with_way_in(
+        &mut self,
+        (callee, count): (Callee, usize),
+        results: impl Iterator<Item = Ty>,
+        (number, locals): (usize, &[u32]),
+    ) -> Vec<Ty> {
+        self.emit_call(callee, count);
+        let types = self.way_in_behind_call(number, locals);
+        self.push_results(results);
+        types
+    }
+
+    fn emit_call(&mut self, callee: Callee, count: usize) {
         let stack_bytes = self.place_arguments(callee, count);
         self.outgoing_bytes = self.outgoing_bytes.max(stack_bytes);
         self.place_context(callee);
@@ -151,6 +170,9 @@ impl Assembler {
             self.code.adjust_stack(-stack_bytes);
         }
         self.pinned = 0;
+    }
+
+    fn push_results(&mut self, results: impl Iterator<Item = Ty>) {
         let mut assignment = Assignment::results();
         for ty in results {
             if let Place::Reg(reg) = assignment.next(ty) {

@@ -45,6 +45,17 @@ impl Assembler {
     /// Way in `number` leads here, with these locals and all operands. Returns their types, in that order.
     pub fn way_in(&mut self, number: usize, locals: &[u32]) -> Vec<Ty> {
         self.keep_in_homes();
+        self.lead_here(number, locals, None)
+    }
+
+    /// Way in `number` leads here, behind a call whose results are not pushed yet, by way of the continuation of the callee
+    /// that the next record is for. The rest is as with [`Assembler::way_in`].
+    pub(crate) fn way_in_behind_call(&mut self, number: usize, locals: &[u32]) -> Vec<Ty> {
+        self.keep_in_homes();
+        self.lead_here(number, locals, Some(self.position))
+    }
+
+    fn lead_here(&mut self, number: usize, locals: &[u32], inside: Option<u32>) -> Vec<Ty> {
         let label = self.code.label();
         self.code.bind(label);
         let locals = locals.iter().map(|local| &self.vals[*local as usize]);
@@ -52,7 +63,11 @@ impl Assembler {
         let values: Vec<(Ty, i32)> = values.map(|val| (val.ty, val.home)).collect();
         let types = values.iter().map(|(ty, _)| *ty).collect();
         if let Some(way_in) = self.ways_in.get_mut(number) {
-            way_in.place = Some(Place { label, values });
+            way_in.place = Some(Place {
+                label,
+                values,
+                inside,
+            });
         }
         types
     }
@@ -118,11 +133,17 @@ impl Assembler {
     /// If one of them leads nowhere.
     pub(crate) fn finish_ways_in(&mut self) -> Result<(), CompileError> {
         for way_in in std::mem::take(&mut self.ways_in) {
-            let Some(Place { label, values }) = way_in.place else {
+            let Some(Place {
+                label,
+                values,
+                inside,
+            }) = way_in.place
+            else {
                 let reason = "a place to go on at cannot be reached";
                 return Err(CompileError::Bailout(reason.to_owned()));
             };
             self.code.bind(way_in.copies);
+            let next = osr::transfer_value(values.len());
             for (index, (ty, home)) in values.into_iter().enumerate() {
                 let scratch = if ty.is_vector() {
                     VECTOR_SCRATCH
@@ -132,6 +153,15 @@ impl Assembler {
                 let from = Mem::new(GENERAL_ARGUMENTS[1], osr::transfer_value(index));
                 self.code.load(ty, scratch, from);
                 self.code.store_home(ty, scratch, home);
+            }
+            if let Some(position) = inside {
+                let record = GENERAL_ARGUMENTS[1];
+                self.code.address(true, record, Mem::new(record, next));
+                let context = self.context();
+                self.code
+                    .move_register(Ty::I64, GENERAL_ARGUMENTS[0], context);
+                self.code.position(position);
+                self.code.call_memory(Mem::new(record, osr::TRANSFER_CODE));
             }
             self.code.jump(label);
         }

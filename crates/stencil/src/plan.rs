@@ -92,4 +92,6 @@ pub(crate) struct Place {
     pub(crate) label: Label,
     /// What is live there, and the homes' distances from the frame pointer.
     pub(crate) values: Vec<(Ty, i32)>,
+    /// The operation, if the place is inside the call that it is: what is left of the callee comes first.
+    pub(crate) inside: Option<u32>,
 }

@@ -354,7 +354,7 @@ impl FunctionSource for ClifFunctions {
         match request.entry {
             BodyEntry::Start => Ok(body),
             BodyEntry::Loop(index) => loops::enter(body, index),
-            BodyEntry::Positions(_) => {
+            BodyEntry::Points(_) => {
                 let why = "finished CLIF has no guards to go back from";
                 Err(CompileError::Bailout(why.to_owned()))
             }

@@ -151,7 +151,7 @@ impl FunctionSource for Bits {
         &self,
         request: &BodyRequest<'_>,
     ) -> Result<(Body, Vec<FrameLayout>), CompileError> {
-        let BodyEntry::Positions(positions) = request.entry else {
+        let BodyEntry::Points(points) = request.entry else {
             return Err(CompileError::Bailout("it has no loops".to_owned()));
         };
         let frame = match self.0 {
@@ -159,7 +159,8 @@ impl FunctionSource for Bits {
             Fault::AnotherFrame => vec![types::I64, types::F64],
             Fault::None => vec![types::I64, types::I64],
         };
-        Ok((make(positions, None), vec![frame; positions.len()]))
+        let positions: Vec<u32> = points.iter().map(|point| point.position).collect();
+        Ok((make(&positions, None), vec![frame; points.len()]))
     }
 
     fn name(&self, _index: u32) -> String {

@@ -466,6 +466,27 @@ pub const FAULTS: &[Fault] = &[
         tests: MOVES,
     },
     Fault {
+        name: "the frames around an inlined call are rebuilt outside in",
+        file: "crates/runtime/src/guards.rs",
+        find: "        frames.reverse();\n        values.reverse();\n",
+        replace: "",
+        tests: TIERING,
+    },
+    Fault {
+        name: "the record of an inlined frame begins one value too early",
+        file: "crates/runtime/src/transfer.rs",
+        find: "before += 1 + values.len();",
+        replace: "before += values.len();",
+        tests: TIERING,
+    },
+    Fault {
+        name: "a refuted guard is done without only in its own function",
+        file: "crates/runtime/src/deopt.rs",
+        find: "for user in users {",
+        replace: "for user in users.into_iter().take(1) {",
+        tests: TIERING,
+    },
+    Fault {
         name: "one refuted guard more than there may be",
         file: "crates/runtime/src/assumptions.rs",
         find: "self.off = self.refuted.len() >= REFUTED_MAX;",
@@ -482,8 +503,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "code that relies on what was refuted meanwhile is published",
         file: "crates/runtime/src/pipeline.rs",
-        find: ".is_some_and(|made_for| made_for != generation())",
-        replace: ".is_some_and(|made_for| made_for > generation())",
+        find: "!holds(group, instance) || !state.may_use(instance.tier)",
+        replace: "!state.may_use(instance.tier)",
         tests: &["-p upshift --test guards"],
     },
     Fault {

@@ -150,6 +150,8 @@ enum Details<'a> {
         tier: usize,
         reason: String,
         position: u32,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        inlined: Vec<InlinedAt<'a>>,
     },
     Invalidated {
         tier: usize,
@@ -175,6 +177,13 @@ enum Details<'a> {
     Other {
         details: String,
     },
+}
+
+/// An inlined call that a guard was in.
+#[derive(Serialize)]
+struct InlinedAt<'a> {
+    name: &'a str,
+    called_at: Option<u32>,
 }
 
 #[allow(
@@ -346,6 +355,7 @@ fn deopt_details(kind: &EventKind) -> (&'static str, Details<'_>) {
             tier,
             reason,
             position,
+            inlined,
         } => (
             "deoptimized",
             Details::Deoptimized {
@@ -353,6 +363,13 @@ fn deopt_details(kind: &EventKind) -> (&'static str, Details<'_>) {
                 tier: Tier::Baseline.index(),
                 reason: reason.to_string(),
                 position: *position,
+                inlined: inlined
+                    .iter()
+                    .map(|call| InlinedAt {
+                        name: &call.name,
+                        called_at: call.position,
+                    })
+                    .collect(),
             },
         ),
         EventKind::Invalidated { tier, reason } => (

@@ -184,11 +184,11 @@ pub(crate) unsafe extern "C" fn osr_entry() {
     )
 }
 
-/// What [`guard_failed_entry`] goes on to: an `extern "C" fn` with five integer parameters. Set once, as
+/// What [`guard_failed_entry`] goes on to: an `extern "C" fn` with three integer parameters. Set once, as
 /// [`COUNTER_TRIPPED`].
 pub(crate) static GUARD_FAILED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Where guest code arrives when a guard fails, with four arguments; the fifth is where it returns to. Nothing is probed:
+/// Where guest code arrives when a guard fails, with two arguments; the third is where it returns to. Nothing is probed:
 /// code with guards has a stack limit, and what is below it suffices.
 ///
 /// # Safety
@@ -196,7 +196,7 @@ pub(crate) static GUARD_FAILED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_m
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn guard_failed_entry() {
     core::arch::naked_asm!(
-        "mov r8, [rsp]",
+        "mov rdx, [rsp]",
         "jmp qword ptr [rip + {failed}]",
         failed = sym GUARD_FAILED,
     )

@@ -38,7 +38,7 @@ fn call_of_type(
         d.asm.tail_call(callee, params)?;
         return skip_unreachable(d);
     }
-    d.asm.call(callee, params, types(results));
+    d.call(callee, params, types(results));
     Ok(())
 }
 

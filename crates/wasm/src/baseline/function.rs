@@ -11,7 +11,7 @@ use crate::info::ModuleInfo;
 use crate::translate::{count_locals, frames_logged, is_chosen, is_logged, liveness};
 use crate::vmctx::offset;
 use std::cell::Cell;
-use upshift::embed::deopt::FrameLayout;
+use upshift::embed::deopt::{FrameLayout, FramePoint};
 use upshift::embed::osr::FrameValue;
 use upshift::embed::stencil::{
     Assembler, Condition, IS_SUPPORTED, LoadKind, Plan, StoreKind, Ty, Workspace, results_fit,
@@ -40,7 +40,7 @@ pub fn function(
     compile(info, own, first, request, WaysIn::default()).map(|(code, _)| code)
 }
 
-/// A continuation of the function at these positions, in ascending order and at least one, and what is live at each.
+/// A continuation of the function at these places, in ascending order and at least one, and what is live at each.
 ///
 /// # Errors
 /// As [`function`].
@@ -48,17 +48,21 @@ pub fn continuation(
     info: &ModuleInfo,
     own: u32,
     first: FuncId,
-    positions: &[u32],
+    points: &[FramePoint],
     request: &BaselineRequest,
 ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
     let body = info.body(own)?;
     let params = info.func_type(info.imported_functions + own).params();
     let locals = count_locals(&body, params.len())?;
-    let wanted = |at, _: &Operator<'_>| positions.binary_search(&at).is_ok();
+    let wanted = |at, _: &Operator<'_>| {
+        let search = points.binary_search_by(|point| point.position.cmp(&at));
+        search.is_ok()
+    };
     let ways_in = WaysIn {
-        positions,
+        points,
         liveness: liveness(&body, locals, wanted)?,
-        frames: Vec::with_capacity(positions.len()),
+        frames: Vec::with_capacity(points.len()),
+        inside: None,
     };
     compile(info, own, first, request, ways_in)
 }
@@ -130,7 +134,7 @@ fn begin<'m, 'r>(
     };
     let (params, results) = (types(ty.params()), types(ty.results()));
     let start = body.range().start as u32;
-    let mut asm = match ways_in.positions.len() {
+    let mut asm = match ways_in.points.len() {
         0 => workspace.begin(plan, params, results, start),
         count => workspace.begin_continuation(plan, params, results, start, count)?,
     };
@@ -227,7 +231,7 @@ fn run(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
             continue;
         }
         if d.control.is_empty() || d.loops > d.last_loop {
-            return Ok(());
+            return d.ways_in.check();
         }
         if d.reader.is_at_end() {
             return Err(CompileError::Failed("the function has no end".to_owned()));

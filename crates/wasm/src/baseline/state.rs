@@ -7,9 +7,9 @@ use crate::translate::Liveness;
 use crate::types::ValType;
 use crate::vmctx::{MEMORY_GUARD_BYTES, offset};
 use cranelift_codegen::ir::{Type, types};
-use upshift::embed::deopt::FrameLayout;
+use upshift::embed::deopt::{FrameLayout, FramePoint};
 use upshift::embed::frame_log::FrameLogPlan;
-use upshift::embed::stencil::{Assembler, Destination, Memory, Ty};
+use upshift::embed::stencil::{Assembler, Callee, Destination, Memory, Ty};
 use upshift::embed::{BaselineRequest, CompileError, FuncId, TrapKind};
 use wasmparser::{
     BinaryReader, MemArg, MemArgTarget, Operator, OperatorsReader, OperatorsReaderAllocations,
@@ -48,17 +48,32 @@ pub(super) struct Driver<'m, 'r> {
 #[derive(Default)]
 pub(super) struct WaysIn<'p> {
     /// In ascending order.
-    pub(super) positions: &'p [u32],
+    pub(super) points: &'p [FramePoint],
     pub(super) liveness: Liveness,
     /// What was found to be there, at as many of them as were come to.
     pub(super) frames: Vec<FrameLayout>,
+    /// The number of the one that is inside the present operation, as long as it was not come to.
+    pub(super) inside: Option<usize>,
 }
 
 impl WaysIn<'_> {
     /// The position of the first that was not come to yet.
     pub(super) fn next(&self) -> usize {
-        let next = self.positions.get(self.frames.len());
-        next.map_or(usize::MAX, |position| *position as usize)
+        let next = self.points.get(self.frames.len());
+        next.map_or(usize::MAX, |point| point.position as usize)
+    }
+
+    /// # Errors
+    /// If a place is inside a call that is none.
+    pub(super) fn check(&self) -> Result<(), CompileError> {
+        match self.inside {
+            None => Ok(()),
+            Some(number) => {
+                let position = self.points[number].position;
+                let reason = format!("there is no call at {position} to go on in");
+                Err(CompileError::Failed(reason))
+            }
+        }
     }
 }
 
@@ -113,7 +128,8 @@ impl<'m> Driver<'m, '_> {
     #[cold]
     pub(super) fn stop(&mut self) -> Result<(), CompileError> {
         let position = self.next_stop;
-        if self.ways_in.next() == position {
+        self.ways_in.check()?;
+        while self.ways_in.next() == position {
             self.come_in(position as u32)?;
         }
         if self.logged.positions.last() == Some(&(position as u32)) {
@@ -146,12 +162,38 @@ impl<'m> Driver<'m, '_> {
         if !self.reachable {
             return Err(bailout("a place to go on at that cannot be reached"));
         }
-        let locals = self.ways_in.liveness.at_position(position);
-        self.asm.begin(position);
-        let types = self.asm.way_in(self.ways_in.frames.len(), &locals);
-        let frame = types.into_iter().map(clif_type).collect();
+        let number = self.ways_in.frames.len();
+        let frame = if self.ways_in.points[number].inside_call {
+            // What is live inside is known when the call is made.
+            self.ways_in.inside = Some(number);
+            FrameLayout::new()
+        } else {
+            let locals = self.ways_in.liveness.at_position(position);
+            self.asm.begin(position);
+            let types = self.asm.way_in(number, &locals);
+            types.into_iter().map(clif_type).collect()
+        };
         self.ways_in.frames.push(frame);
         Ok(())
+    }
+
+    /// Calls, and fills in the way in that is inside the call, if there is one.
+    #[inline]
+    pub(super) fn call(
+        &mut self,
+        callee: Callee,
+        params: usize,
+        results: impl Iterator<Item = Ty>,
+    ) {
+        match self.ways_in.inside.take() {
+            None => self.asm.call(callee, params, results),
+            Some(number) => {
+                let locals = self.ways_in.liveness.at_position(self.asm.position());
+                let way_in = (number, &locals[..]);
+                let types = self.asm.call_with_way_in((callee, params), results, way_in);
+                self.ways_in.frames[number] = types.into_iter().map(clif_type).collect();
+            }
+        }
     }
 
     /// The next operator, if it may be made one with the present one.

@@ -98,6 +98,11 @@ pub fn return_call(b: &mut FunctionBuilder<'_>, callee: Callee, args: &[Value]) 
 }
 
 impl Callee {
+    /// Whether the call is one by name, which may be inlined.
+    pub(super) fn is_named(self) -> bool {
+        matches!(self.code, Code::Named(_))
+    }
+
     fn with_vmctx(self, args: &[Value]) -> Vec<Value> {
         let mut all = Vec::with_capacity(1 + args.len());
         all.push(self.vmctx);

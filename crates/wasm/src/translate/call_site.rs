@@ -14,7 +14,7 @@ use super::state::Translator;
 use super::table::table_get;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
-use upshift::embed::{GuardReason, symbol};
+use upshift::embed::{CompileError, GuardReason, symbol};
 use wasmparser::Operator;
 
 /// Whether `operator` may have a guard inside.
@@ -23,6 +23,14 @@ pub(super) fn is_guarded(operator: &Operator<'_>) -> bool {
         operator,
         Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. }
     )
+}
+
+/// Whether `operator` may call a function by name, in the end, or has a guard inside.
+pub(super) fn is_call(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::Call { .. } | Operator::ReturnCall { .. }
+    ) || is_guarded(operator)
 }
 
 /// What becomes of the calls of one site.
@@ -35,7 +43,12 @@ struct Site {
 }
 
 /// `call_indirect` and `return_call_indirect` through `table` with the module's type `ty`, the index being on top.
-pub(super) fn call_indirect(t: &mut Translator<'_, '_>, table: u32, ty: u32, is_tail: bool) {
+pub(super) fn call_indirect(
+    t: &mut Translator<'_, '_>,
+    table: u32,
+    ty: u32,
+    is_tail: bool,
+) -> Result<(), CompileError> {
     let function_type = &t.env.info().types[ty as usize];
     let number = t.call_sites.next();
     let index = t.top(1)[0];
@@ -53,7 +66,7 @@ pub(super) fn call_indirect(t: &mut Translator<'_, '_>, table: u32, ty: u32, is_
         let callee = call::function(&mut t.b, &mut t.env, function);
         finish(t, &site, callee);
         t.reachable = !is_tail;
-        return;
+        return Ok(());
     }
     let expected = expected(t, site.number, ty);
     if !expected.is_empty() && !is_tail {
@@ -87,6 +100,10 @@ pub(super) fn call_indirect(t: &mut Translator<'_, '_>, table: u32, ty: u32, is_
         t.stack.extend_from_slice(t.b.block_params(join));
     }
     t.reachable = !is_tail;
+    match is_tail {
+        true => Ok(()),
+        false => osr::enter_inside(t, function_type),
+    }
 }
 
 /// The function that is called if it was the only one so far. Plants a guard of that, with the index still on top.
@@ -124,6 +141,9 @@ fn expected(t: &Translator<'_, '_>, site: u32, ty: u32) -> Vec<(u32, i32)> {
 
 /// Calls, and goes on where all calls of the site do.
 fn finish(t: &mut Translator<'_, '_>, site: &Site, callee: Callee) {
+    if callee.is_named() {
+        osr::mark_call(t, site.is_tail);
+    }
     if site.is_tail {
         call::return_call(&mut t.b, callee, &site.args);
         return;

@@ -1,6 +1,6 @@
 //! The translation of one function, from its first instruction to its last.
 
-use super::call_site::is_guarded;
+use super::call_site::is_call;
 use super::env::Env;
 use super::frame_log::{frames_logged, is_chosen, is_logged};
 use super::liveness::{Liveness, count_locals, liveness};
@@ -21,7 +21,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::cell::Cell;
-use upshift::embed::deopt::FrameLayout;
+use upshift::embed::deopt::{FrameLayout, FramePoint};
 use upshift::embed::{BodyEntry, BodyRequest, CompileError, FuncId, symbol};
 use wasmparser::{BinaryReaderError, FunctionBody, OperatorsReader};
 
@@ -63,7 +63,7 @@ pub fn function_version<'m>(
     let mut osr = Osr::new(*request, liveness);
     let mut function = Function::with_name_signature(name, signature);
     // A continuation takes the place of a frame that was checked; see `upshift::embed::deopt`.
-    if !matches!(request.entry, BodyEntry::Positions(_)) {
+    if !matches!(request.entry, BodyEntry::Points(_)) {
         function.stack_limit = Some(stack_limit(&mut function));
     }
 
@@ -126,9 +126,12 @@ fn live_locals(
     liveness(body, locals, |position, operator| {
         log.is_some_and(|log| is_logged(log, position, operator))
             || match request.entry {
-                BodyEntry::Positions(positions) => positions.binary_search(&position).is_ok(),
+                BodyEntry::Points(points) => {
+                    let at = |point: &FramePoint| point.position.cmp(&position);
+                    points.binary_search_by(at).is_ok()
+                }
                 _ if request.speculation.is_none() => false,
-                _ => is_guarded(operator) || stress.is_some_and(|stress| stress.chooses(position)),
+                _ => is_call(operator) || stress.is_some_and(|stress| stress.chooses(position)),
             }
     })
 }

@@ -1,7 +1,7 @@
 //! Which code an operator is, and what it takes from the operand stack and puts there.
 
 use super::state::{Translator, not_supported};
-use super::{branch, bulk, call, call_site, control, env, global, memory, reference, table};
+use super::{branch, bulk, call, call_site, control, env, global, memory, osr, reference, table};
 use crate::lower;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::Variable;
@@ -46,16 +46,16 @@ pub(super) fn operator(
             t.b.ins().trap(env::trap_code(TrapKind::Unreachable));
             t.reachable = false;
         }
-        Operator::Call { function_index } => call(t, function_index, false),
-        Operator::ReturnCall { function_index } => call(t, function_index, true),
+        Operator::Call { function_index } => call(t, function_index, false)?,
+        Operator::ReturnCall { function_index } => call(t, function_index, true)?,
         Operator::CallIndirect {
             type_index,
             table_index,
-        } => call_site::call_indirect(t, table_index, type_index, false),
+        } => call_site::call_indirect(t, table_index, type_index, false)?,
         Operator::ReturnCallIndirect {
             type_index,
             table_index,
-        } => call_site::call_indirect(t, table_index, type_index, true),
+        } => call_site::call_indirect(t, table_index, type_index, true)?,
         Operator::GlobalGet { global_index } => {
             let value = global::global_get(&mut t.b, &mut t.env, global_index);
             t.push(value);
@@ -115,17 +115,21 @@ fn access(t: &mut Translator<'_, '_>, operator: &Operator<'_>) -> bool {
 }
 
 /// `call` and `return_call`.
-fn call(t: &mut Translator<'_, '_>, function: u32, is_tail: bool) {
+fn call(t: &mut Translator<'_, '_>, function: u32, is_tail: bool) -> Result<(), CompileError> {
     let callee = call::function(&mut t.b, &mut t.env, function);
-    let params = t.env.info().func_type(function).params();
-    let args = t.stack.split_off(t.stack.len() - params.len());
+    let ty = t.env.info().func_type(function);
+    let args = t.stack.split_off(t.stack.len() - ty.params().len());
+    if callee.is_named() {
+        osr::mark_call(t, is_tail);
+    }
     if is_tail {
         call::return_call(&mut t.b, callee, &args);
         t.reachable = false;
-        return;
+        return Ok(());
     }
     let call = call::call(&mut t.b, callee, &args);
     t.stack.extend_from_slice(t.b.inst_results(call));
+    osr::enter_inside(t, ty)
 }
 
 /// An operation on a reference, a table, or a memory as a whole.

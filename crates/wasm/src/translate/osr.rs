@@ -10,8 +10,10 @@
 
 use super::state::Translator;
 use super::version::{Osr, WayIn};
+use crate::types::FuncType;
 use cranelift_codegen::ir::{
-    AbiParam, Block, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value, types,
+    AbiParam, Block, BlockArg, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value,
+    types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -29,7 +31,7 @@ pub(super) fn ways_in(b: &mut FunctionBuilder<'_>, osr: &mut Osr<'_>, entry: Blo
     let count = match osr.version.entry {
         BodyEntry::Start => return,
         BodyEntry::Loop(_) => 1,
-        BodyEntry::Positions(positions) => positions.len(),
+        BodyEntry::Points(points) => points.len(),
     };
     let blocks: Vec<Block> = (0..count).map(|_| b.create_block()).collect();
     match blocks[..] {
@@ -104,6 +106,38 @@ pub(super) fn enter_position(t: &mut Translator<'_, '_>) -> Result<(), CompileEr
     Ok(())
 }
 
+/// If the body is entered inside the present operation, a call of a function of type `ty` whose results have just been
+/// pushed, makes a block begin here, and fills in the way there: what is left to do of the callee is the code that the
+/// next record is for.
+pub(super) fn enter_inside(t: &mut Translator<'_, '_>, ty: &FuncType) -> Result<(), CompileError> {
+    let Some(number) = t.osr.way_in_inside() else {
+        return Ok(());
+    };
+    let locals = t.osr.liveness.at_position(t.osr.position);
+    let here = t.b.create_block();
+    t.add_params(here, ty.results());
+    let below = t.stack.len() - ty.results().len();
+    t.osr.keep_slots(&mut t.b, &t.stack, 0..below);
+    let results = t.top_args(ty.results().len());
+    t.b.ins().jump(here, &results);
+    t.stack.truncate(below);
+    if let Some(way_in) = take_way_in(t, number) {
+        let record = way_in.record;
+        load_frame(t, number, &locals, (way_in, 0))?;
+        let flags = MemFlagsData::trusted();
+        let next = osr::transfer_value(t.osr.frames[number].len());
+        let next = t.b.ins().iadd_imm_s(record, i64::from(next));
+        let code = t.b.ins().load(types::I64, flags, next, osr::TRANSFER_CODE);
+        let signature = t.b.import_signature(osr::signature(&ty.signature()));
+        let args = [t.env.vmctx(), next];
+        let call = t.b.ins().call_indirect(signature, code, &args);
+        let results: Vec<BlockArg> = t.b.inst_results(call).iter().map(|&r| r.into()).collect();
+        t.b.ins().jump(here, &results);
+    }
+    t.continue_in(here, below);
+    Ok(())
+}
+
 /// Fills in way in `number`: loads these locals and the operand stack and jumps to `target`, with the `params` operands on
 /// top as its parameters.
 fn come_in(
@@ -113,9 +147,25 @@ fn come_in(
     target: Block,
     params: usize,
 ) -> Result<(), CompileError> {
-    let Some(way_in) = t.osr.ways_in.get_mut(number).and_then(Option::take) else {
-        return Ok(());
-    };
+    if let Some(way_in) = take_way_in(t, number) {
+        let args = load_frame(t, number, locals, (way_in, params))?;
+        t.b.ins().jump(target, &args);
+    }
+    Ok(())
+}
+
+fn take_way_in(t: &mut Translator<'_, '_>, number: usize) -> Option<WayIn> {
+    t.osr.ways_in.get_mut(number)?.take()
+}
+
+/// Goes on in the block of a way in and loads these locals and the operand stack there, except for the `params` operands
+/// on top, which are returned.
+fn load_frame(
+    t: &mut Translator<'_, '_>,
+    number: usize,
+    locals: &[u32],
+    (way_in, params): (WayIn, usize),
+) -> Result<Vec<BlockArg>, CompileError> {
     let values = locals.len() + t.stack.len();
     if values > OSR_VALUES_MAX {
         return Err(CompileError::Bailout(format!(
@@ -146,8 +196,7 @@ fn come_in(
         }
     }
     t.osr.frames[number] = frame;
-    t.b.ins().jump(target, &args);
-    Ok(())
+    Ok(args)
 }
 
 /// Marks the header of a loop, which the builder is in.
@@ -197,6 +246,25 @@ pub(super) fn stress_guard(t: &mut Translator<'_, '_>) {
         let holds = t.b.ins().iconst(types::I8, 1);
         guard(t, holds, GuardReason::Stress);
     }
+}
+
+/// Marks the call that is made next: with the frame while the callee runs, or as one in the place of this function.
+/// Nothing is left of what it takes from the stack.
+pub(super) fn mark_call(t: &mut Translator<'_, '_>, is_tail: bool) {
+    if t.osr.version.speculation.is_none() {
+        return;
+    }
+    let mut values = Vec::new();
+    if !is_tail {
+        let locals = t.osr.liveness.at_position(t.osr.position);
+        if locals.len() + t.stack.len() > OSR_VALUES_MAX {
+            return;
+        }
+        push_frame(t, &locals, &mut values);
+    }
+    let signature = mark_signature(t, &values);
+    let mark = symbol::import_call_frame(t.b.func, is_tail, signature);
+    t.b.ins().call(mark, &values);
 }
 
 /// Logs the frame before the operation that is being translated, or at the header of the loop that it is.

@@ -6,7 +6,7 @@ use crate::baseline;
 use crate::info::{ExternIndex, ModuleInfo};
 use cranelift_codegen::ir;
 use std::sync::Arc;
-use upshift::embed::deopt::FrameLayout;
+use upshift::embed::deopt::{FrameLayout, FramePoint};
 use upshift::embed::osr::FrameValue;
 use upshift::embed::{
     BaselineRequest, BodyRequest, CompileError, CompiledCode, FuncId, FunctionSource,
@@ -50,10 +50,10 @@ impl FunctionSource for ModuleSource {
         &self,
         index: u32,
         first: FuncId,
-        positions: &[u32],
+        points: &[FramePoint],
         request: &BaselineRequest,
     ) -> Result<(CompiledCode, Vec<FrameLayout>), CompileError> {
-        baseline::continuation(&self.info, index, first, positions, request)
+        baseline::continuation(&self.info, index, first, points, request)
     }
 
     fn baseline_frame(

@@ -9,7 +9,7 @@ use cranelift_codegen::ir::{Block, Type, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use std::collections::HashMap;
 use std::ops::Range;
-use upshift::embed::deopt::FrameLayout;
+use upshift::embed::deopt::{FrameLayout, FramePoint};
 use upshift::embed::{BodyEntry, BodyRequest};
 use wasmparser::Operator;
 
@@ -67,8 +67,17 @@ impl<'v> Osr<'v> {
 
     /// The number of the way in before the present operation, if there is one.
     pub(super) fn way_in_here(&self) -> Option<usize> {
+        self.way_in(FramePoint::before(self.position))
+    }
+
+    /// The number of the way in inside the present operation, which is a call, if there is one.
+    pub(super) fn way_in_inside(&self) -> Option<usize> {
+        self.way_in(FramePoint::inside(self.position))
+    }
+
+    fn way_in(&self, point: FramePoint) -> Option<usize> {
         match self.version.entry {
-            BodyEntry::Positions(positions) => positions.binary_search(&self.position).ok(),
+            BodyEntry::Points(points) => points.binary_search(&point).ok(),
             _ => None,
         }
     }
