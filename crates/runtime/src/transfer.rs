@@ -192,8 +192,8 @@ mod tests {
         for (slot, code) in [(0, 4096), (3, 8192), (4, 16384)] {
             // SAFETY: it is this thread's record, which nothing else uses now.
             let header = unsafe {
-                let header = &*found.add(slot).cast::<Record>();
-                (header.code, header.entry)
+                let header = found.add(slot).cast::<Record>();
+                ((*header).code, (*header).entry)
             };
             assert_eq!(header, (code, 5));
         }
