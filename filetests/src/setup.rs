@@ -43,6 +43,10 @@ pub enum Setup {
     Llvm,
     /// Tier 0 first, and each activation goes on in LLVM's code at the first loop header that it arrives at.
     LlvmStressOsr,
+    /// Everything in LLVM's code, with all calls inlined for which that can be done.
+    LlvmStressInline,
+    /// LLVM's code from the second call on, and each activation goes on in tier 0 at the first guard that it comes to.
+    LlvmStressDeopt,
     /// Activations and calls change tiers at random.
     Random(Stress, Tiers, u64),
 }
@@ -87,21 +91,31 @@ pub enum Tiers {
     ZeroTwo,
     /// All three.
     ZeroOneTwo,
+    /// Tiers 0 and 2, which LLVM compiles where it does not decline.
+    ZeroLlvm,
+    /// All three, with tier 2 likewise.
+    ZeroOneLlvm,
 }
 
 impl Tiers {
-    const ALL: [Tiers; 4] = [
+    const ALL: [Tiers; 6] = [
         Tiers::ZeroOne,
         Tiers::ClifOne,
         Tiers::ZeroTwo,
         Tiers::ZeroOneTwo,
+        Tiers::ZeroLlvm,
+        Tiers::ZeroOneLlvm,
     ];
+
+    fn has_llvm(self) -> bool {
+        matches!(self, Tiers::ZeroLlvm | Tiers::ZeroOneLlvm)
+    }
 
     fn uses(self, tier: Tier) -> bool {
         match tier {
             Tier::Baseline => true,
-            Tier::Optimizing => self != Tiers::ZeroTwo,
-            Tier::Top => matches!(self, Tiers::ZeroTwo | Tiers::ZeroOneTwo),
+            Tier::Optimizing => !matches!(self, Tiers::ZeroTwo | Tiers::ZeroLlvm),
+            Tier::Top => !matches!(self, Tiers::ZeroOne | Tiers::ClifOne),
         }
     }
 
@@ -111,6 +125,7 @@ impl Tiers {
         }
         for tier in [Tier::Optimizing, Tier::Top] {
             let backend = match self.uses(tier) {
+                true if tier == Tier::Top && self.has_llvm() => Backend::Llvm,
                 true => Backend::CraneliftSpeed,
                 false => Backend::Off,
             };
@@ -122,7 +137,7 @@ impl Tiers {
 
 impl Setup {
     /// Those that every run of the tests goes through.
-    pub const ALL: [Setup; 16] = [
+    pub const ALL: [Setup; 18] = [
         Setup::Tier0,
         Setup::Tier1,
         Setup::Mixed,
@@ -139,6 +154,8 @@ impl Setup {
         Setup::StressDeoptOsr,
         Setup::Llvm,
         Setup::LlvmStressOsr,
+        Setup::LlvmStressInline,
+        Setup::LlvmStressDeopt,
     ];
 
     /// The stress tests, with these seeds.
@@ -152,7 +169,18 @@ impl Setup {
 
     /// Whether it can be run: some need the LLVM server, which is built by `cargo xtask llvm`.
     pub fn is_possible(self) -> bool {
-        !matches!(self, Setup::Llvm | Setup::LlvmStressOsr) || llvm_server().is_some()
+        !self.has_llvm() || llvm_server().is_some()
+    }
+
+    fn has_llvm(self) -> bool {
+        match self {
+            Setup::Llvm
+            | Setup::LlvmStressOsr
+            | Setup::LlvmStressInline
+            | Setup::LlvmStressDeopt => true,
+            Setup::Random(_, tiers, _) => tiers.has_llvm(),
+            _ => false,
+        }
     }
 
     /// Whether code is compiled for that tier at all.
@@ -160,8 +188,8 @@ impl Setup {
         match self {
             Setup::Tier0 => tier == Tier::Baseline,
             Setup::Tier1 | Setup::StressInline => tier == Tier::Optimizing,
-            Setup::Llvm => tier == Tier::Top,
-            Setup::LlvmStressOsr => tier != Tier::Optimizing,
+            Setup::Llvm | Setup::LlvmStressInline => tier == Tier::Top,
+            Setup::LlvmStressOsr | Setup::LlvmStressDeopt => tier != Tier::Optimizing,
             Setup::Random(_, tiers, _) => tiers.uses(tier),
             _ => tier != Tier::Top,
         }
@@ -174,7 +202,8 @@ impl Setup {
             | Setup::StressDeopt5
             | Setup::StressDeoptInline
             | Setup::StressDeoptClif
-            | Setup::StressDeoptOsr => true,
+            | Setup::StressDeoptOsr
+            | Setup::LlvmStressDeopt => true,
             Setup::Random(stress, ..) => stress.deoptimizes(),
             _ => false,
         }
@@ -197,10 +226,14 @@ impl Setup {
                 Setup::StressDeoptOsr,
                 Setup::StressDeoptInline,
                 Setup::StressDeoptClif,
+                Setup::LlvmStressDeopt,
             ];
         }
-        let setup = |stress| Setup::Random(stress, Tiers::ZeroOneTwo, seed);
-        Stress::ALL.map(setup).to_vec()
+        let seeded = |tiers| Stress::ALL.map(|stress| Setup::Random(stress, tiers, seed));
+        [Tiers::ZeroOneTwo, Tiers::ZeroOneLlvm]
+            .into_iter()
+            .flat_map(seeded)
+            .collect()
     }
 
     /// An engine that runs code so.
@@ -269,6 +302,13 @@ impl Setup {
                 .backend(Tier::Optimizing, Backend::Off)
                 .backend(Tier::Top, Backend::Llvm)
                 .stress_osr(1),
+            Setup::LlvmStressInline => config
+                .backend(Tier::Top, Backend::Llvm)
+                .only_tier(Tier::Top)
+                .inlining(InliningMode::Stress),
+            Setup::LlvmStressDeopt => deopt(Tiers::ZeroLlvm.apply(config))
+                .stress_deopt(1, 0)
+                .thresholds(1, 1),
         }
     }
 }
@@ -303,6 +343,8 @@ impl fmt::Display for Setup {
             Setup::StressDeoptOsr => "deopt-osr",
             Setup::Llvm => "llvm",
             Setup::LlvmStressOsr => "llvm-osr",
+            Setup::LlvmStressInline => "llvm-inline",
+            Setup::LlvmStressDeopt => "llvm-deopt",
             Setup::Random(stress, tiers, seed) => {
                 let stress = match stress {
                     Stress::Osr => "osr",
@@ -316,6 +358,8 @@ impl fmt::Display for Setup {
                     Tiers::ClifOne => "clif1",
                     Tiers::ZeroTwo => "02",
                     Tiers::ZeroOneTwo => "012",
+                    Tiers::ZeroLlvm => "0llvm",
+                    Tiers::ZeroOneLlvm => "01llvm",
                 };
                 return f.pad(&format!("{stress}-{tiers}-{seed}"));
             }

@@ -128,7 +128,7 @@ fn main() -> ExitCode {
         if setup.is_possible() {
             success &= run_setup(setup, &selection, &mut skips);
         } else {
-            println!("{setup:12} left out: there is no LLVM server; `cargo xtask llvm` builds it");
+            print_left_out(setup);
         }
         if selection.stop && !success {
             return ExitCode::FAILURE;
@@ -148,6 +148,10 @@ fn main() -> ExitCode {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
+}
+
+fn print_left_out(setup: Setup) {
+    println!("{setup:12} left out: there is no LLVM server; `cargo xtask llvm` builds it");
 }
 
 fn print_header() {
@@ -188,6 +192,10 @@ fn compare_frames(seed: u64, selection: &Selection, skips: &mut SkipList) -> boo
         .collect();
     let mut success = true;
     for setup in Setup::with_frames(seed) {
+        if !setup.is_possible() {
+            print_left_out(setup);
+            continue;
+        }
         let (mut frames, mut mismatches, mut total) = (0, 0, Tally::default());
         for (script, expected) in scripts.iter().zip(&expected) {
             let (found, tally) = logged(script, setup);

@@ -8,6 +8,7 @@
 use crate::arch;
 use crate::protocol::Job;
 use crate::server::{Answer, Server};
+use crate::text;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -260,7 +261,7 @@ impl Compiler for LlvmCompiler {
         if self.is_closed() {
             return declined(CLOSED);
         }
-        let clif = request.body.display().to_string();
+        let clif = text::clif(&request.body);
         if clif.len() > CLIF_BYTES_MAX {
             return declined("the body is too large to be sent");
         }

@@ -18,8 +18,10 @@ mod client;
 mod find;
 mod server;
 mod stream;
+mod text;
 mod wire;
 
 pub use client::{LlvmCompiler, Options, server_threads};
 pub use find::{SERVER, find_server, places, server_version};
 pub use stream::limit_memory;
+pub use text::clif;

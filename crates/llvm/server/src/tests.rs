@@ -2,9 +2,14 @@
 
 use crate::translate::{self, Settings};
 use crate::{backend, serve};
+use cranelift_codegen::cursor::{Cursor as _, FuncCursor};
+use cranelift_codegen::ir::{
+    AbiParam, Function, InstBuilder as _, Signature, UserFuncName, types,
+};
+use cranelift_codegen::isa::CallConv;
 use std::sync::Once;
 use upshift_base::{FuncId, TrapKind};
-use upshift_codegen::{CompileError, CompiledCode, RelocKind, Target};
+use upshift_codegen::{CompileError, CompiledCode, RelocKind, Target, symbol};
 use upshift_llvm::protocol::{Greeting, Job, Reply, read_frame, write_frame};
 
 fn job(number: u64, clif: &str) -> Job {
@@ -64,6 +69,25 @@ fn a_call_goes_through_the_callees_cell() {
     assert_eq!(code.relocations[0].kind, RelocKind::GotPcRel4);
     assert_eq!(code.relocations[0].target, Target::Function(FuncId(7)));
     assert!(code.positions.iter().any(|p| p.position == Some(0x20)));
+}
+
+#[test]
+fn the_address_of_a_profile_cell_is_found_in_the_text() {
+    let signature = Signature::new(CallConv::Tail);
+    let mut body = Function::with_name_signature(UserFuncName::user(0, 1), signature);
+    body.signature.returns.push(AbiParam::new(types::I64));
+    // What else has a name comes first.
+    let callee = body.import_signature(Signature::new(CallConv::Tail));
+    symbol::import_function(&mut body, FuncId(7), callee);
+    let cell = symbol::import_profile_cell(&mut body, FuncId(12));
+    let block = body.dfg.make_block();
+    body.layout.append_block(block);
+    let mut cursor = FuncCursor::new(&mut body).at_bottom(block);
+    let address = cursor.ins().symbol_value(types::I64, cell);
+    cursor.ins().return_(&[address]);
+    let code = compile(&upshift_llvm::clif(&body)).unwrap();
+    let targets: Vec<Target> = code.relocations.iter().map(|r| r.target).collect();
+    assert_eq!(targets, [Target::ProfileCell(FuncId(12))]);
 }
 
 #[test]
