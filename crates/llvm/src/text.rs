@@ -20,7 +20,9 @@ pub fn clif(body: &Function) -> String {
         };
         let reference = name.to_string();
         let declaration = &text[start..];
-        let end = declaration[1..].find('\n').map_or(text.len(), |end| start + 1 + end);
+        let end = declaration[1..]
+            .find('\n')
+            .map_or(text.len(), |end| start + 1 + end);
         if let Some(place) = text[start..end].find(&reference) {
             let place = start + place;
             let name = &body.params.user_named_funcs()[*name];

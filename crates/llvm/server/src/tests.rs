@@ -3,9 +3,7 @@
 use crate::translate::{self, Settings};
 use crate::{backend, serve};
 use cranelift_codegen::cursor::{Cursor as _, FuncCursor};
-use cranelift_codegen::ir::{
-    AbiParam, Function, InstBuilder as _, Signature, UserFuncName, types,
-};
+use cranelift_codegen::ir::{AbiParam, Function, InstBuilder as _, Signature, UserFuncName, types};
 use cranelift_codegen::isa::CallConv;
 use std::sync::Once;
 use upshift_base::{FuncId, TrapKind};
