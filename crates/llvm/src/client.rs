@@ -49,13 +49,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for the server there: 20 seconds for a job, 4 GiB.
+    /// The defaults for the server there: 60 seconds for a job, 4 GiB.
     pub fn new(server: PathBuf) -> Options {
         Options {
             server,
             canonical_nans: false,
             verify: false,
-            time_limit: Duration::from_secs(20),
+            time_limit: Duration::from_secs(60),
             memory_bytes_max: 4 << 30,
         }
     }

@@ -27,10 +27,7 @@ const FEATURES: [&str; 18] = [
 
 /// Makes LLVM ready. Once, before any job.
 pub fn initialize() {
-    targets::Target::initialize_x86(&InitializationConfig {
-        asm_parser: false,
-        ..InitializationConfig::default()
-    });
+    targets::Target::initialize_x86(&InitializationConfig::default());
 }
 
 /// The version of LLVM that this is linked with.

@@ -1,8 +1,8 @@
 //! Branches, calls and returns.
 
 use super::emitter::{Emitter, LIKELY, UNLIKELY};
-use super::names;
 use super::types::{self, FLOAT_PARAMS_MAX, INTEGER_PARAMS_MAX, Results, bailout};
+use super::{names, stack_call};
 use cranelift_codegen::ir::{
     Block, BlockArg, BlockCall, ExternalName, FuncRef, Function, Inst, JumpTable, Opcode, SigRef,
     Type, Value, types as clif,
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use upshift_codegen::{CompileError, Target, symbol};
 
 /// The type that an argument in a vector register has, whatever it is.
-const VECTOR_REGISTER: &str = "<16 x i8>";
+pub const VECTOR_REGISTER: &str = "<16 x i8>";
 
 fn opcodes(func: &Function) -> impl Iterator<Item = Opcode> {
     let insts = func
@@ -72,7 +72,7 @@ pub fn from_registers(e: &mut Emitter<'_>, params: &[Type]) -> Result<Vec<String
 }
 
 /// A whole register's vector type with lanes of that type, or that vector type.
-fn lanes_of_register(ty: Type) -> Result<String, CompileError> {
+pub fn lanes_of_register(ty: Type) -> Result<String, CompileError> {
     if ty.is_vector() {
         return types::name(ty);
     }
@@ -141,6 +141,9 @@ pub fn call(
     callee: &str,
     args: &[Value],
 ) -> Result<(), CompileError> {
+    if stack_call::is_needed(&e.func.dfg.signatures[signature]) {
+        return stack_call::call(e, inst, signature, callee, args);
+    }
     let (_, results) = types::signature(&e.func.dfg.signatures[signature])?;
     let args: Vec<String> = args
         .iter()

@@ -86,6 +86,8 @@ struct Operand {
 pub struct Emitter<'f> {
     pub func: &'f Function,
     pub canonical_nans: bool,
+    /// LLVM's target features.
+    pub features: &'f str,
     /// Declarations by name.
     pub declarations: BTreeMap<String, String>,
     pub metadata: Metadata,
@@ -117,12 +119,13 @@ pub struct Emitter<'f> {
 impl<'f> Emitter<'f> {
     pub fn new(
         func: &'f Function,
-        canonical_nans: bool,
+        (canonical_nans, features): (bool, &'f str),
         (faulting, versions): (Faulting, Versions),
     ) -> Emitter<'f> {
         Emitter {
             func,
             canonical_nans,
+            features,
             declarations: BTreeMap::new(),
             metadata: Metadata::default(),
             blocks: Vec::new(),

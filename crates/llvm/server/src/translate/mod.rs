@@ -19,6 +19,7 @@ mod integer;
 mod memory;
 mod ops;
 mod plan;
+mod stack_call;
 mod types;
 mod vector;
 mod versions;
@@ -89,7 +90,8 @@ pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileErr
     let domtree = DominatorTree::with_function(func, &cfg);
     let faulting = Faulting::new(func);
     let versions = Versions::new(func, &cfg, &domtree, &faulting)?;
-    let mut e = Emitter::new(func, settings.canonical_nans, (faulting, versions));
+    let options = (settings.canonical_nans, settings.features.as_str());
+    let mut e = Emitter::new(func, options, (faulting, versions));
     prologue(&mut e, tail_calls)?;
     for &block in domtree.cfg_rpo() {
         versions::guard(&mut e, block)?;
@@ -127,7 +129,7 @@ pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileErr
 fn attributes(settings: &Settings) -> String {
     let features = &settings.features;
     format!(
-        "attributes #0 = {{ nounwind \"frame-pointer\"=\"all\" \"probe-stack\"=\"inline-asm\" \
+        "attributes #0 = {{ nounwind noredzone \"frame-pointer\"=\"all\" \"probe-stack\"=\"inline-asm\" \
          \"prefer-vector-width\"=\"256\" \"target-features\"=\"{features}\" }}\n\
          attributes #1 = {{ nounwind }}\n\
          attributes #2 = {{ cold noreturn nounwind nomerge }}\n\
@@ -249,6 +251,9 @@ fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
         false => (0..types.len()).map(|index| format!("%p{index}")).collect(),
     };
     for line in e.versions.slot_lines() {
+        e.line(line);
+    }
+    if let Some(line) = stack_call::buffer_line(func) {
         e.line(line);
     }
     if let Some(limit) = func.stack_limit

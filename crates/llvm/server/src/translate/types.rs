@@ -2,8 +2,9 @@
 //!
 //! Cranelift's `tail` convention saves the registers that System V does and passes arguments in the same ones, as long as
 //! there are enough registers for all: up to six integers and eight others. Integer results come in `rax`, `rcx`, `rdx`
-//! instead of `rax`, `rdx`, `rcx`: a matter of order. Whatever goes beyond is declined, because there the callee removes
-//! the arguments from the stack, which no convention of LLVM's does in the same way.
+//! instead of `rax`, `rdx`, `rcx`: a matter of order. Beyond that the callee removes the arguments from the stack, which no
+//! convention of LLVM's does in the same way: a function that takes such arguments is declined, and a call that passes
+//! them is assembly (`stack_call`).
 
 use cranelift_codegen::ir::{ArgumentPurpose, Signature, Type, types};
 use cranelift_codegen::isa::CallConv;
