@@ -4,6 +4,7 @@
 //! can be changed by others at any time. So only the code section is mapped, and nothing of it that has been checked may
 //! be read from it again: who checks a function copies it first.
 
+use crate::region::make_pages;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -128,12 +129,8 @@ impl Mapping {
     /// Has the pages of a part that begins on a page and is about to be written made at once, which costs a fraction of having
     /// them made one by one.
     fn expect_writes(&mut self, part: Range<usize>) {
-        // SAFETY: the part lies in this mapping, and the advice changes no contents. A kernel that does not know it
-        // declines.
-        unsafe {
-            let place = self.start.as_ptr().add(part.start).cast();
-            libc::madvise(place, part.len(), libc::MADV_POPULATE_WRITE);
-        }
+        // SAFETY: the part lies in this mapping.
+        unsafe { make_pages(self.start.as_ptr().add(part.start), part.len()) };
     }
 
     /// The bytes. Those of a part that is a file must not be written.
