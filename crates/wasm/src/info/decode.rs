@@ -10,8 +10,10 @@ use super::deferred::Deferred;
 use super::fault::unsupported;
 use super::features::FEATURES;
 use super::names::Names;
+use super::quick::Declared;
 use super::span::Span;
 use super::validate::validate;
+use super::walk::{self, FUNCTION_BYTES_MAX};
 use crate::error::Error;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
 use crate::vmctx::{VMCounts, VMLayout};
@@ -25,9 +27,6 @@ use wasmparser::{
     ImportSectionReader, Parser, Payload, TypeRef, TypeSectionReader, ValidPayload, Validator,
     ValidatorResources,
 };
-
-/// No function is larger; the validator's own limit.
-const FUNCTION_BYTES_MAX: u32 = 7_654_321;
 
 type Read<T = ()> = Result<T, Error>;
 
@@ -44,7 +43,7 @@ pub fn decode(bytes: impl Into<ModuleBytes>, options: ModuleOptions) -> Result<M
         let span = sections.bodies[own as usize];
         (function, body(&bytes, span))
     });
-    if let Err((index, error)) = validate(bodies.collect()) {
+    if let Err((index, error)) = validate(bodies.collect(), sections.declared()) {
         let names = Names::read(&bytes, sections.name_section);
         let name = names
             .function(&bytes, index)
@@ -158,6 +157,11 @@ impl Sections {
         let own = self.functions.len() - self.counts.imported_functions as usize;
         let too_long = || Error::invalid_module(rest.start, "the code section has no end");
         let section = bytes.get(rest.clone()).ok_or_else(too_long)?;
+        if let Some(found) = walk::bodies(section, rest.start as u32, own - self.bodies.len()) {
+            self.bodies.extend(found);
+            return Ok(());
+        }
+        // Something is wrong: what, one walk finds out.
         let mut reader = BinaryReader::new(section, rest.start as u64);
         while self.bodies.len() < own {
             let size = reader.read_var_u32()?;
@@ -175,6 +179,16 @@ impl Sections {
         let message = "there is something behind the last function";
         let at = reader.original_position() as usize;
         Err(Error::invalid_module(at, message))
+    }
+
+    fn declared(&self) -> Declared<'_> {
+        Declared {
+            types: &self.types,
+            functions: &self.functions,
+            globals: &self.globals,
+            tables: &self.tables,
+            memories: self.memories.len(),
+        }
     }
 
     fn section(&mut self, payload: Payload<'_>, bytes: &[u8]) -> Read {

@@ -12,8 +12,10 @@ mod deferred;
 mod fault;
 mod features;
 mod names;
+mod quick;
 mod span;
 mod validate;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,14 @@ impl Span {
         (end <= whole.len()).then(|| Span::new(start as u64..end as u64))
     }
 
+    /// The same, counted from further ahead.
+    pub(super) fn behind(self, base: u32) -> Span {
+        Span {
+            start: base + self.start,
+            end: base + self.end,
+        }
+    }
+
     /// The bytes.
     pub fn of(self, bytes: &[u8]) -> &[u8] {
         bytes
