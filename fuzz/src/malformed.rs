@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 use upshift::ModuleBuilder;
 use upshift::embed::{
-    CompileError, CompileKind, CompiledCode, FuncId, RelocKind, Relocation, SourcePosition, Target,
-    Tier, TrapKind, TrapSite,
+    AccessSite, CompileError, CompileKind, CompiledCode, FuncId, RelocKind, Relocation,
+    SourcePosition, Target, Tier, TrapKind, TrapSite,
 };
 use upshift_codemem::{BlockLabel, CodeMemory, CodeMemoryConfig};
 use upshift_llvm::protocol::{Greeting, Job, Reply, WireError, read_frame, write_frame};
@@ -109,6 +109,10 @@ fn compiled(random: &mut Random, bytes: Vec<u8>) -> CompiledCode {
         traps: vec![TrapSite {
             offset: offset(len),
             kind: TrapKind::Unreachable,
+        }],
+        accesses: vec![AccessSite {
+            offset: offset(len),
+            position: offset(1000),
         }],
         positions: vec![SourcePosition {
             offset: 0,

@@ -16,6 +16,9 @@ pub struct CompiledCode {
     pub relocations: Vec<Relocation>,
     /// Where the code may trap, sorted by offset.
     pub traps: Vec<TrapSite>,
+    /// More places where it may trap: accesses of linear memory, sorted by offset. There are so many of them in code that
+    /// is not optimized that they have a table of their own, which is all there is to be said of them.
+    pub accesses: Vec<AccessSite>,
     /// Which source position each stretch of code comes from, sorted by offset; each entry holds up to the next one.
     pub positions: Vec<SourcePosition>,
     /// The calls that were replaced by the callee's body. Each is an assumption too: that the callee is what it was.
@@ -85,6 +88,15 @@ pub struct TrapSite {
     pub offset: u32,
     /// What a fault there means.
     pub kind: TrapKind,
+}
+
+/// An instruction that accesses a linear memory, and traps if it faults there: [`TrapKind::MemoryOutOfBounds`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccessSite {
+    /// The instruction's first byte.
+    pub offset: u32,
+    /// The front end's position of this instruction alone.
+    pub position: u32,
 }
 
 /// The start of a stretch of code that comes from one source position.

@@ -16,7 +16,7 @@ mod code;
 mod compiler;
 
 pub use code::{
-    CompiledCode, InlinedCall, RelocKind, Relocation, SourcePosition, Target, TrapSite,
+    AccessSite, CompiledCode, InlinedCall, RelocKind, Relocation, SourcePosition, Target, TrapSite,
 };
 pub use compiler::{
     BaselineRequest, BodyEntry, BodyRequest, CallSitePlan, CompileError, CompileKind,

@@ -4,7 +4,9 @@ use crate::heap::Extent;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use upshift_base::{FuncId, Tier, TrapKind};
-use upshift_codegen::{CompileKind, CompiledCode, InlinedCall, SourcePosition, TrapSite};
+use upshift_codegen::{
+    AccessSite, CompileKind, CompiledCode, InlinedCall, SourcePosition, TrapSite,
+};
 
 /// Whose code a block is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -25,6 +27,7 @@ pub struct BlockInfo {
     label: BlockLabel,
     frame_bytes: u32,
     traps: Box<[TrapSite]>,
+    accesses: Box<[AccessSite]>,
     positions: Box<[SourcePosition]>,
     inlined: Box<[InlinedCall]>,
 }
@@ -63,11 +66,17 @@ impl BlockInfo {
 
     /// What a fault of the instruction whose first byte is at `offset` means, if it may trap.
     pub fn trap_at(&self, offset: u32) -> Option<TrapKind> {
-        let index = self
-            .traps
-            .binary_search_by_key(&offset, |trap| trap.offset)
-            .ok()?;
-        Some(self.traps[index].kind)
+        let traps = &self.traps;
+        match traps.binary_search_by_key(&offset, |trap| trap.offset) {
+            Ok(index) => Some(traps[index].kind),
+            Err(_) => self.access_at(offset).map(|_| TrapKind::MemoryOutOfBounds),
+        }
+    }
+
+    fn access_at(&self, offset: u32) -> Option<&AccessSite> {
+        let accesses = &self.accesses;
+        let index = accesses.binary_search_by_key(&offset, |access| access.offset);
+        index.ok().map(|index| &accesses[index])
     }
 
     /// Whether the body of `function` is in the code, in the place of a call.
@@ -83,10 +92,13 @@ impl BlockInfo {
             .positions
             .partition_point(|position| position.offset <= offset);
         let source = self.positions[..after].last();
-        let mut next = Some((
-            source.and_then(|source| source.position),
-            source.and_then(|source| source.inlined),
-        ));
+        let mut next = match self.access_at(offset) {
+            Some(access) => Some((Some(access.position), None)),
+            None => Some((
+                source.and_then(|source| source.position),
+                source.and_then(|source| source.inlined),
+            )),
+        };
         std::iter::from_fn(move || {
             let (position, inlined) = next.take()?;
             let call = inlined.and_then(|call| self.inlined.get(call as usize));
@@ -117,6 +129,7 @@ impl BlockMap {
             label,
             frame_bytes: code.frame_bytes,
             traps: code.traps.as_slice().into(),
+            accesses: code.accesses.as_slice().into(),
             positions: code.positions.as_slice().into(),
             inlined: code.inlined.as_slice().into(),
         });

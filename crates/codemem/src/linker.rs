@@ -13,6 +13,8 @@ pub(crate) fn check(code: &CompiledCode) -> Result<(), CodeMemoryError> {
         "there are no instructions"
     } else if !code.traps.is_sorted_by(|a, b| a.offset < b.offset) {
         "the trap sites are not sorted"
+    } else if !code.accesses.is_sorted_by(|a, b| a.offset < b.offset) {
+        "the accesses are not sorted"
     } else if !code.positions.is_sorted_by_key(|position| position.offset) {
         "the source positions are not sorted"
     } else {

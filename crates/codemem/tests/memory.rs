@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use upshift_base::{FuncId, Tier, TrapKind};
 use upshift_codegen::cranelift_codegen::ir::LibCall;
 use upshift_codegen::{
-    CompileKind, CompiledCode, InlinedCall, RelocKind, Relocation, SourcePosition, Target, TrapSite,
+    AccessSite, CompileKind, CompiledCode, InlinedCall, RelocKind, Relocation, SourcePosition,
+    Target, TrapSite,
 };
 use upshift_codemem::{
     BUILTIN_COUNT, BlockLabel, CodeBlock, CodeMemory, CodeMemoryConfig, CodeMemoryError,
@@ -32,6 +33,7 @@ fn code(bytes: Vec<u8>) -> CompiledCode {
         alignment: 16,
         relocations: Vec::new(),
         traps: Vec::new(),
+        accesses: Vec::new(),
         positions: Vec::new(),
         frame_bytes: 0,
         inlined: Vec::new(),
@@ -368,6 +370,9 @@ fn lookups() {
             inlined: None,
         })
         .to_vec();
+    with_tables.accesses = [(6, 12), (61, 70)]
+        .map(|(offset, position)| AccessSite { offset, position })
+        .to_vec();
     with_tables.frame_bytes = 64;
     let label = BlockLabel {
         function: FuncId(5),
@@ -394,6 +399,12 @@ fn lookups() {
         assert_eq!(info.trap_at(3), Some(TrapKind::Unreachable));
         assert_eq!(info.trap_at(40), Some(TrapKind::IntegerOverflow));
         assert_eq!(info.trap_at(4), None);
+        assert_eq!(info.trap_at(6), Some(TrapKind::MemoryOutOfBounds));
+        let frame = |offset| info.frames_at(offset).next();
+        assert_eq!(frame(6), Some((FuncId(5), Some(12))));
+        assert_eq!(frame(7), Some((FuncId(5), Some(11))));
+        assert_eq!(frame(61), Some((FuncId(5), Some(70))));
+        assert_eq!(frame(62), Some((FuncId(5), None)));
         let positions = [0, 4, 5, 19, 20, 59, 60, 99]
             .map(|offset| info.frames_at(offset).next().and_then(|frame| frame.1));
         let expected = [

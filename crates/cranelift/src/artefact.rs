@@ -39,6 +39,7 @@ pub(crate) fn from_cranelift(
             .max(buffer.alignment),
         relocations,
         traps,
+        accesses: Vec::new(),
         positions: positions(emitted),
         frame_bytes: buffer
             .frame_layout()

@@ -95,6 +95,7 @@ pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<CompiledCode, WireError> {
         alignment,
         relocations,
         traps,
+        accesses: Vec::new(),
         positions,
         frame_bytes,
         inlined: Vec::new(),

@@ -202,6 +202,7 @@ mod tests {
                 offset: 9,
                 kind: TrapKind::Unreachable,
             }],
+            accesses: Vec::new(),
             positions: vec![SourcePosition {
                 offset: 0,
                 position: None,

@@ -482,6 +482,20 @@ impl Assembler {
         val
     }
 
+    /// Drops the operands from value number `first` on. Their registers may be given to others at once.
+    pub(crate) fn drop_operands(&mut self, first: usize) {
+        for val in &self.vals[first..] {
+            if let Some(reg) = val.register() {
+                let holder = &mut self.holders[reg.index()];
+                holder.operands -= 1;
+                let is_free = (holder.operands == 0) & (holder.local == NO_LOCAL);
+                self.busy &= !(u32::from(is_free) << reg.index());
+            }
+        }
+        self.vals.truncate(first);
+        self.saved_below = self.saved_below.min(first);
+    }
+
     /// Puts a value into a register.
     #[inline]
     pub(crate) fn load_into(&mut self, to: Reg, val: Val) {

@@ -54,9 +54,7 @@ impl Assembler {
             let from = self.source(record);
             self.moves.push(Move::new(RAX, from));
         }
-        for _ in 0..count {
-            self.pop();
-        }
+        self.drop_operands(first);
         self.flush();
         self.forget_saved(CLOBBERED_BY_CALLS);
         self.make_moves();

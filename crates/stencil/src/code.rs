@@ -1,7 +1,7 @@
 //! The code that is being made: bytes, labels and what is left for the linker.
 
 use upshift_base::TrapKind;
-use upshift_codegen::{RelocKind, Relocation, SourcePosition, Target, TrapSite};
+use upshift_codegen::{AccessSite, RelocKind, Relocation, SourcePosition, Target, TrapSite};
 
 /// A place in the code that can be jumped to before it is known where it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -124,6 +124,7 @@ pub struct Code {
     entries: Vec<(u32, u32, Label)>,
     pub(crate) relocations: Vec<Relocation>,
     pub(crate) traps: Vec<TrapSite>,
+    pub(crate) accesses: Vec<AccessSite>,
     pub(crate) positions: Vec<SourcePosition>,
 }
 
@@ -136,6 +137,7 @@ impl Code {
         self.entries.clear();
         self.relocations.clear();
         self.traps.clear();
+        self.accesses.clear();
         self.positions.clear();
     }
 
@@ -186,16 +188,11 @@ impl Code {
         });
     }
 
-    /// The next instruction comes from `position`, as no other does, and may trap.
+    /// The next instruction comes from `position` and accesses a linear memory.
     #[inline(always)]
-    pub(crate) fn trap_site_of(&mut self, position: u32, kind: TrapKind) {
+    pub(crate) fn access_site(&mut self, position: u32) {
         let offset = self.bytes.len() as u32;
-        self.positions.push(SourcePosition {
-            offset,
-            position: Some(position),
-            inlined: None,
-        });
-        self.traps.push(TrapSite { offset, kind });
+        self.accesses.push(AccessSite { offset, position });
     }
 
     /// What follows comes from `position`.

@@ -16,14 +16,14 @@ use std::ops::Range;
 /// The locals that registers hold, all of them saved: a part of a list of the whole function's.
 #[derive(Clone, Copy, Debug)]
 struct Cache {
-    first: usize,
-    len: usize,
+    first: u32,
+    len: u32,
 }
 
 impl Cache {
     #[inline(always)]
     fn range(self) -> Range<usize> {
-        self.first..self.first + self.len
+        self.first as usize..(self.first + self.len) as usize
     }
 }
 
@@ -32,9 +32,9 @@ impl Cache {
 pub struct Destination {
     label: Label,
     /// Operands below those that it takes along.
-    height: usize,
+    height: u32,
     /// How many operands it takes along.
-    arity: usize,
+    arity: u32,
     cache: Option<Cache>,
     is_loop: bool,
 }
@@ -45,6 +45,14 @@ impl Destination {
     pub fn is_used(&self) -> bool {
         self.cache.is_some()
     }
+
+    fn height(&self) -> usize {
+        self.height as usize
+    }
+
+    fn arity(&self) -> usize {
+        self.arity as usize
+    }
 }
 
 impl Assembler {
@@ -53,8 +61,8 @@ impl Assembler {
     pub fn destination(&mut self, params: usize, arity: usize) -> Destination {
         Destination {
             label: self.code.label(),
-            height: self.height() - params,
-            arity,
+            height: (self.height() - params) as u32,
+            arity: arity as u32,
             cache: None,
             is_loop: false,
         }
@@ -104,8 +112,10 @@ impl Assembler {
                 self.caches.push((reg, local));
             }
         }
-        let len = self.caches.len() - first;
-        Cache { first, len }
+        Cache {
+            first: first as u32,
+            len: (self.caches.len() - first) as u32,
+        }
     }
 
     #[inline]
@@ -129,22 +139,23 @@ impl Assembler {
             to.cache = Some(self.cache());
             return;
         };
-        let mut index = cache.first;
-        while index < cache.first + cache.len {
-            let (reg, local) = self.caches[index];
+        let mut range = cache.range();
+        while !range.is_empty() {
+            let (reg, local) = self.caches[range.start];
             if self.holders[reg.index()].local == local {
-                index += 1;
+                range.start += 1;
             } else {
-                cache.len -= 1;
-                self.caches[index] = self.caches[cache.first + cache.len];
+                range.end -= 1;
+                self.caches[range.start] = self.caches[range.end];
             }
         }
+        cache.len = range.end as u32 - cache.first;
     }
 
     /// Whether a jump has something to do besides jumping.
     #[inline]
     fn needs_transfer(&self, to: &Destination) -> bool {
-        if to.arity > 0 && self.height() != to.height + to.arity {
+        if to.arity > 0 && self.height() != to.height() + to.arity() {
             return true;
         }
         match &to.cache {
@@ -159,9 +170,9 @@ impl Assembler {
 
     /// Does it. The frame is canonical.
     fn transfer(&mut self, to: &Destination) {
-        if self.height() != to.height + to.arity {
-            let mut home = self.vals[self.locals + to.height - 1].home;
-            for index in self.vals.len() - to.arity..self.vals.len() {
+        if self.height() != to.height() + to.arity() {
+            let mut home = self.vals[self.locals + to.height() - 1].home;
+            for index in self.vals.len() - to.arity()..self.vals.len() {
                 let val = self.vals[index];
                 home -= val.ty.slot_bytes();
                 self.store_to(val, Mem::new(FRAME, home));
@@ -188,6 +199,7 @@ impl Assembler {
     }
 
     /// Jumps if the condition holds. The frame has been made canonical before the condition was tested.
+    #[inline]
     pub fn jump_if(&mut self, condition: Condition, to: &mut Destination) {
         if self.needs_transfer(to) {
             let skip = self.code.label();
@@ -236,7 +248,7 @@ impl Assembler {
         }
         (self.busy, self.dirty, self.pinned) = (0, 0, 0);
         self.forget_constants();
-        self.vals.truncate(self.locals + at.height);
+        self.vals.truncate(self.locals + at.height());
         for val in &mut self.vals[self.locals..] {
             val.set_loc(Loc::Home);
             val.saved = true;
@@ -248,7 +260,7 @@ impl Assembler {
             }
             if cache.range().end == self.caches.len() {
                 // Destinations are left in the opposite order, mostly, so that this keeps the list short.
-                self.caches.truncate(cache.first);
+                self.caches.truncate(cache.first as usize);
             }
         }
         for ty in types {
@@ -259,7 +271,7 @@ impl Assembler {
 
     /// Drops the operands above those that were there when `to` was made, behind a jump.
     pub fn truncate(&mut self, to: &Destination) {
-        while self.height() > to.height {
+        while self.height() > to.height() {
             self.pop();
         }
     }

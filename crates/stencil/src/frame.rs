@@ -24,7 +24,9 @@ use crate::value::Ty;
 use std::ops::Range;
 use upshift_base::{Tier, TrapKind};
 use upshift_codegen::osr::{self, FrameValue};
-use upshift_codegen::{CompileError, CompiledCode, RelocKind, Relocation, Target, TrapSite};
+use upshift_codegen::{
+    AccessSite, CompileError, CompiledCode, RelocKind, Relocation, Target, TrapSite,
+};
 
 /// Frames larger than this are left to other compilers.
 const FRAME_BYTES_MAX: i32 = 256 << 10;
@@ -367,7 +369,7 @@ impl Assembler {
     pub(crate) fn leave(&mut self) {
         for (index, &reg) in CALLEE_SAVED.iter().enumerate() {
             if self.used & reg.bit() != 0 {
-                self.code.load(Ty::I64, reg, saved_place(index));
+                self.code.load_home(Ty::I64, reg, saved_place(index));
             }
         }
         self.code.leave_frame();
@@ -402,7 +404,7 @@ impl Assembler {
         code.adjust_stack(-frame_bytes);
         for (index, &reg) in CALLEE_SAVED.iter().enumerate() {
             if used & reg.bit() != 0 {
-                code.store(Ty::I64, reg, saved_place(index));
+                code.store_home(Ty::I64, reg, saved_place(index));
             }
         }
         if used & CONTEXT.bit() != 0 {
@@ -434,6 +436,10 @@ impl Assembler {
             offset: t.offset - start,
             ..*t
         });
+        let accesses = code.accesses.iter().map(|a| AccessSite {
+            offset: a.offset - start,
+            ..*a
+        });
         let mut positions = code.positions.to_vec();
         for position in &mut positions {
             position.offset -= start;
@@ -447,6 +453,7 @@ impl Assembler {
             alignment: 16,
             relocations: relocations.collect(),
             traps: traps.collect(),
+            accesses: accesses.collect(),
             positions,
             frame_bytes: frame_bytes as u32,
             inlined: Vec::new(),
@@ -455,9 +462,9 @@ impl Assembler {
     }
 }
 
-/// Where a callee-saved register is kept.
-fn saved_place(index: usize) -> Mem {
-    Mem::new(FRAME, -8 * (index as i32 + 1))
+/// Where a callee-saved register is kept, as a distance from the frame pointer.
+fn saved_place(index: usize) -> i32 {
+    -8 * (index as i32 + 1)
 }
 
 /// Touches each page of a frame, so that none of them is behind the guard page. Calls make sure of the first.

@@ -52,4 +52,6 @@ pub use plan::{Loop, Plan};
 #[cfg(feature = "generator")]
 pub use shape::{Architecture, ShapeError, StencilBuf, TextError};
 pub use stencil::{Hole, HoleKind, Stencil, StencilTrap};
-pub use value::{FloatOp, FloatTest, IntOp, IntTest, LoadKind, ShiftOp, StoreKind, Ty};
+pub use value::{
+    FloatOp, FloatTest, IntOp, IntTest, LoadIndex, LoadKind, ShiftOp, StoreIndex, StoreKind, Ty,
+};

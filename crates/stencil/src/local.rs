@@ -22,20 +22,25 @@ impl Assembler {
             return self.push_constant(val.ty, value);
         }
         let reg = self.allocate(val.ty.is_vector());
-        self.load_into(reg, val);
-        if val.loc() == Loc::Home {
-            self.attach_local(local, reg, true);
+        match val.loc() {
+            Loc::Home => {
+                self.code.load_home(val.ty, reg, val.home);
+                self.attach_local(local, reg, true);
+            }
+            _ => self.load_into(reg, val),
         }
         self.push_register(val.ty, reg);
     }
 
     /// `local.set`: pops into a local.
+    #[inline]
     pub fn local_set(&mut self, local: u32) {
         let val = self.pop();
         self.assign(local, val);
     }
 
     /// Makes a popped value that of a local.
+    #[inline]
     pub(crate) fn assign(&mut self, local: u32, val: Val) {
         self.detach_local(local);
         let place = &mut self.vals[local as usize];

@@ -1,8 +1,10 @@
 //! The operations that are encoded directly.
 
-use crate::arch::x64::{CONTEXT, Condition, MEMORY_BASE, Mem, RCX, Reg, SCRATCH, STACK, codes};
+use crate::arch::x64::{CONTEXT, Condition, MEMORY_BASE, Mem, RCX, Reg, SCRATCH, codes};
 use crate::assembler::{Assembler, Loc, Val};
-use crate::value::{FloatOp, FloatTest, IntOp, IntTest, LoadKind, ShiftOp, StoreKind, Ty};
+use crate::value::{
+    FloatOp, FloatTest, IntOp, IntTest, LoadIndex, LoadKind, ShiftOp, StoreIndex, StoreKind, Ty,
+};
 use upshift_base::TrapKind;
 
 /// A linear memory, or whatever else an index leads into.
@@ -18,6 +20,15 @@ pub struct Memory {
 
 /// No access is longer.
 const ACCESS_BYTES_MAX: u64 = 16;
+
+impl Memory {
+    /// A constant offset as a part of the instruction, if the access faults where it should then.
+    #[inline(always)]
+    fn displacement(&self, offset: u64) -> Option<i32> {
+        let near = offset + ACCESS_BYTES_MAX <= self.guard_bytes;
+        i32::try_from(offset).ok().filter(|_| near)
+    }
+}
 
 fn int(wide: bool) -> Ty {
     if wide { Ty::I64 } else { Ty::I32 }
@@ -58,11 +69,13 @@ impl Assembler {
     }
 
     /// `operand op value` on 32 bits, the operand on top.
+    #[inline]
     pub fn int_with_constant(&mut self, op: IntOp, value: i32) {
         let left = self.pop();
         self.int_binary_constant(op, false, left, value);
     }
 
+    #[inline]
     fn int_binary_constant(&mut self, op: IntOp, wide: bool, left: Val, value: i32) {
         let distance = match op {
             IntOp::Add => Some(value),
@@ -116,6 +129,7 @@ impl Assembler {
     }
 
     /// Compares two integers. With `flush`, the frame is made canonical before.
+    #[inline]
     pub fn int_compare(&mut self, test: IntTest, wide: bool, flush: bool) -> Condition {
         let (mut test, mut right, mut left) = (test, self.pop(), self.pop());
         if flush {
@@ -137,6 +151,7 @@ impl Assembler {
     }
 
     /// Tests an integer for not being zero. With `flush`, the frame is made canonical before.
+    #[inline]
     pub fn int_test(&mut self, wide: bool, flush: bool) -> Condition {
         let val = self.pop();
         if flush {
@@ -268,9 +283,9 @@ impl Assembler {
 
     /// Loads a field of the context.
     pub fn push_context_field(&mut self, kind: LoadKind, ty: Ty, offset: i32) {
-        let context = self.context();
+        self.context();
         let to = self.allocate(ty.is_vector());
-        self.code.load_kind(kind, to, Mem::new(context, offset));
+        self.code.load_context(kind, to, offset);
         self.push_register(ty, to);
     }
 
@@ -317,28 +332,27 @@ impl Assembler {
         to
     }
 
-    /// Where an access at a popped index and a constant offset goes. Traps if that would not fault.
-    #[inline]
-    fn place(&mut self, memory: Memory, index: Val, offset: u64) -> Mem {
-        let base = self.memory_base(memory);
-        let near = offset + ACCESS_BYTES_MAX <= memory.guard_bytes;
-        if let (Some(index), Ok(displacement), true) =
-            (index.register(), i32::try_from(offset), near)
-        {
-            return Mem::indexed(base, index, displacement);
-        }
-        self.unusual_place(base, index, offset, near)
+    /// The index and displacement of an access of memory 0 as nearly all are: at a popped index that is in a register.
+    #[inline(always)]
+    fn first_place(&mut self, memory: Memory, index: &Val, offset: u64) -> Option<(Reg, i32)> {
+        let displacement = memory.displacement(offset).filter(|_| memory.is_first)?;
+        let index = index.register()?;
+        self.used |= MEMORY_BASE.bit();
+        Some((index, displacement))
     }
 
+    /// Where an access at a popped index and a constant offset goes. Traps if that would not fault.
     #[inline(never)]
-    fn unusual_place(&mut self, base: Reg, index: Val, offset: u64, near: bool) -> Mem {
+    fn place(&mut self, memory: Memory, index: Val, offset: u64) -> Mem {
+        let base = self.memory_base(memory);
+        let near = memory.displacement(offset).is_some();
         if let (Loc::Const(index), true) = (index.loc(), near)
             && let Ok(displacement) = i32::try_from(index + offset)
         {
             return Mem::new(base, displacement);
         }
         let index = self.in_register(index);
-        if let (Ok(displacement), true) = (i32::try_from(offset), near) {
+        if let Some(displacement) = memory.displacement(offset) {
             return Mem::indexed(base, index, displacement);
         }
         // Neither is larger than 32 bits, so the sum is exact.
@@ -356,32 +370,60 @@ impl Assembler {
     /// Notes that the next instruction may fault.
     #[inline(always)]
     fn faults(&mut self) {
-        self.code
-            .trap_site_of(self.position, TrapKind::MemoryOutOfBounds);
+        self.code.access_site(self.position);
     }
 
     /// A load.
-    pub fn load(&mut self, kind: LoadKind, ty: Ty, memory: Memory, offset: u64) {
+    #[inline]
+    pub fn load(&mut self, kind: LoadIndex, ty: Ty, memory: Memory, offset: u64) {
         let index = self.pop();
-        let place = self.place(memory, index, offset);
-        let to = match index.register() {
-            Some(reg) if !ty.is_vector() && self.is_unshared(reg) => reg,
-            _ => self.allocate(ty.is_vector()),
+        let Some((index, displacement)) = self.first_place(memory, &index, offset) else {
+            return self.load_elsewhere(kind.kind(), ty, memory, (index, offset));
+        };
+        let to = match !ty.is_vector() && self.is_unshared(index) {
+            true => index,
+            false => self.allocate(ty.is_vector()),
         };
         self.faults();
-        match place.base == MEMORY_BASE && place.index != STACK {
-            true => {
-                let (index, displacement) = (place.index, place.displacement);
-                self.code.load_first(kind, to, index, displacement);
-            }
-            false => self.code.load_kind(kind, to, place),
-        }
+        self.code.load_first(kind, to, index, displacement);
+        self.push_register(ty, to);
+    }
+
+    #[inline(never)]
+    fn load_elsewhere(
+        &mut self,
+        kind: LoadKind,
+        ty: Ty,
+        memory: Memory,
+        (index, offset): (Val, u64),
+    ) {
+        let place = self.place(memory, index, offset);
+        let to = self.allocate(ty.is_vector());
+        self.faults();
+        self.code.load_kind(kind, to, place);
         self.push_register(ty, to);
     }
 
     /// A store.
-    pub fn store(&mut self, kind: StoreKind, memory: Memory, offset: u64) {
+    #[inline]
+    pub fn store(&mut self, kind: StoreIndex, memory: Memory, offset: u64) {
         let (val, index) = (self.pop(), self.pop());
+        if let (Some(from), Some((index, displacement))) =
+            (val.register(), self.first_place(memory, &index, offset))
+        {
+            self.faults();
+            return self.code.store_first(kind, from, index, displacement);
+        }
+        self.store_elsewhere(kind.kind(), memory, (val, index, offset));
+    }
+
+    #[inline(never)]
+    fn store_elsewhere(
+        &mut self,
+        kind: StoreKind,
+        memory: Memory,
+        (val, index, offset): (Val, Val, u64),
+    ) {
         let place = self.place(memory, index, offset);
         if let (StoreKind::Full(ty), Some(value)) = (kind, short(val)) {
             self.faults();
@@ -390,13 +432,7 @@ impl Assembler {
         }
         let from = self.in_register(val);
         self.faults();
-        match place.base == MEMORY_BASE && place.index != STACK {
-            true => {
-                let (index, displacement) = (place.index, place.displacement);
-                self.code.store_first(kind, from, index, displacement);
-            }
-            false => self.code.store_kind(kind, from, place),
-        }
+        self.code.store_kind(kind, from, place);
     }
 
     /// Pushes an operand that was popped in the same operation.

@@ -8,6 +8,9 @@ use crate::value::Ty;
 impl Assembler {
     /// Makes the moves that have been gathered.
     pub(crate) fn make_moves(&mut self) {
+        if self.moves.is_empty() {
+            return;
+        }
         let mut moves = std::mem::take(&mut self.moves);
         self.move_all(&mut moves);
         moves.clear();

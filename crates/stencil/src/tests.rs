@@ -1,13 +1,13 @@
 //! The encoders against a decoder, moves against a model, and what is no stencil.
 
-use crate::arch::x64::{Condition, FRAME, MEMORY_BASE, Mem, RSP, Reg, xmm};
+use crate::arch::x64::{CONTEXT, Condition, FRAME, MEMORY_BASE, Mem, RSP, Reg, xmm};
 use crate::code::Code;
 use crate::frame::Workspace;
 use crate::moves::{Move, Source};
 use crate::plan::Plan;
 #[cfg(feature = "generator")]
 use crate::shape::{Architecture, ShapeError, StencilBuf};
-use crate::value::{FloatOp, IntOp, LoadKind, ShiftOp, StoreKind, Ty};
+use crate::value::{FloatOp, IntOp, LoadIndex, LoadKind, ShiftOp, StoreIndex, StoreKind, Ty};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use upshift_base::FuncId;
 #[cfg(feature = "generator")]
@@ -104,9 +104,14 @@ fn the_most_frequent_moves_are_the_general_ones() {
                 let reg = if vector { xmm(number) } else { Reg(number) };
                 for at in general().filter(|&index| index != RSP) {
                     let place = Mem::indexed(MEMORY_BASE, at, displacement);
-                    let special = bytes(&|code| code.load_first(kind, reg, at, displacement));
+                    let number = LoadIndex::of(kind);
+                    assert_eq!(number.kind(), kind);
+                    let special = bytes(&|code| code.load_first(number, reg, at, displacement));
                     assert_eq!(special, bytes(&|code| code.load_kind(kind, reg, place)));
                 }
+                let place = Mem::new(CONTEXT, displacement);
+                let special = bytes(&|code| code.load_context(kind, reg, displacement));
+                assert_eq!(special, bytes(&|code| code.load_kind(kind, reg, place)));
                 if let LoadKind::Full(ty) = kind {
                     let place = Mem::new(FRAME, displacement);
                     let special = bytes(&|code| code.load_home(ty, reg, displacement));
@@ -119,7 +124,9 @@ fn the_most_frequent_moves_are_the_general_ones() {
                 let reg = if vector { xmm(number) } else { Reg(number) };
                 for at in general().filter(|&index| index != RSP) {
                     let place = Mem::indexed(MEMORY_BASE, at, displacement);
-                    let special = bytes(&|code| code.store_first(kind, reg, at, displacement));
+                    let number = StoreIndex::of(kind);
+                    assert_eq!(number.kind(), kind);
+                    let special = bytes(&|code| code.store_first(number, reg, at, displacement));
                     assert_eq!(special, bytes(&|code| code.store_kind(kind, reg, place)));
                 }
                 if let StoreKind::Full(ty) = kind {
@@ -335,6 +342,7 @@ fn code(body: &[u8]) -> CompiledCode {
         alignment: 16,
         relocations: Vec::new(),
         traps: Vec::new(),
+        accesses: Vec::new(),
         positions: Vec::new(),
         frame_bytes: 0,
         inlined: Vec::new(),

@@ -1,5 +1,7 @@
 //! What the assembler computes with: types of values, and the operations that it encodes by itself.
 
+use std::fmt;
+
 /// The type of a value, as far as registers and home slots are concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Ty {
@@ -179,7 +181,6 @@ impl LoadKind {
     /// Its place among them.
     #[inline(always)]
     pub(crate) const fn index(self) -> usize {
-        // In two steps, neither of which is a jump.
         let first = match self {
             LoadKind::Full(_) => 0,
             LoadKind::Unsigned8 => 5,
@@ -220,5 +221,50 @@ impl StoreKind {
             StoreKind::Low16 => 6,
             StoreKind::Low32 => 7,
         }
+    }
+}
+
+/// A kind of load or store by its place among all of them, which is what its encoding is looked up by: to find that out for each
+/// operator would take a jump to one of many places.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LoadIndex(pub(crate) u8);
+
+/// The same for stores.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StoreIndex(pub(crate) u8);
+
+impl LoadIndex {
+    /// That of a kind.
+    pub const fn of(kind: LoadKind) -> LoadIndex {
+        LoadIndex(kind.index() as u8)
+    }
+
+    /// The kind.
+    pub const fn kind(self) -> LoadKind {
+        LoadKind::ALL[self.0 as usize]
+    }
+}
+
+impl StoreIndex {
+    /// That of a kind.
+    pub const fn of(kind: StoreKind) -> StoreIndex {
+        StoreIndex(kind.index() as u8)
+    }
+
+    /// The kind.
+    pub const fn kind(self) -> StoreKind {
+        StoreKind::ALL[self.0 as usize]
+    }
+}
+
+impl fmt::Debug for LoadIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind().fmt(f)
+    }
+}
+
+impl fmt::Debug for StoreIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind().fmt(f)
     }
 }

@@ -8,7 +8,7 @@
 pub use crate::template::StencilMaker;
 pub use upshift_base::{FuncId, Guard, GuardReason, Owner, Tier, TrapKind, World};
 pub use upshift_codegen::{
-    BaselineRequest, BodyEntry, BodyRequest, CompileError, CompileKind, CompileRequest,
+    AccessSite, BaselineRequest, BodyEntry, BodyRequest, CompileError, CompileKind, CompileRequest,
     CompiledCode, Compiler, RelocKind, Relocation, SourcePosition, Target, TrapSite, call_site,
     deopt, frame_log, loops, osr, symbol,
 };

@@ -29,6 +29,7 @@ fn install(memory: &CodeMemory, bytes: &[u8], relocations: &[Relocation]) -> Cod
         alignment: 32,
         relocations: relocations.to_vec(),
         traps: Vec::new(),
+        accesses: Vec::new(),
         positions: Vec::new(),
         frame_bytes: 0,
         inlined: Vec::new(),

@@ -57,6 +57,7 @@ pub fn read(bytes: &[u8], index: usize) -> Result<CompiledCode, CompileError> {
         alignment: placement.alignment,
         relocations: Vec::new(),
         traps: Vec::new(),
+        accesses: Vec::new(),
         positions: positions(&file, &text)?,
         frame_bytes: prologue::frame_bytes(text.data().map_err(failed)?),
         inlined: Vec::new(),

@@ -4,7 +4,7 @@
 //! legacy prefix, REX, opcode, ModRM, SIB, displacement, immediate.
 
 use crate::code::{Code, Label};
-use crate::value::{FloatOp, IntOp, LoadKind, ShiftOp, StoreKind, Ty};
+use crate::value::{FloatOp, IntOp, LoadIndex, LoadKind, ShiftOp, StoreIndex, StoreKind, Ty};
 
 /// Whether code for this architecture runs here.
 pub const IS_HOST: bool = cfg!(target_arch = "x86_64");
@@ -317,6 +317,7 @@ impl Code {
     }
 
     /// Copies a register to another of the same kind. A narrow copy clears the upper half of a general register.
+    #[inline]
     pub fn move_register(&mut self, ty: Ty, to: Reg, from: Reg) {
         if to.is_vector() {
             self.rr(two(0, 0x28), false, to, from);
@@ -331,6 +332,7 @@ impl Code {
     }
 
     /// Puts a constant into a general register. Leaves the flags alone.
+    #[inline]
     pub fn move_constant(&mut self, to: Reg, value: u64) {
         if let Ok(value) = u32::try_from(value) {
             if to.high() != 0 {
@@ -412,13 +414,15 @@ impl Code {
     }
 
     /// A load from `index` and a displacement behind the base of memory 0.
-    pub fn load_first(&mut self, kind: LoadKind, to: Reg, index: Reg, displacement: i32) {
-        self.access_first(&LOADS[kind.index()], to, index, displacement);
+    #[inline(always)]
+    pub fn load_first(&mut self, kind: LoadIndex, to: Reg, index: Reg, displacement: i32) {
+        self.access_first(&LOADS[usize::from(kind.0)], to, index, displacement);
     }
 
     /// A store there.
-    pub fn store_first(&mut self, kind: StoreKind, from: Reg, index: Reg, displacement: i32) {
-        self.access_first(&STORES[kind.index()], from, index, displacement);
+    #[inline(always)]
+    pub fn store_first(&mut self, kind: StoreIndex, from: Reg, index: Reg, displacement: i32) {
+        self.access_first(&STORES[usize::from(kind.0)], from, index, displacement);
     }
 
     /// The base is a register that takes a REX prefix, and there is an index, so that most of the instruction is known.
@@ -439,7 +443,27 @@ impl Code {
             .advance(len + 2 + usize::from(some) + 3 * usize::from(far));
     }
 
+    /// A load from a displacement behind the context.
+    pub fn load_context(&mut self, kind: LoadKind, to: Reg, displacement: i32) {
+        // The two registers are alike to the REX prefix, and neither takes a SIB byte or a displacement that is zero.
+        const { assert!(CONTEXT.high() == MEMORY_BASE.high() && CONTEXT.low() > RBP.low()) };
+        let head = &LOADS[kind.index()];
+        let len = usize::from(head[LEN] & 7);
+        let window: &mut [u8; INSTRUCTION_BYTES] = self.bytes.window();
+        window[..8].copy_from_slice(head);
+        let rex = usize::from(head[0] >= 0x66);
+        window[rex] |= (to.0 >> 1) & 4;
+        let some = displacement != 0;
+        let far = displacement != i32::from(displacement as i8);
+        let mode = (u8::from(some) + u8::from(far)) << 6;
+        window[len] = mode | ((to.0 & 7) << 3) | CONTEXT.low();
+        window[len + 1..len + 5].copy_from_slice(&displacement.to_le_bytes());
+        self.bytes
+            .advance(len + 1 + usize::from(some) + 3 * usize::from(far));
+    }
+
     /// `to = to op from`.
+    #[inline]
     pub fn int_op(&mut self, op: IntOp, wide: bool, to: Reg, from: Reg) {
         match op {
             IntOp::Mul => self.rr(two(0, 0xaf), wide, to, from),
@@ -448,6 +472,7 @@ impl Code {
     }
 
     /// `to = from * value` for a multiplication, else `to = to op value`, where `from` is `to`.
+    #[inline]
     pub fn int_op_constant(&mut self, op: IntOp, wide: bool, to: Reg, value: i32) {
         let short = i8::try_from(value);
         if op == IntOp::Mul {
@@ -471,6 +496,7 @@ impl Code {
         self.arithmetic_constant(arithmetic(op), wide, Rm::Reg(to), value);
     }
 
+    #[inline]
     fn arithmetic_constant(&mut self, extension: u8, wide: bool, rm: Rm, value: i32) {
         match i8::try_from(value) {
             Ok(value) => {
@@ -517,11 +543,13 @@ impl Code {
     }
 
     /// Compares two registers.
+    #[inline]
     pub fn compare(&mut self, wide: bool, left: Reg, right: Reg) {
         self.rr(one(0x3b), wide, left, right);
     }
 
     /// Compares a register with a constant.
+    #[inline]
     pub fn compare_constant(&mut self, wide: bool, left: Reg, right: i32) {
         if right == 0 {
             self.rr(one(0x85), wide, left, left);
@@ -622,6 +650,7 @@ impl Code {
         }
     }
 
+    #[inline]
     fn jump_code(&mut self, cc: u8, label: Label) {
         self.bytes.push([0x0f, 0x80 | cc, 0, 0, 0, 0]);
         self.displacement_before(label);

@@ -14,7 +14,8 @@ use std::cell::Cell;
 use upshift::embed::deopt::{FrameLayout, FramePoint};
 use upshift::embed::osr::FrameValue;
 use upshift::embed::stencil::{
-    Assembler, Condition, IS_SUPPORTED, LoadKind, Plan, StoreKind, Ty, Workspace, results_fit,
+    Assembler, Condition, IS_SUPPORTED, LoadIndex, LoadKind, Plan, StoreIndex, StoreKind, Ty,
+    Workspace, results_fit,
 };
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId};
 use wasmparser::{FunctionBody, MemArg, Operator, OperatorsReaderAllocations};
@@ -226,8 +227,8 @@ fn declare_locals(asm: &mut Assembler, reader: &mut Reader<'_>) -> Result<(), Co
 /// Reads operators, to the last one or just past the header of the last loop that is wanted.
 fn run(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
     loop {
-        if !d.reader.is_at_stop() {
-            step(d)?;
+        if let Some(byte) = d.reader.byte_ahead() {
+            step(d, byte)?;
             continue;
         }
         if d.control.is_empty() || d.loops > d.last_loop {
@@ -240,17 +241,20 @@ fn run(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
             d.stop()?;
         }
         match d.reachable {
-            true => step(d)?,
+            true => {
+                let byte = d.reader.byte();
+                step(d, byte)?;
+            }
             false => control::skip_on(d)?,
         }
     }
 }
 
-/// One operator, which can be reached. There is one jump to what it is, which is hard enough to foresee for the processor.
+/// The operator that begins with `byte`, which was just read, and can be reached. There is one jump to what it is, which is hard enough to foresee for the processor.
 #[inline(always)]
-fn step(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
-    let at = d.reader.position();
-    let op = Op::of(d.reader.byte());
+fn step(d: &mut Driver<'_, '_>, byte: u8) -> Result<(), CompileError> {
+    let at = d.reader.position() - 1;
+    let op = Op::of(byte);
     d.asm.begin(at as u32);
     match op {
         Op::LocalGet => d.asm.local_get(d.reader.u32()),
@@ -297,6 +301,7 @@ fn step(d: &mut Driver<'_, '_>) -> Result<(), CompileError> {
 }
 
 /// `i32.const`, with the operation behind it if that takes a constant.
+#[inline(always)]
 fn i32_const(d: &mut Driver<'_, '_>) {
     let value = d.reader.i32();
     if let Op::Int(op, false) = d.peek() {
@@ -314,19 +319,22 @@ fn i64_const(d: &mut Driver<'_, '_>) {
     d.asm.push_constant(Ty::I64, value);
 }
 
-fn load(d: &mut Driver<'_, '_>, kind: LoadKind, ty: Ty) {
+#[inline(always)]
+fn load(d: &mut Driver<'_, '_>, kind: LoadIndex, ty: Ty) {
     let access = d.reader.access();
     let memory = d.memory(access.memory);
     d.asm.load(kind, ty, memory, access.offset);
 }
 
-fn store(d: &mut Driver<'_, '_>, kind: StoreKind) {
+#[inline(always)]
+fn store(d: &mut Driver<'_, '_>, kind: StoreIndex) {
     let access = d.reader.access();
     let memory = d.memory(access.memory);
     d.asm.store(kind, memory, access.offset);
 }
 
 /// A comparison.
+#[inline(always)]
 fn test(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
     let flush = matches!(d.peek(), Op::If | Op::BrIf);
     let condition = match op {
@@ -353,12 +361,13 @@ fn other(d: &mut Driver<'_, '_>, at: usize) -> Result<(), CompileError> {
         }
         Operator::V128Load { memarg } => {
             let (memory, MemArg { offset, .. }) = (d.memory_of(&memarg)?, memarg);
-            let (kind, ty) = (LoadKind::Full(Ty::V128), Ty::V128);
+            let (kind, ty) = (LoadIndex::of(LoadKind::Full(Ty::V128)), Ty::V128);
             d.asm.load(kind, ty, memory, offset);
         }
         Operator::V128Store { memarg } => {
             let (memory, MemArg { offset, .. }) = (d.memory_of(&memarg)?, memarg);
-            d.asm.store(StoreKind::Full(Ty::V128), memory, offset);
+            let kind = StoreIndex::of(StoreKind::Full(Ty::V128));
+            d.asm.store(kind, memory, offset);
         }
         _ if resource(d, &operator)? => {}
         _ => stencils::operation(d, &operator)?,

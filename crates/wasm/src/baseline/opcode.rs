@@ -2,7 +2,7 @@
 
 use LoadKind::*;
 use upshift::embed::stencil::{
-    FloatOp, FloatTest, IntOp, IntTest, LoadKind, ShiftOp, StoreKind, Ty,
+    FloatOp, FloatTest, IntOp, IntTest, LoadIndex, LoadKind, ShiftOp, StoreIndex, StoreKind, Ty,
 };
 
 /// An operator that is known by its first byte. The flag of an operation says that it is on 64 bits, not 32.
@@ -54,8 +54,8 @@ pub(super) enum Op {
     ZeroExtend,
     SignExtend(u8, bool),
     Reinterpret(Ty),
-    Load(LoadKind, Ty),
-    Store(StoreKind),
+    Load(LoadIndex, Ty),
+    Store(StoreIndex),
 }
 
 impl Op {
@@ -75,6 +75,14 @@ static OPERATORS: [Op; 256] = {
     }
     operators
 };
+
+const fn load(kind: LoadKind, ty: Ty) -> Op {
+    Op::Load(LoadIndex::of(kind), ty)
+}
+
+const fn store(kind: StoreKind) -> Op {
+    Op::Store(StoreIndex::of(kind))
+}
 
 /// First byte, name, meaning.
 #[rustfmt::skip]
@@ -102,29 +110,29 @@ const LIST: &[(u8, &str, Op)] = &[
     (0x22, "LocalTee", Op::LocalTee),
     (0x23, "GlobalGet", Op::GlobalGet),
     (0x24, "GlobalSet", Op::GlobalSet),
-    (0x28, "I32Load", Op::Load(Full(Ty::I32), Ty::I32)),
-    (0x29, "I64Load", Op::Load(Full(Ty::I64), Ty::I64)),
-    (0x2a, "F32Load", Op::Load(Full(Ty::F32), Ty::F32)),
-    (0x2b, "F64Load", Op::Load(Full(Ty::F64), Ty::F64)),
-    (0x2c, "I32Load8S", Op::Load(Signed8 { wide: false }, Ty::I32)),
-    (0x2d, "I32Load8U", Op::Load(Unsigned8, Ty::I32)),
-    (0x2e, "I32Load16S", Op::Load(Signed16 { wide: false }, Ty::I32)),
-    (0x2f, "I32Load16U", Op::Load(Unsigned16, Ty::I32)),
-    (0x30, "I64Load8S", Op::Load(Signed8 { wide: true }, Ty::I64)),
-    (0x31, "I64Load8U", Op::Load(Unsigned8, Ty::I64)),
-    (0x32, "I64Load16S", Op::Load(Signed16 { wide: true }, Ty::I64)),
-    (0x33, "I64Load16U", Op::Load(Unsigned16, Ty::I64)),
-    (0x34, "I64Load32S", Op::Load(Signed32, Ty::I64)),
-    (0x35, "I64Load32U", Op::Load(Unsigned32, Ty::I64)),
-    (0x36, "I32Store", Op::Store(StoreKind::Full(Ty::I32))),
-    (0x37, "I64Store", Op::Store(StoreKind::Full(Ty::I64))),
-    (0x38, "F32Store", Op::Store(StoreKind::Full(Ty::F32))),
-    (0x39, "F64Store", Op::Store(StoreKind::Full(Ty::F64))),
-    (0x3a, "I32Store8", Op::Store(StoreKind::Low8)),
-    (0x3b, "I32Store16", Op::Store(StoreKind::Low16)),
-    (0x3c, "I64Store8", Op::Store(StoreKind::Low8)),
-    (0x3d, "I64Store16", Op::Store(StoreKind::Low16)),
-    (0x3e, "I64Store32", Op::Store(StoreKind::Low32)),
+    (0x28, "I32Load", load(Full(Ty::I32), Ty::I32)),
+    (0x29, "I64Load", load(Full(Ty::I64), Ty::I64)),
+    (0x2a, "F32Load", load(Full(Ty::F32), Ty::F32)),
+    (0x2b, "F64Load", load(Full(Ty::F64), Ty::F64)),
+    (0x2c, "I32Load8S", load(Signed8 { wide: false }, Ty::I32)),
+    (0x2d, "I32Load8U", load(Unsigned8, Ty::I32)),
+    (0x2e, "I32Load16S", load(Signed16 { wide: false }, Ty::I32)),
+    (0x2f, "I32Load16U", load(Unsigned16, Ty::I32)),
+    (0x30, "I64Load8S", load(Signed8 { wide: true }, Ty::I64)),
+    (0x31, "I64Load8U", load(Unsigned8, Ty::I64)),
+    (0x32, "I64Load16S", load(Signed16 { wide: true }, Ty::I64)),
+    (0x33, "I64Load16U", load(Unsigned16, Ty::I64)),
+    (0x34, "I64Load32S", load(Signed32, Ty::I64)),
+    (0x35, "I64Load32U", load(Unsigned32, Ty::I64)),
+    (0x36, "I32Store", store(StoreKind::Full(Ty::I32))),
+    (0x37, "I64Store", store(StoreKind::Full(Ty::I64))),
+    (0x38, "F32Store", store(StoreKind::Full(Ty::F32))),
+    (0x39, "F64Store", store(StoreKind::Full(Ty::F64))),
+    (0x3a, "I32Store8", store(StoreKind::Low8)),
+    (0x3b, "I32Store16", store(StoreKind::Low16)),
+    (0x3c, "I64Store8", store(StoreKind::Low8)),
+    (0x3d, "I64Store16", store(StoreKind::Low16)),
+    (0x3e, "I64Store32", store(StoreKind::Low32)),
     (0x41, "I32Const", Op::I32Const),
     (0x42, "I64Const", Op::I64Const),
     (0x43, "F32Const", Op::F32Const),
@@ -261,7 +269,7 @@ mod tests {
                 Op::Load(kind, ty) => {
                     assert_eq!(format!("{ty:?}"), name[..3]);
                     let bits: String = said.chars().filter(char::is_ascii_digit).collect();
-                    let full = *kind == Full(*ty);
+                    let full = kind.kind() == Full(*ty);
                     assert_eq!(name["I64Load".len()..].is_empty(), full, "{name}");
                     // What is loaded, before the type that it becomes.
                     assert!(full || bits.starts_with(&name[7..name.len() - 1]), "{name}");
@@ -270,7 +278,7 @@ mod tests {
                 }
                 Op::Store(kind) => {
                     let bits: String = said.chars().filter(char::is_ascii_digit).collect();
-                    let full = matches!(kind, StoreKind::Full(_));
+                    let full = matches!(kind.kind(), StoreKind::Full(_));
                     assert!(full || name.ends_with(&bits), "{name}");
                     assert!(!full || said.contains(&name[..3]), "{name}");
                 }

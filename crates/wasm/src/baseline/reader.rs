@@ -12,8 +12,8 @@ pub(super) struct Reader<'m> {
     start: usize,
     /// Where the next byte is in it.
     at: usize,
-    /// Where, at the latest, something is to be looked at before the next operator is read.
-    stop: usize,
+    /// The body up to where, at the latest, something is to be looked at before the next operator is read.
+    ahead: &'m [u8],
 }
 
 /// What a memory access says of its place.
@@ -43,19 +43,34 @@ impl<'m> Reader<'m> {
             bytes,
             start: start as usize,
             at: 0,
-            stop: bytes.len(),
+            ahead: bytes,
         }
     }
 
     /// Whether a stop has been reached.
     #[inline(always)]
     pub(super) fn is_at_stop(&self) -> bool {
-        self.at >= self.stop
+        self.at >= self.ahead.len()
     }
 
     /// Stops at that place in the module, or at the end if that is before it.
     pub(super) fn stop_at(&mut self, position: usize) {
-        self.stop = position.saturating_sub(self.start).min(self.bytes.len());
+        let stop = position.saturating_sub(self.start).min(self.bytes.len());
+        self.ahead = &self.bytes[..stop];
+    }
+
+    /// The next byte, unless a stop has been reached.
+    #[inline(always)]
+    pub(super) fn byte_ahead(&mut self) -> Option<u8> {
+        let byte = self.peek_ahead()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// The same byte, which stays.
+    #[inline(always)]
+    pub(super) fn peek_ahead(&self) -> Option<u8> {
+        self.ahead.get(self.at).copied()
     }
 
     /// Whether there is nothing left.
@@ -128,6 +143,13 @@ impl<'m> Reader<'m> {
     /// A number of any length: its bits, and how many there are.
     #[inline(never)]
     fn long(&mut self) -> (u64, u32) {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if let Some(&[first, second]) = rest.first_chunk()
+            && second < 0x80
+        {
+            self.at += 2;
+            return (u64::from(first & 0x7f) | (u64::from(second) << 7), 14);
+        }
         if let Some(word) = self
             .bytes
             .get(self.at..)

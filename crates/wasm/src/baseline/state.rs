@@ -199,10 +199,7 @@ impl<'m> Driver<'m, '_> {
     /// The next operator, if it may be made one with the present one.
     #[inline]
     pub(super) fn peek(&self) -> Op {
-        match self.reader.is_at_stop() {
-            false => Op::of(self.reader.peek()),
-            true => Op::Nop,
-        }
+        self.reader.peek_ahead().map_or(Op::Nop, Op::of)
     }
 
     /// A loop begins: its index.
