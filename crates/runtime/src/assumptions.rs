@@ -21,6 +21,9 @@ const FAILURES_MAX: u32 = 4;
 /// Refuted guards, or pieces of code that were taken out of use because of any, that end speculation for a function.
 const REFUTED_MAX: usize = 8;
 
+/// A guard, and the index of the function whose it is.
+pub(crate) type FunctionGuard = (u32, Guard);
+
 /// Where a function goes on when the guard at a position fails.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Place {

@@ -7,7 +7,7 @@
 //! A guard in an inlined body needs one of each function whose frame is rebuilt. All of these frames together take no more
 //! of the stack than a single one may.
 
-use crate::assumptions::{Place, WayBack};
+use crate::assumptions::{FunctionGuard, Place, WayBack};
 use crate::backend::{
     Failure, ask_baseline, body_request, compile_request, install, plant_counters, run_compilers,
     survive,
@@ -21,7 +21,7 @@ use crate::transfer::{self, Transfer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
-use upshift_base::{FuncId, Guard, Tier};
+use upshift_base::{FuncId, Tier};
 use upshift_codegen::deopt::{FrameLayout, FramePoint};
 use upshift_codegen::{BodyEntry, BodyRequest, CompileError, CompileKind, CompiledCode};
 use upshift_codemem::BlockLabel;
@@ -52,7 +52,7 @@ pub(crate) fn prepare(
     state: &FunctionState,
     planted: &[Planted],
     inlining: &Inlining,
-) -> Result<Vec<(u32, Guard)>, NoWayBack> {
+) -> Result<Vec<FunctionGuard>, NoWayBack> {
     let mut points: BTreeMap<u32, Vec<FramePoint>> = BTreeMap::new();
     for frame in planted.iter().flat_map(|planted| &planted.frames) {
         let index = index(group, frame.function);

@@ -1,6 +1,7 @@
 //! The way of one function from its source to published code, in one readable line.
 
 use crate::activation;
+use crate::assumptions::FunctionGuard;
 use crate::backend::{
     Compiled, Failure, ask_baseline, body_request, compile_request, install, plant_counters,
     run_compilers, survive,
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
-use upshift_base::{Guard, Tier};
+use upshift_base::Tier;
 use upshift_codegen::call_site::CallTargets;
 use upshift_codegen::{
     BaselineRequest, BodyEntry, BodyRequest, CompileError, CompileKind, CompileRequest,
@@ -218,7 +219,7 @@ struct Made {
     /// Indirect calls for which the code first looks for targets that were counted.
     devirtualized: usize,
     /// The guards in the code, with the indices of the functions whose they are.
-    relies_on: Vec<(u32, Guard)>,
+    relies_on: Vec<FunctionGuard>,
 }
 
 fn make(
@@ -298,7 +299,7 @@ struct AboutBody {
     inlining: Inlining,
     call_sites: u32,
     devirtualized: usize,
-    relies_on: Vec<(u32, Guard)>,
+    relies_on: Vec<FunctionGuard>,
 }
 
 /// source → body → calls inlined → guards planted → counters planted, in the form that `compiler` wants.
@@ -337,7 +338,7 @@ fn guarded_body(
     state: &FunctionState,
     tier: Tier,
     request: &BodyRequest<'_>,
-) -> Result<(ir::Function, Inlining, Vec<(u32, Guard)>), Failure> {
+) -> Result<(ir::Function, Inlining, Vec<FunctionGuard>), Failure> {
     // Whatever there is no way back for is left out from then on, so this ends.
     loop {
         let speculation = speculation(group, state, tier);
@@ -419,7 +420,7 @@ fn is_stale(group: &Group, state: &FunctionState, instance: &CodeInstance) -> bo
 
 /// Whether nothing that the code relies on was refuted.
 fn holds(group: &Group, instance: &CodeInstance) -> bool {
-    let holds = |(function, guard): &(u32, Guard)| {
+    let holds = |(function, guard): &FunctionGuard| {
         let state = group.state(*function);
         state.is_some_and(|state| lock(&state.assumptions).allows(*guard))
     };

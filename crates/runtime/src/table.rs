@@ -5,7 +5,7 @@
 //! Code refers to functions by id, so a group must live as long as anything that can call into it; its owner sees to
 //! that. Requests for compilation hold groups weakly: dropping one while its code is being made loses only that work.
 
-use crate::assumptions::Assumptions;
+use crate::assumptions::{Assumptions, FunctionGuard};
 use crate::config::RuntimeConfig;
 use crate::frame_log::FrameLogger;
 use crate::loops::Loops;
@@ -19,7 +19,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Instant;
-use upshift_base::{FuncId, Guard, Tier};
+use upshift_base::{FuncId, Tier};
 use upshift_codegen::CompileKind;
 use upshift_codegen::call_site::CallSite;
 use upshift_codegen::deopt::{fold, scramble};
@@ -104,7 +104,7 @@ unsafe impl Sync for FunctionState {}
 pub(crate) struct CodeInstance {
     pub(crate) tier: Tier,
     /// The guards in the code, with the indices of the functions whose they are.
-    pub(crate) relies_on: Vec<(u32, Guard)>,
+    pub(crate) relies_on: Vec<FunctionGuard>,
     pub(crate) code: CodeBlock,
 }
 
