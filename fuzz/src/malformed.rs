@@ -100,6 +100,7 @@ fn compiled(random: &mut Random, bytes: Vec<u8>) -> CompiledCode {
     let len = bytes.len();
     CompiledCode {
         alignment: 1 << offset(7),
+        placement: 0,
         relocations: vec![Relocation {
             offset: offset(len),
             kind: RelocKind::GotPcRel4,

@@ -12,6 +12,9 @@ pub struct CompiledCode {
     pub bytes: Vec<u8>,
     /// The alignment that the first byte needs, in bytes, a power of two.
     pub alignment: u32,
+    /// How many bytes behind an address with that alignment the first byte is best, for the sake of a loop further on; less
+    /// than the alignment, and a multiple of 16.
+    pub placement: u32,
     /// What the linker has to fill in.
     pub relocations: Vec<Relocation>,
     /// Where the code may trap, sorted by offset.

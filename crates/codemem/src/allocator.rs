@@ -27,14 +27,15 @@ impl RangeAllocator {
         allocator
     }
 
-    /// Takes `length` units whose first is a multiple of `alignment`, a power of two.
-    pub fn allocate(&mut self, length: u32, alignment: u32) -> Option<u32> {
+    /// Takes `length` units whose first is `placement` behind a multiple of `alignment`, a power of two and more than that.
+    pub fn allocate(&mut self, length: u32, (alignment, placement): (u32, u32)) -> Option<u32> {
         // With small alignments the first or second candidate fits.
         let (run, start) =
             self.by_length
                 .range((length, 0)..)
                 .find_map(|&(run_length, run_start)| {
-                    let start = run_start.checked_next_multiple_of(alignment)?;
+                    let behind = placement.wrapping_sub(run_start) % alignment;
+                    let start = run_start.checked_add(behind)?;
                     let end = run_start + run_length;
                     let fits = start.checked_add(length)? <= end;
                     fits.then_some((run_start..end, start))
@@ -98,23 +99,23 @@ mod tests {
     fn best_fit_lowest_start() {
         let mut allocator = RangeAllocator::new(0..100);
         let blocks: Vec<u32> = (0..10)
-            .map(|_| allocator.allocate(10, 1).unwrap())
+            .map(|_| allocator.allocate(10, (1, 0)).unwrap())
             .collect();
         assert_eq!(blocks, (0..10).map(|i| i * 10).collect::<Vec<_>>());
-        assert_eq!(allocator.allocate(1, 1), None);
+        assert_eq!(allocator.allocate(1, (1, 0)), None);
         allocator.free(10..30);
         allocator.free(50..60);
         allocator.free(80..90);
-        assert_eq!(allocator.allocate(10, 1), Some(50));
-        assert_eq!(allocator.allocate(5, 1), Some(80));
-        assert_eq!(allocator.allocate(11, 1), Some(10));
+        assert_eq!(allocator.allocate(10, (1, 0)), Some(50));
+        assert_eq!(allocator.allocate(5, (1, 0)), Some(80));
+        assert_eq!(allocator.allocate(11, (1, 0)), Some(10));
         assert_eq!(runs(&allocator), [21..30, 85..90]);
     }
 
     #[test]
     fn alignment_splits_both_ends() {
         let mut allocator = RangeAllocator::new(3..100);
-        assert_eq!(allocator.allocate(4, 16), Some(16));
+        assert_eq!(allocator.allocate(4, (16, 0)), Some(16));
         assert_eq!(runs(&allocator), [3..16, 20..100]);
         allocator.free(16..20);
         assert_eq!(allocator.by_start, BTreeMap::from([(3, 97)]));
@@ -123,9 +124,9 @@ mod tests {
     #[test]
     fn the_end_of_the_number_space_is_no_wraparound() {
         let mut allocator = RangeAllocator::new(u32::MAX - 10..u32::MAX);
-        assert_eq!(allocator.allocate(4, 64), None);
-        assert_eq!(allocator.allocate(11, 1), None);
-        assert_eq!(allocator.allocate(10, 1), Some(u32::MAX - 10));
+        assert_eq!(allocator.allocate(4, (64, 0)), None);
+        assert_eq!(allocator.allocate(11, (1, 0)), None);
+        assert_eq!(allocator.allocate(10, (1, 0)), Some(u32::MAX - 10));
     }
 
     #[test]
@@ -144,8 +145,9 @@ mod tests {
         for _ in 0..200_000 {
             if random(100) < 55 {
                 let (length, alignment) = (random(40) + 1, 1 << random(5));
-                if let Some(start) = allocator.allocate(length, alignment) {
-                    assert_eq!(start % alignment, 0);
+                let placement = random(alignment);
+                if let Some(start) = allocator.allocate(length, (alignment, placement)) {
+                    assert_eq!(start % alignment, placement);
                     for unit in start..start + length {
                         assert!(!std::mem::replace(&mut owner[unit as usize], true));
                     }

@@ -81,11 +81,11 @@ impl CodeHeap {
         }
     }
 
-    /// Allocates `bytes` bytes aligned to `alignment`.
+    /// Allocates `bytes` bytes, `placement` bytes behind an address that is aligned to `alignment`.
     pub fn allocate(
         heap: &Arc<CodeHeap>,
         bytes: usize,
-        alignment: u32,
+        (alignment, placement): (u32, u32),
     ) -> Result<Extent, CodeMemoryError> {
         heap.mapping.check_owner()?;
         let page_bytes = heap.mapping.layout().page_bytes;
@@ -93,11 +93,19 @@ impl CodeHeap {
             let reason = "the alignment is not a power of two up to a page";
             return Err(CodeMemoryError::Malformed(reason));
         }
+        if placement >= alignment || !(placement as usize).is_multiple_of(GRANULE_BYTES) {
+            let reason = "the placement is not a multiple of 16 below the alignment";
+            return Err(CodeMemoryError::Malformed(reason));
+        }
+        let placement = placement / GRANULE_BYTES as u32;
         let alignment = (alignment as usize).div_ceil(GRANULE_BYTES) as u32;
         let full = || CodeMemoryError::OutOfCode { bytes };
         let granules = u32::try_from(bytes.max(1).div_ceil(GRANULE_BYTES)).map_err(|_| full())?;
         let mut state = heap.state();
-        let start = state.free.allocate(granules, alignment).ok_or_else(full)?;
+        let start = state
+            .free
+            .allocate(granules, (alignment, placement))
+            .ok_or_else(full)?;
         let taken = start..start + granules;
         let pages = heap.pages_touched(&taken);
         if let Err(error) = state.commit(&heap.mapping, pages) {

@@ -226,7 +226,11 @@ impl CodeMemory {
             return Err(CodeMemoryError::OutOfCode { bytes });
         }
         linker::check(code)?;
-        let mut extent = CodeHeap::allocate(&self.heap, code.bytes.len(), code.alignment)?;
+        let mut extent = CodeHeap::allocate(
+            &self.heap,
+            code.bytes.len(),
+            (code.alignment, code.placement),
+        )?;
         let start = extent.address();
         let bytes = extent.bytes_mut();
         bytes.copy_from_slice(&code.bytes);

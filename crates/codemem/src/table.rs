@@ -96,7 +96,7 @@ impl FunctionTable {
         }
         let mut ids = self.ids();
         let full = CodeMemoryError::OutOfFunctions { count };
-        let first = ids.free.allocate(count, 1).ok_or(full)?;
+        let first = ids.free.allocate(count, (1, 0)).ok_or(full)?;
         let range = first..first + count;
         if let Err(error) = self.write_new_stubs(ids.high_water, range.end) {
             ids.free.free(range);

@@ -31,6 +31,7 @@ fn code(bytes: Vec<u8>) -> CompiledCode {
     CompiledCode {
         bytes,
         alignment: 16,
+        placement: 0,
         relocations: Vec::new(),
         traps: Vec::new(),
         accesses: Vec::new(),
@@ -307,9 +308,11 @@ fn a_long_random_run_keeps_blocks_apart_and_leaves_nothing() {
             let fill = random.below(256) as u8;
             let mut code = code(vec![fill; len]);
             code.alignment = 1 << random.below(8);
+            code.placement = 16 * random.below((code.alignment as usize).div_ceil(16)) as u32;
             match memory.install(LABEL, &code) {
                 Ok(block) => {
-                    assert_eq!(block.info().start() % code.alignment as usize, 0);
+                    let placement = block.info().start() % code.alignment as usize;
+                    assert_eq!(placement, code.placement as usize);
                     live.push((block, fill));
                     installed += 1;
                 }
@@ -600,6 +603,15 @@ fn malformed_code_is_declined() {
         },
         CompiledCode {
             alignment: 1 << 20,
+            ..good.clone()
+        },
+        CompiledCode {
+            placement: 16,
+            ..good.clone()
+        },
+        CompiledCode {
+            alignment: 64,
+            placement: 8,
             ..good.clone()
         },
         CompiledCode {

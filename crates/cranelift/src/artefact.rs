@@ -1,6 +1,7 @@
 //! From what Cranelift emits to the artefact that every tier returns.
 
 use crate::arch;
+use crate::placement::{LINE_BYTES, placement};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, SourceLoc};
 use cranelift_codegen::isa::FunctionAlignment;
@@ -31,12 +32,20 @@ pub(crate) fn from_cranelift(
         })
         .collect();
     traps.sort_by_key(|trap| trap.offset);
+    let alignment = alignment.preferred.max(alignment.minimum);
+    let alignment = alignment.max(buffer.alignment);
+    let placement = match alignment <= LINE_BYTES {
+        true => placement(&bytes, &emitted.bb_starts),
+        false => None,
+    };
     Ok(CompiledCode {
         bytes,
-        alignment: alignment
-            .preferred
-            .max(alignment.minimum)
-            .max(buffer.alignment),
+        alignment: if placement.is_some() {
+            LINE_BYTES
+        } else {
+            alignment
+        },
+        placement: placement.unwrap_or(0),
         relocations,
         traps,
         accesses: Vec::new(),

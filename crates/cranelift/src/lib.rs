@@ -7,6 +7,7 @@
 
 mod arch;
 mod artefact;
+mod placement;
 #[cfg(test)]
 mod tests;
 
@@ -120,7 +121,11 @@ fn shared_flags(options: Options) -> Result<settings::Flags, SetError> {
             flags.set("opt_level", "none")?;
             flags.set("regalloc_algorithm", "single_pass")?;
         }
-        Effort::Speed => flags.set("opt_level", "speed")?,
+        Effort::Speed => {
+            flags.set("opt_level", "speed")?;
+            // Where blocks begin, to find the loops.
+            flags.set("machine_code_cfg_info", "true")?;
+        }
     }
     let set = |on: bool| if on { "true" } else { "false" };
     flags.set("enable_nan_canonicalization", set(options.canonical_nans))?;

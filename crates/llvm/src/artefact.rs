@@ -93,6 +93,8 @@ pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<CompiledCode, WireError> {
     Ok(CompiledCode {
         bytes,
         alignment,
+        // LLVM aligns loops itself.
+        placement: 0,
         relocations,
         traps,
         accesses: Vec::new(),

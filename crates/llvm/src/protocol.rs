@@ -192,6 +192,7 @@ mod tests {
         let code = CompiledCode {
             bytes: vec![0xc3; 20],
             alignment: 16,
+            placement: 0,
             relocations: vec![Relocation {
                 offset: 4,
                 kind: RelocKind::GotPcRel4,

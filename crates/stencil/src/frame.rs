@@ -451,6 +451,7 @@ impl Assembler {
         CompiledCode {
             bytes: code.bytes.as_slice()[place].to_vec(),
             alignment: 16,
+            placement: 0,
             relocations: relocations.collect(),
             traps: traps.collect(),
             accesses: accesses.collect(),

@@ -340,6 +340,7 @@ fn code(body: &[u8]) -> CompiledCode {
     CompiledCode {
         bytes: body.to_vec(),
         alignment: 16,
+        placement: 0,
         relocations: Vec::new(),
         traps: Vec::new(),
         accesses: Vec::new(),

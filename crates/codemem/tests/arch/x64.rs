@@ -27,6 +27,7 @@ fn install(memory: &CodeMemory, bytes: &[u8], relocations: &[Relocation]) -> Cod
     let code = CompiledCode {
         bytes: bytes.to_vec(),
         alignment: 32,
+        placement: 0,
         relocations: relocations.to_vec(),
         traps: Vec::new(),
         accesses: Vec::new(),

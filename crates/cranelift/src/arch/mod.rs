@@ -1,3 +1,3 @@
-//! Rewriting of what Cranelift emits, by architecture.
+//! Reading and rewriting of what Cranelift emits, by architecture.
 
 pub(crate) mod x64;

@@ -55,6 +55,7 @@ pub fn read(bytes: &[u8], index: usize) -> Result<CompiledCode, CompileError> {
     let mut code = CompiledCode {
         bytes: Vec::new(),
         alignment: placement.alignment,
+        placement: 0,
         relocations: Vec::new(),
         traps: Vec::new(),
         accesses: Vec::new(),
