@@ -2,6 +2,8 @@
 //!
 //! * *one call*: kernels that are called once and loop. If moving works, one call that begins in tier 0 takes about as
 //!   long as in tier 1 from the start.
+//! * *flips*: programs whose assumptions break in every other iteration after they have held for long. Going back to tier
+//!   0 must be stopped before it costs much.
 //! * *counting*: the same kernels in tier 0 throughout, without counters, with plain counters, and with counters from
 //!   which an activation could move but never does.
 //! * *compiling*: the functions of a whole module for tier 0 in the same three ways. `UPSHIFT_BENCH_MODULE` names the
@@ -72,13 +74,57 @@ const KERNELS: &str = r#"(module
         (br_if $columns (i32.lt_u (local.get $j) (local.get $n))))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (br_if $rows (i32.lt_u (local.get $i) (local.get $n))))
-    (i32.trunc_f64_s (local.get $t))))"#;
+    (i32.trunc_f64_s (local.get $t)))
+  ;; The first of two functions for 2^14 iterations, then each in turn.
+  (type $op (func (param i32) (result i32)))
+  (table 2 funcref)
+  (elem (i32.const 0) $one $two)
+  (func $one (type $op) (i32.add (local.get 0) (i32.const 1)))
+  (func $two (type $op) (i32.add (local.get 0) (i32.const 2)))
+  (func $step (param $x i32) (param $i i32) (result i32)
+    (call_indirect (type $op)
+      (local.get $x)
+      (i32.and (local.get $i) (i32.gt_u (local.get $i) (i32.const 16383)))))
+  (func (export "flips in the loop") (param $n i32) (result i32)
+    (local $x i32) (local $i i32)
+    (loop $next
+      (local.set $x
+        (call_indirect (type $op)
+          (local.get $x)
+          (i32.and (local.get $i) (i32.gt_u (local.get $i) (i32.const 16383)))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $i) (local.get $n))))
+    (local.get $x))
+  (func (export "flips in a callee") (param $n i32) (result i32)
+    (local $x i32) (local $i i32)
+    (loop $next
+      (local.set $x (call $step (local.get $x) (local.get $i)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $i) (local.get $n))))
+    (local.get $x))
+  ;; From the beginning again every 2^15 iterations.
+  (func (export "flips in phases") (param $n i32) (result i32)
+    (local $x i32) (local $i i32)
+    (loop $next
+      (local.set $x
+        (call $step (local.get $x) (i32.and (local.get $i) (i32.const 0x7fff))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $i) (local.get $n))))
+    (local.get $x)))"#;
 
 /// Kernels with their argument in a benchmark and in a quick run.
-const SIZES: [(&str, i32, i32); 3] = [
-    ("sum", 500_000_000, 10_000),
+type Sizes = [(&'static str, i32, i32); 3];
+const SIZES: Sizes = [
+    ("sum", 1_000_000_000, 10_000),
     ("sieve", 20, 1),
     ("matmul", 320, 10),
+];
+
+/// Programs that would deoptimize millions of times if nobody stopped them.
+const FLIPS: Sizes = [
+    ("flips in the loop", 20_000_000, 20_000),
+    ("flips in a callee", 20_000_000, 20_000),
+    ("flips in phases", 20_000_000, 20_000),
 ];
 
 type Variant = (&'static str, fn() -> Config);
@@ -121,9 +167,9 @@ fn call(config: Config, kernel: &str, argument: i32) -> Duration {
     start.elapsed()
 }
 
-fn calls(title: &str, variants: &[Variant], rounds: usize, quick: bool) {
+fn calls(title: &str, sizes: Sizes, variants: &[Variant], rounds: usize, quick: bool) {
     println!("{title}, ms");
-    for (kernel, argument, quick_argument) in SIZES {
+    for (kernel, argument, quick_argument) in sizes {
         let argument = if quick { quick_argument } else { argument };
         let mut best = vec![Duration::MAX; variants.len()];
         for _ in 0..rounds {
@@ -164,8 +210,9 @@ fn compile(config: Config, bytes: &[u8]) -> (Duration, u64) {
 fn main() {
     let quick = !std::env::args().any(|argument| argument == "--bench");
     let rounds = if quick { 1 } else { 7 };
-    calls("one call", &ONE_CALL, rounds, quick);
-    calls("counting in tier 0", &COUNTING, rounds, quick);
+    calls("one call", SIZES, &ONE_CALL, rounds, quick);
+    calls("one call that flips", FLIPS, &ONE_CALL, rounds, quick);
+    calls("counting in tier 0", SIZES, &COUNTING, rounds, quick);
     let Some(path) = std::env::var_os("UPSHIFT_BENCH_MODULE") else {
         return;
     };
