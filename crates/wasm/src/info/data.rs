@@ -5,7 +5,6 @@ use super::const_expr::ConstExpr;
 use super::deferred::Deferred;
 use super::features::FEATURES;
 use super::names::Names;
-use super::quick::Declared;
 use super::span::Span;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
 use crate::vmctx::VMLayout;
@@ -276,19 +275,8 @@ impl ModuleInfo {
         let index = self.imported_functions + own;
         let ty = self.functions[index as usize];
         deferred
-            .body(own, (self.declared(), ty), bytes, span.start)
+            .body(own, ty, bytes, span.start)
             .map_err(|error| CompileError::Failed(format!("function {index} is invalid: {error}")))
-    }
-
-    /// What bodies are validated against.
-    pub(super) fn declared(&self) -> Declared<'_> {
-        Declared {
-            types: &self.types,
-            functions: &self.functions,
-            globals: &self.globals,
-            tables: &self.tables,
-            memories: self.memories.len(),
-        }
     }
 
     /// How many function bodies have been validated up to now.

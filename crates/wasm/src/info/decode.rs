@@ -10,7 +10,6 @@ use super::deferred::Deferred;
 use super::fault::unsupported;
 use super::features::FEATURES;
 use super::names::Names;
-use super::quick::Declared;
 use super::span::Span;
 use super::validate::validate;
 use super::walk::{self, FUNCTION_BYTES_MAX};
@@ -43,7 +42,7 @@ pub fn decode(bytes: impl Into<ModuleBytes>, options: ModuleOptions) -> Result<M
         let span = sections.bodies[own as usize];
         (function, body(&bytes, span))
     });
-    if let Err((index, error)) = validate(bodies.collect(), sections.declared()) {
+    if let Err((index, error)) = validate(bodies.collect()) {
         let names = Names::read(&bytes, sections.name_section);
         let name = names
             .function(&bytes, index)
@@ -179,16 +178,6 @@ impl Sections {
         let message = "there is something behind the last function";
         let at = reader.original_position() as usize;
         Err(Error::invalid_module(at, message))
-    }
-
-    fn declared(&self) -> Declared<'_> {
-        Declared {
-            types: &self.types,
-            functions: &self.functions,
-            globals: &self.globals,
-            tables: &self.tables,
-            memories: self.memories.len(),
-        }
     }
 
     fn section(&mut self, payload: Payload<'_>, bytes: &[u8]) -> Read {

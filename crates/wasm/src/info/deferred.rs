@@ -8,7 +8,6 @@
 //! file, which can change. Copies are kept in groups, so that a function that is never used costs a quarter of a byte.
 
 use super::features::FEATURES;
-use super::quick::{Declared, Memory};
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::OnceLock;
@@ -21,8 +20,6 @@ use wasmparser::{
 thread_local! {
     /// Memory for the thread's next validation.
     static ALLOCATIONS: RefCell<FuncValidatorAllocations> = RefCell::default();
-    /// The same for a quick look.
-    static MEMORY: RefCell<Memory> = RefCell::default();
 }
 
 /// Functions in a group.
@@ -48,12 +45,12 @@ impl Deferred {
         }
     }
 
-    /// The body of function `own`, which is of type number `ty` of those declared, and in the module at `start`; `bytes` are what it is there
+    /// The body of function `own`, which is of type number `ty` and in the module at `start`; `bytes` are what it is there
     /// now, and are looked at only if the function has not been used before.
     pub(super) fn body(
         &self,
         own: u32,
-        (declared, ty): (Declared<'_>, u32),
+        ty: u32,
         bytes: &[u8],
         start: u32,
     ) -> Result<FunctionBody<'_>, BinaryReaderError> {
@@ -64,9 +61,7 @@ impl Deferred {
             return Ok(function_body(valid, start));
         }
         let copy: Box<[u8]> = bytes.into();
-        if !MEMORY.with_borrow_mut(|memory| memory.is_valid(declared, ty, &copy)) {
-            self.validate(own, ty, &function_body(&copy, start))?;
-        }
+        self.validate(own, ty, &function_body(&copy, start))?;
         // If another thread was faster, its copy is as good.
         let valid = place.get_or_init(|| {
             self.count.fetch_add(1, Ordering::Relaxed);

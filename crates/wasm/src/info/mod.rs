@@ -12,7 +12,6 @@ mod deferred;
 mod fault;
 mod features;
 mod names;
-mod quick;
 mod span;
 mod validate;
 mod walk;

@@ -1,8 +1,5 @@
 //! Validation of function bodies, by all cores at once.
-//!
-//! Each is looked at quickly first; what that does not know to be valid goes to the library's validator.
 
-use super::quick::{Declared, Memory};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,15 +18,12 @@ const BYTES_PER_THREAD: usize = 128 << 10;
 
 /// Validates all bodies. Fails with the first invalid function's index in the module and what is wrong with it,
 /// whichever thread came across it.
-pub(super) fn validate(
-    jobs: Vec<Job<'_>>,
-    declared: Declared<'_>,
-) -> Result<(), (u32, BinaryReaderError)> {
+pub(super) fn validate(jobs: Vec<Job<'_>>) -> Result<(), (u32, BinaryReaderError)> {
     let bytes: usize = jobs.iter().map(|(_, body)| body.as_bytes().len()).sum();
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
     let threads = cores.min(bytes / BYTES_PER_THREAD + 1);
 
-    let work = Work::new(jobs, declared);
+    let work = Work::new(jobs);
     thread::scope(|scope| {
         for _ in 1..threads {
             // A thread that cannot be started leaves its share to the others.
@@ -42,7 +36,6 @@ pub(super) fn validate(
 
 /// The bodies, handed out in batches, and the first error.
 struct Work<'a> {
-    declared: Declared<'a>,
     batches: Vec<Mutex<Vec<Job<'a>>>>,
     next: AtomicUsize,
     first_error: Mutex<Option<(u32, BinaryReaderError)>>,
@@ -51,14 +44,13 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(jobs: Vec<Job<'a>>, declared: Declared<'a>) -> Work<'a> {
+    fn new(jobs: Vec<Job<'a>>) -> Work<'a> {
         let mut batches = Vec::with_capacity(jobs.len() / BATCH + 1);
         let mut jobs = jobs.into_iter().peekable();
         while jobs.peek().is_some() {
             batches.push(Mutex::new(jobs.by_ref().take(BATCH).collect()));
         }
         Work {
-            declared,
             end: AtomicUsize::new(batches.len()),
             batches,
             next: AtomicUsize::new(0),
@@ -69,7 +61,6 @@ impl<'a> Work<'a> {
     /// Works until nothing is left.
     fn run(&self) {
         let mut allocations = FuncValidatorAllocations::default();
-        let mut memory = Memory::default();
         loop {
             let batch = self.next.fetch_add(1, Ordering::Relaxed);
             if batch >= self.end.load(Ordering::Relaxed) {
@@ -77,9 +68,6 @@ impl<'a> Work<'a> {
             }
             let jobs = std::mem::take(&mut *lock(&self.batches[batch]));
             for (function, body) in jobs {
-                if memory.is_valid(self.declared, function.ty, body.as_bytes()) {
-                    continue;
-                }
                 let index = function.index;
                 let mut validator = function.into_validator(allocations);
                 let result = validator.validate(&body);
