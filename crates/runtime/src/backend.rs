@@ -35,7 +35,7 @@ pub(crate) fn wants_counters(group: &Group, state: &FunctionState, tier: Tier) -
     let config = &group.shared.config;
     let next = config
         .tier_above(tier)
-        .is_some_and(|next| !state.has_failed(next));
+        .is_some_and(|next| !state.versions.has_failed(next));
     let flips = config.stress().is_some_and(|stress| stress.flip);
     group.kind == CompileKind::Entry && (next || flips || config.safepoints)
 }

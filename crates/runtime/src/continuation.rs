@@ -184,11 +184,12 @@ fn make_continuation(
         code_bytes: code.info().len(),
         duration: started.elapsed(),
     };
-    lock(&state.instances).push(CodeInstance {
+    let version = CodeInstance {
         tier: Tier::Baseline,
         relies_on: Vec::new(),
         code,
-    });
+    };
+    state.versions.keep(version, |_| false, || ());
     let mut assumptions = lock(&state.assumptions);
     for ((entry, point), frame) in (0..).zip(points).zip(frames) {
         let place = Place {

@@ -98,16 +98,16 @@ pub(crate) fn lower(group: &Arc<Group>, state: &FunctionState, tier: Tier) -> Re
         let reason = format!("there is no tier as low as {tier}");
         return Err(CompileError::Failed(reason).into());
     }
-    state.set_ceiling(tier);
+    state.versions.set_ceiling(tier);
     lock(&state.osr_loops).forget_code();
-    pipeline::retract_for(group, state, |instance| instance.tier <= tier);
+    pipeline::retract(group, state, |instance| instance.tier <= tier);
     for index in 0..group.len() {
         let Some(caller) = group.state(index) else {
             continue;
         };
         let with_its_own =
             |instance: &CodeInstance| !instance.code.info().has_inlined(state.function);
-        if pipeline::retract_for(group, caller, with_its_own) {
+        if pipeline::retract(group, caller, with_its_own).is_some() {
             lock(&caller.osr_loops).forget_code();
             caller.allow_again();
         }
@@ -128,7 +128,7 @@ pub(crate) fn lower(group: &Arc<Group>, state: &FunctionState, tier: Tier) -> Re
 
 /// Lets a function run in any tier again.
 pub(crate) fn raise(state: &FunctionState) {
-    state.set_ceiling(Tier::Top);
+    state.versions.set_ceiling(Tier::Top);
     state.allow_again();
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn leave_at_loop(
 /// Takes all code of a function out of use that relies on what is refuted, and asks for other code of the same tier.
 fn replace(group: &Arc<Group>, state: &FunctionState, reason: GuardReason) {
     lock(&state.osr_loops).forget_code();
-    let Some(tier) = pipeline::retract(group, state) else {
+    let Some(tier) = pipeline::retract(group, state, |_| true) else {
         return;
     };
     lock(&state.assumptions).invalidated();

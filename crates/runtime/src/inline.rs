@@ -525,7 +525,7 @@ impl Inliner<'_> {
         }
         // Whoever wants a function in tier 0 wants to see its calls there.
         let state = self.group.state(callee);
-        if state.is_some_and(|state| !state.may_use(Tier::Top)) {
+        if state.is_some_and(|state| !state.versions.may_use(Tier::Top)) {
             return None;
         }
         let source_bytes = self.group.source.source_bytes(callee);

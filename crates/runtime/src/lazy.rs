@@ -51,7 +51,7 @@ fn first_code(shared: &Shared, stub: usize) -> Result<*const u8, Outcome> {
 pub(crate) fn ensure_compiled(group: &Arc<Group>, index: u32) -> Result<(), CompileError> {
     let state = group.state_or_new(index);
     let _guard = lock(&state.first_compilation);
-    if state.tier().is_some() {
+    if state.versions.tier().is_some() {
         return Ok(());
     }
     let mut error = CompileError::Failed("no tier has a compiler".to_owned());

@@ -37,6 +37,7 @@ mod policy;
 mod profile;
 mod queue;
 mod ranges;
+mod registry;
 mod runtime;
 mod signal;
 mod source;
@@ -50,6 +51,7 @@ mod trampoline;
 mod transfer;
 mod trap;
 mod value;
+mod versions;
 
 pub use activation::host_call;
 pub use backtrace::{Backtrace, Frame};

@@ -49,7 +49,7 @@ pub(crate) unsafe extern "C" fn osr_tripped(
         parent: (parent != NO_PARENT).then_some(parent),
         tier,
     };
-    if !state.may_use(tier) {
+    if !state.versions.may_use(tier) {
         let place = deopt::leave_at_loop(state, point, values as usize);
         return place.map_or(ptr::null_mut(), |(code, entry)| {
             transfer::record(code, entry, values as usize)
@@ -94,7 +94,7 @@ fn arrive(state: &FunctionState, point: Point) -> Option<usize> {
     let shared = unsafe { &*state.shared };
     let group = state.group.upgrade()?;
     let next = shared.config.tier_above(point.tier);
-    if next.is_some_and(|next| !state.may_use(next)) {
+    if next.is_some_and(|next| !state.versions.may_use(next)) {
         state.grant_iterations(GIVEN_UP_ITERATIONS);
         return None;
     }
@@ -147,14 +147,14 @@ fn is_hot(shared: &Shared, group: &Group, state: &FunctionState, point: Point) -
     let Some(next) = shared.config.tier_above(point.tier) else {
         return true;
     };
-    if state.tier().is_some_and(|tier| tier >= next) {
+    if state.versions.tier().is_some_and(|tier| tier >= next) {
         return true;
     }
     if let Decision::Wait { calls } = tiering::decide(shared, group, state, next) {
         state.grant(calls);
         return false;
     }
-    if state.counts().calls > 1 && !state.has_failed(next) {
+    if state.counts().calls > 1 && !state.versions.has_failed(next) {
         tiering::consider(state);
         return false;
     }
@@ -164,7 +164,7 @@ fn is_hot(shared: &Shared, group: &Group, state: &FunctionState, point: Point) -
 
 /// The tiers to move to from `tier`, the first choice first.
 fn targets(shared: &Shared, state: &FunctionState, tier: Tier) -> impl Iterator<Item = Tier> {
-    let published = state.tier().filter(|published| *published > tier);
+    let published = state.versions.tier().filter(|published| *published > tier);
     let next = shared
         .config
         .tier_above(tier)

@@ -94,16 +94,13 @@ pub(crate) fn compile_osr(
     match compiled {
         Ok(instance) => {
             let (entry, code_bytes) = (instance.code.entry(), instance.code.info().len());
-            let mut instances = lock(&state.instances);
-            if is_stale(group, state, &instance) {
-                drop(instances);
+            let is_ready = || lock(&state.osr_loops).ready(loop_index, tier, entry as usize);
+            let is_stale = |version: &CodeInstance| !holds(group, version);
+            if !state.versions.keep(instance, is_stale, is_ready) {
                 lock(&state.osr_loops).withdraw(loop_index, tier);
                 group.emit(index, EventKind::Discarded { tier });
                 return;
             }
-            instances.push(instance);
-            lock(&state.osr_loops).ready(loop_index, tier, entry as usize);
-            drop(instances);
             group.emit(
                 index,
                 EventKind::OsrReady {
@@ -388,102 +385,45 @@ fn body(
     Ok((body, Inlining::default()))
 }
 
-/// Makes new calls use `instance`: one store to the entry slot. Code that a thread may still be in stays where it is.
+/// Makes new calls use `instance`. Code that a thread may still be in stays where it is.
 fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
     let (tier, code_bytes) = (instance.tier, instance.code.info().len());
-    let mut instances = lock(&state.instances);
-    let superseded = state.tier().is_some_and(|published| published >= tier);
-    if superseded || is_stale(group, state, &instance) {
-        drop(instances);
-        if !superseded {
-            state.withdraw_request(tier);
-        }
-        group.emit(state.index, EventKind::Discarded { tier });
-        return;
-    }
-    grant_first_budget(group, state, tier);
-    let entry = instance.code.entry();
-    instances.push(instance);
-    state.set_tier(tier);
-    group
-        .entry_slot(state.index)
-        .store(entry.cast_mut(), Ordering::Release);
-    drop(instances);
-    group.emit(state.index, EventKind::Published { tier, code_bytes });
+    let slot = group.entry_slot(state.index);
+    let is_published = state.versions.publish(
+        slot,
+        instance,
+        |version| !holds(group, version),
+        || grant_first_budget(group, state, tier),
+    );
+    group.emit(
+        state.index,
+        match is_published {
+            true => EventKind::Published { tier, code_bytes },
+            false => EventKind::Discarded { tier },
+        },
+    );
 }
 
-/// Whether code relies on what was refuted, perhaps while it was made, or is of a tier that is not wanted any more. To be
-/// asked while `instances` is locked.
-fn is_stale(group: &Group, state: &FunctionState, instance: &CodeInstance) -> bool {
-    !holds(group, instance) || !state.may_use(instance.tier)
-}
-
-/// Whether nothing that the code relies on was refuted.
-fn holds(group: &Group, instance: &CodeInstance) -> bool {
+/// Whether nothing that the code relies on was refuted, perhaps while it was made.
+fn holds(group: &Group, version: &CodeInstance) -> bool {
     let holds = |(function, guard): &FunctionGuard| {
         let state = group.state(*function);
         state.is_some_and(|state| lock(&state.assumptions).allows(*guard))
     };
-    instance.relies_on.iter().all(holds)
+    version.relies_on.iter().all(holds)
 }
 
-/// Makes new calls use the best code that relies on nothing that was refuted, if what they use does; its tier.
-pub(crate) fn retract(group: &Group, state: &FunctionState) -> Option<Tier> {
-    let instances = lock(&state.instances);
-    let slot = group.entry_slot(state.index);
-    let published = slot.load(Ordering::Acquire).cast_const();
-    let current = instances.iter().find(|i| i.code.entry() == published)?;
-    if holds(group, current) {
-        return None;
-    }
-    fall_back(group, state, &instances, |_| true);
-    Some(current.tier)
-}
-
-/// Makes new calls use the best code that is `good`, if what they use is not. Whether that changed anything.
-pub(crate) fn retract_for(
+/// Makes new calls use the best code that is `good` and relies on nothing that was refuted, if what they use is not; the
+/// tier of that.
+pub(crate) fn retract(
     group: &Group,
     state: &FunctionState,
     good: impl Fn(&CodeInstance) -> bool,
-) -> bool {
-    let instances = lock(&state.instances);
-    let published = group.entry_slot(state.index).load(Ordering::Acquire);
-    let current = instances
-        .iter()
-        .find(|i| i.code.entry() == published.cast_const());
-    let bad = current.is_some_and(|current| !good(current));
-    if bad {
-        fall_back(group, state, &instances, good);
-    }
-    bad
-}
-
-/// Makes new calls use the best of `instances` that is `good` and relies on nothing that was refuted.
-fn fall_back(
-    group: &Group,
-    state: &FunctionState,
-    instances: &[CodeInstance],
-    good: impl Fn(&CodeInstance) -> bool,
-) {
+) -> Option<Tier> {
     let slot = group.entry_slot(state.index);
-    let is_entry = |i: &&CodeInstance| i.code.info().label().kind == CompileKind::Entry;
-    let fallback = instances
-        .iter()
-        .filter(|i| good(i) && holds(group, i))
-        .filter(is_entry)
-        .max_by_key(|i| i.tier);
-    match fallback {
-        Some(fallback) => {
-            state.set_tier(fallback.tier);
-            slot.store(fallback.code.entry().cast_mut(), Ordering::Release);
-        }
-        // The next call makes some.
-        None => {
-            state.set_no_tier();
-            let lazy = group.shared.memory.lazy_entry(state.function);
-            slot.store(lazy, Ordering::Release);
-        }
-    }
+    let lazy = group.shared.memory.lazy_entry(state.function);
+    let good = |version: &CodeInstance| good(version) && holds(group, version);
+    state.versions.retract(slot, lazy, good)
 }
 
 /// The counters in new code start with a full budget.
@@ -506,9 +446,9 @@ fn grant_first_budget(group: &Group, state: &FunctionState, tier: Tier) {
 
 fn report_failure(group: &Group, state: &FunctionState, tier: Tier, failure: &Failure) {
     if failure.temporary {
-        state.withdraw_request(tier);
+        state.versions.withdraw_request(tier);
     } else {
-        state.set_failed(tier);
+        state.versions.set_failed(tier);
     }
     let declined = matches!(failure.error, CompileError::Bailout(_));
     let reason = failure.error.to_string();

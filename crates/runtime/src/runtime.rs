@@ -342,10 +342,14 @@ impl Runtime {
         tier: Tier,
     ) -> Result<(), RuntimeError> {
         let state = group.0.state_or_new(index);
-        if !state.may_use(Tier::Top) {
+        if !state.versions.may_use(Tier::Top) {
             deopt::raise(state);
         }
-        if state.tier().is_some_and(|published| published >= tier) {
+        if state
+            .versions
+            .tier()
+            .is_some_and(|published| published >= tier)
+        {
             return Ok(());
         }
         compile_and_publish(&group.0, index, tier, Circumstances::AT_ONCE).map_err(|error| {
@@ -416,7 +420,7 @@ impl Runtime {
     pub fn hot_functions(&self) -> Vec<HotFunction> {
         let mut hot = Vec::new();
         self.each_called(|group, state| {
-            if let Some(tier) = state.tier().filter(|_| self.state_is_hot(state)) {
+            if let Some(tier) = state.versions.tier().filter(|_| self.state_is_hot(state)) {
                 let counts = state.counts();
                 hot.push(HotFunction {
                     function: state.function,
@@ -435,7 +439,7 @@ impl Runtime {
 
     fn each_called(&self, mut visit: impl FnMut(&Group, &FunctionState)) -> u64 {
         let mut defined = 0;
-        for group in self.shared.all_groups() {
+        for group in self.shared.groups.all() {
             if group.kind == CompileKind::Trampoline {
                 continue;
             }
@@ -455,7 +459,9 @@ impl Runtime {
         let mut by_tier = [0; 3];
         let (mut hot, mut executions, mut loops) = (0, 0, 0);
         report.total_functions = self.each_called(|_, state| {
-            let Some(tier) = state.tier() else { return };
+            let Some(tier) = state.versions.tier() else {
+                return;
+            };
             by_tier[tier.index()] += 1;
             let counts = state.counts();
             executions += counts.calls;

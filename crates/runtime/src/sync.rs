@@ -3,5 +3,5 @@
 //! The package in `models/` compiles the files that use them a second time, with those of a model checker in this
 //! module's place. So what is checked is the code that runs.
 
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};

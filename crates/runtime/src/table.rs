@@ -12,12 +12,13 @@ use crate::loops::Loops;
 use crate::policy::Counts;
 use crate::profile::LOOP_ITERATIONS_PER_CALL;
 use crate::queue::Queue;
+use crate::registry::Registry;
 use crate::source::FunctionSource;
 use crate::stats::Totals;
-use std::collections::BTreeMap;
+use crate::versions::{Version, Versions};
 use std::fmt;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 use upshift_base::{FuncId, Tier};
 use upshift_codegen::CompileKind;
@@ -36,7 +37,7 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     pub(crate) totals: Totals,
     pub(crate) frame_log: FrameLogger,
-    groups: RwLock<BTreeMap<u32, Weak<Group>>>,
+    pub(crate) groups: Registry<Group>,
 }
 
 /// A request for better code of a function.
@@ -66,13 +67,8 @@ pub(crate) struct FunctionState {
     pub(crate) group: Weak<Group>,
     pub(crate) index: u32,
     pub(crate) function: FuncId,
-    /// The tier of the published code, or [`NO_CODE`].
-    tier: AtomicU8,
-    /// One bit a tier: asked for, and one bit a tier: declined or failed.
-    requested: AtomicU8,
-    failed: AtomicU8,
-    /// The best tier that the function may run in.
-    ceiling: AtomicU8,
+    /// Its code.
+    pub(crate) versions: Versions<CodeInstance>,
     /// Budgets spent in full so far.
     calls: AtomicU64,
     loops: AtomicU64,
@@ -80,7 +76,6 @@ pub(crate) struct FunctionState {
     granted_loops: AtomicI32,
     /// When the function was first compiled.
     pub(crate) since: Instant,
-    pub(crate) instances: Mutex<Vec<CodeInstance>>,
     /// What is counted at the function's indirect calls; the last is the one in use.
     pub(crate) call_sites: Mutex<Vec<Box<[CallSite]>>>,
     /// What is known of the loops that activations may move to better code in.
@@ -108,7 +103,19 @@ pub(crate) struct CodeInstance {
     pub(crate) code: CodeBlock,
 }
 
-const NO_CODE: u8 = u8::MAX;
+impl Version for CodeInstance {
+    fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    fn entry(&self) -> *mut u8 {
+        self.code.entry().cast_mut()
+    }
+
+    fn takes_calls(&self) -> bool {
+        self.code.info().label().kind == CompileKind::Entry
+    }
+}
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,7 +154,7 @@ impl Shared {
             started: Instant::now(),
             totals: Totals::default(),
             frame_log: FrameLogger::default(),
-            groups: RwLock::default(),
+            groups: Registry::new(),
         }
     }
 
@@ -179,24 +186,15 @@ impl Shared {
         });
         // A group without functions has no id of its own to be found by.
         if group.len() > 0 {
-            let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
-            groups.insert(group.first().0, Arc::downgrade(&group));
+            self.groups.add(group.first().0, &group);
         }
         group
     }
 
     /// The group that `function` belongs to, unless it is being dropped.
     pub(crate) fn group_of(&self, function: FuncId) -> Option<Arc<Group>> {
-        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
-        let (first, group) = groups.range(..=function.0).next_back()?;
-        let group = group.upgrade()?;
-        (function.0 - first < group.len()).then_some(group)
-    }
-
-    /// All groups that are alive, by their first function.
-    pub(crate) fn all_groups(&self) -> Vec<Arc<Group>> {
-        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
-        groups.values().filter_map(Weak::upgrade).collect()
+        let (group, index) = self.groups.find(function.0)?;
+        (index < group.len()).then_some(group)
     }
 
     /// Tells the subscriber, if there is one.
@@ -210,12 +208,6 @@ impl Shared {
             };
             subscriber.event(&event);
         }
-    }
-
-    fn forget_group(&self, first: FuncId) {
-        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
-        // The ids may belong to a later group already only after this one's range is freed, which comes last.
-        groups.remove(&first.0);
     }
 }
 
@@ -273,16 +265,12 @@ impl Group {
             group: Arc::downgrade(self),
             index,
             function: self.id(index),
-            tier: AtomicU8::new(NO_CODE),
-            requested: AtomicU8::new(0),
-            failed: AtomicU8::new(0),
-            ceiling: AtomicU8::new(Tier::Top as u8),
+            versions: Versions::new(),
             calls: AtomicU64::new(0),
             loops: AtomicU64::new(0),
             granted_calls: AtomicI32::new(0),
             granted_loops: AtomicI32::new(0),
             since: Instant::now(),
-            instances: Mutex::default(),
             call_sites: Mutex::default(),
             osr_loops: Mutex::default(),
             assumptions: Mutex::default(),
@@ -314,7 +302,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if self.len() > 0 {
-            self.shared.forget_group(self.first());
+            // The range of ids, which a later group may get, is freed last.
+            self.shared.groups.forget(self.first().0);
         }
         for index in 0..self.len() {
             let state = self.cell(index).state.swap(0, Ordering::AcqRel) as *mut FunctionState;
@@ -323,7 +312,7 @@ impl Drop for Group {
             }
             // SAFETY: the state was boxed by `state_or_new`, and no code or handle of the group is left to use it.
             let state = unsafe { Box::from_raw(state) };
-            for instance in lock(&state.instances).drain(..) {
+            for instance in state.versions.take() {
                 let (tier, code_bytes) = (instance.tier, instance.code.info().len());
                 drop(instance);
                 self.emit(index, EventKind::Freed { tier, code_bytes });
@@ -333,47 +322,10 @@ impl Drop for Group {
 }
 
 impl FunctionState {
-    pub(crate) fn tier(&self) -> Option<Tier> {
-        Tier::from_index(self.tier.load(Ordering::Acquire).into())
-    }
-
-    pub(crate) fn set_tier(&self, tier: Tier) {
-        self.tier.store(tier as u8, Ordering::Release);
-    }
-
-    /// Marks a promotion as asked for. `false` if it was before.
-    pub(crate) fn request(&self, tier: Tier) -> bool {
-        let bit = 1 << tier.index();
-        self.requested.fetch_or(bit, Ordering::AcqRel) & bit == 0
-    }
-
-    /// Allows a promotion to be asked for again.
-    pub(crate) fn withdraw_request(&self, tier: Tier) {
-        self.requested
-            .fetch_and(!(1 << tier.index()), Ordering::AcqRel);
-    }
-
-    /// The same for all tiers, when the counters say so.
+    /// Allows promotions to be asked for again, when the counters say so.
     pub(crate) fn allow_again(&self) {
-        self.requested.store(0, Ordering::Release);
+        self.versions.withdraw_requests();
         self.grant(1);
-    }
-
-    pub(crate) fn set_failed(&self, tier: Tier) {
-        self.failed.fetch_or(1 << tier.index(), Ordering::AcqRel);
-    }
-
-    pub(crate) fn has_failed(&self, tier: Tier) -> bool {
-        self.failed.load(Ordering::Acquire) & (1 << tier.index()) != 0
-    }
-
-    /// Whether the function may run in `tier`.
-    pub(crate) fn may_use(&self, tier: Tier) -> bool {
-        tier as u8 <= self.ceiling.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn set_ceiling(&self, tier: Tier) {
-        self.ceiling.store(tier as u8, Ordering::Release);
     }
 
     pub(crate) fn cell(&self) -> &ProfileCell {
@@ -449,11 +401,6 @@ impl FunctionState {
             self.grant_stress_budget();
         }
         failed
-    }
-
-    /// No code is published any more.
-    pub(crate) fn set_no_tier(&self) {
-        self.tier.store(NO_CODE, Ordering::Release);
     }
 
     /// Counts a call that the host made without going through planted counters. Whether that used the budget up.

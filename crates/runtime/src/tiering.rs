@@ -44,8 +44,11 @@ pub(crate) fn timed<T>(state: &FunctionState, f: impl FnOnce() -> T) -> T {
 pub(crate) fn consider(state: &FunctionState) {
     // SAFETY: the group that owns the state holds the shared part too.
     let shared = unsafe { &*state.shared };
-    let next = state.tier().and_then(|tier| shared.config.tier_above(tier));
-    if next.is_some_and(|next| !state.may_use(next)) {
+    let next = state
+        .versions
+        .tier()
+        .and_then(|tier| shared.config.tier_above(tier));
+    if next.is_some_and(|next| !state.versions.may_use(next)) {
         state.grant(u32::MAX);
         return;
     }
@@ -57,7 +60,7 @@ pub(crate) fn consider(state: &FunctionState) {
         return;
     }
     let Some((next, group)) = next
-        .filter(|next| !state.has_failed(*next))
+        .filter(|next| !state.versions.has_failed(*next))
         .and_then(|next| Some((next, state.group.upgrade()?)))
     else {
         state.grant(u32::MAX);
@@ -79,10 +82,10 @@ fn flip(shared: &Shared, state: &FunctionState, stress: Stress) {
     };
     let next = shared.config.lowest_tier();
     let next = next.and_then(|lowest| shared.config.tier_above(lowest));
-    let Some(next) = next.filter(|next| !state.has_failed(*next)) else {
+    let Some(next) = next.filter(|next| !state.versions.has_failed(*next)) else {
         return;
     };
-    if state.tier() < Some(next) {
+    if state.versions.tier() < Some(next) {
         if !activation::stack_is_low() {
             // A failure is told to the subscriber, and is not tried again.
             let _ = compile_and_publish(&group, state.index, next, Circumstances::AT_ONCE);
@@ -91,15 +94,10 @@ fn flip(shared: &Shared, state: &FunctionState, stress: Stress) {
     }
     let event = state.counts().calls as u32;
     let upper = stress.chooses(event, 2);
-    let instances = lock(&state.instances);
-    let chosen = instances
-        .iter()
-        .filter(|instance| instance.code.label().kind == CompileKind::Entry)
-        .find(|instance| (instance.tier == next) == upper);
-    if let Some(chosen) = chosen {
-        let slot = group.entry_slot(state.index);
-        slot.store(chosen.code.entry().cast_mut(), Ordering::Release);
-    }
+    let slot = group.entry_slot(state.index);
+    state
+        .versions
+        .choose(slot, |version| (version.tier == next) == upper);
 }
 
 /// Whether what was counted is enough for code of `next`.
@@ -129,10 +127,10 @@ fn workers(shared: &Shared) -> usize {
 fn promote(shared: &Shared, group: &Arc<Group>, state: &FunctionState, tier: Tier) {
     // Until the new code is there the counters stay quiet for as long as one threshold.
     let counts = state.grant(shared.config.thresholds.of(tier).max(1));
-    if !state.request(tier) {
+    if !state.versions.request(tier) {
         return;
     }
-    let from = state.tier().unwrap_or(Tier::Baseline);
+    let from = state.versions.tier().unwrap_or(Tier::Baseline);
     let promoted = || {
         let (calls, loops) = (counts.calls, counts.loops);
         group.emit(
@@ -164,7 +162,7 @@ fn promote(shared: &Shared, group: &Arc<Group>, state: &FunctionState, tier: Tie
             let priority = policy::priority(counts, state.since.elapsed(), source_bytes);
             promoted();
             if !shared.queue_of(tier).push(priority, request) {
-                state.withdraw_request(tier);
+                state.versions.withdraw_request(tier);
             }
         }
     }
@@ -177,8 +175,8 @@ pub(crate) fn promote_again(
     state: &FunctionState,
     tier: Tier,
 ) {
-    state.withdraw_request(tier);
-    if !state.has_failed(tier) {
+    state.versions.withdraw_request(tier);
+    if !state.versions.has_failed(tier) {
         promote(shared, group, state, tier);
     }
 }
@@ -259,9 +257,12 @@ fn serve(shared: &Shared, request: &Request) {
         state.grant_iterations(1);
         return;
     }
-    let superseded = state.tier().is_some_and(|tier| tier >= request.tier);
+    let superseded = state
+        .versions
+        .tier()
+        .is_some_and(|tier| tier >= request.tier);
     if stale || superseded {
-        state.withdraw_request(request.tier);
+        state.versions.withdraw_request(request.tier);
         return;
     }
     // A failure is told to the subscriber, and the function runs on in the tier it is in.

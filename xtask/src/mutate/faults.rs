@@ -58,6 +58,11 @@ const RUNTIME: &[&str] = &[
     "-p upshift-runtime --lib",
     "-p upshift --test tiers --test faults --test plugin",
 ];
+const VERSIONS: &[&str] = &[
+    "-p upshift-models --tests",
+    "-p upshift-runtime --lib",
+    "-p upshift --test tiers --test faults --test plugin --test guards",
+];
 const MODELS: &[&str] = &["-p upshift-models --tests"];
 const MOVES: &[&str] = &[
     "-p upshift-runtime --lib",
@@ -211,23 +216,23 @@ pub const FAULTS: &[Fault] = &[
     // Runtime.
     Fault {
         name: "code that comes late replaces better code",
-        file: "crates/runtime/src/pipeline.rs",
-        find: "state.tier().is_some_and(|published| published >= tier);",
+        file: "crates/runtime/src/versions.rs",
+        find: "self.tier().is_some_and(|published| published >= tier);",
         replace: "false;",
-        tests: RUNTIME,
+        tests: VERSIONS,
     },
     Fault {
         name: "the slot leads to the second byte of new code",
-        file: "crates/runtime/src/pipeline.rs",
-        find: ".store(entry.cast_mut(), Ordering::Release);",
-        replace: ".store(entry.cast_mut().wrapping_add(1), Ordering::Release);",
-        tests: RUNTIME,
+        file: "crates/runtime/src/versions.rs",
+        find: "slot.store(entry, Ordering::Release);\n        true",
+        replace: "slot.store(entry.wrapping_add(1), Ordering::Release);\n        true",
+        tests: VERSIONS,
     },
     Fault {
         name: "the code a thread may be in is dropped at once",
-        file: "crates/runtime/src/pipeline.rs",
-        find: "instances.push(instance);\n    state.set_tier(tier);",
-        replace: "instances.clear();\n    instances.push(instance);\n    state.set_tier(tier);",
+        file: "crates/runtime/src/versions.rs",
+        find: "list.push(version);\n        self.tier",
+        replace: "list.clear();\n        list.push(version);\n        self.tier",
         tests: RUNTIME,
     },
     Fault {
@@ -240,8 +245,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a tier that failed is tried again and again",
         file: "crates/runtime/src/pipeline.rs",
-        find: "state.set_failed(tier);\n    }\n    let declined",
-        replace: "state.withdraw_request(tier);\n    }\n    let declined",
+        find: "state.versions.set_failed(tier);\n    }\n    let declined",
+        replace: "state.versions.withdraw_request(tier);\n    }\n    let declined",
         tests: RUNTIME,
     },
     Fault {
@@ -309,6 +314,41 @@ pub const FAULTS: &[Fault] = &[
         file: "crates/runtime/src/queue.rs",
         find: "self.ready.notify_all();",
         replace: "self.ready.notify_one();",
+        tests: MODELS,
+    },
+    Fault {
+        name: "new code may be called before it is written",
+        file: "crates/runtime/src/versions.rs",
+        find: "slot.store(entry, Ordering::Release);\n        true",
+        replace: "slot.store(entry, Ordering::Relaxed);\n        true",
+        tests: MODELS,
+    },
+    Fault {
+        name: "two counters that trip at once both ask for better code",
+        file: "crates/runtime/src/versions.rs",
+        find: "self.requested.fetch_or(bit, Ordering::AcqRel) & bit == 0",
+        replace: "let before = self.requested.load(Ordering::Acquire);\n        self.requested.store(before | bit, Ordering::Release);\n        before & bit == 0",
+        tests: MODELS,
+    },
+    Fault {
+        name: "a function that was lowered gets the better code that was being made",
+        file: "crates/runtime/src/versions.rs",
+        find: "if superseded || !self.may_use(tier) || is_stale(&version) {",
+        replace: "if superseded || is_stale(&version) {",
+        tests: MODELS,
+    },
+    Fault {
+        name: "code is refused without a word, and never asked for again",
+        file: "crates/runtime/src/versions.rs",
+        find: "if !superseded {\n                self.withdraw_request(tier);\n            }\n            return false;",
+        replace: "return false;",
+        tests: MODELS,
+    },
+    Fault {
+        name: "a group is not found by its first function",
+        file: "crates/runtime/src/registry.rs",
+        find: "groups.range(..=id)",
+        replace: "groups.range(..id)",
         tests: MODELS,
     },
     // On-stack replacement.
@@ -439,16 +479,16 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "code whose assumption was refuted is called on",
-        file: "crates/runtime/src/pipeline.rs",
-        find: "slot.store(fallback.code.entry().cast_mut(), Ordering::Release);",
-        replace: "let _ = fallback;",
-        tests: GUARDS,
+        file: "crates/runtime/src/versions.rs",
+        find: "slot.store(entry, Ordering::Release);\n        Some(current.tier())",
+        replace: "let _ = entry;\n        Some(current.tier())",
+        tests: VERSIONS,
     },
     Fault {
         name: "OSR versions whose assumption was refuted are entered on",
         file: "crates/runtime/src/deopt.rs",
-        find: "lock(&state.osr_loops).forget_code();\n    let Some(tier) = pipeline::retract(group, state)",
-        replace: "let Some(tier) = pipeline::retract(group, state)",
+        find: "lock(&state.osr_loops).forget_code();\n    let Some(tier) = pipeline::retract(group, state, |_| true)",
+        replace: "let Some(tier) = pipeline::retract(group, state, |_| true)",
         tests: GUARDS,
     },
     Fault {
