@@ -1,4 +1,4 @@
-//! What the runtime itself costs: how long functions take to compile, how long a program is held up, what counters, idle
+//! What the runtime itself costs: how long functions take to compile, how long a program is held up, what counters, guards, idle
 //! workers and functions that nobody calls cost, and whether all of that stays flat with more functions and threads.
 //!
 //! Each part makes sure that the code it measures is of the tier that it says. Time is processor time of the thread, where
@@ -31,6 +31,7 @@ fn main() {
         ),
         ("stalls", list(stalls(brief))),
         ("counters", list(counters(brief))),
+        ("guards", list([guard(brief)])),
         ("scaling", list(scaling(brief))),
         ("threads", list(threads(brief))),
     ];
@@ -336,7 +337,6 @@ fn counters(brief: bool) -> Vec<String> {
                 (local.set 1 (i32.xor (i32.mul (local.get 1) (i32.const 5)) (local.get 0)))
                 (br_if $next (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
             (local.get 1)))"#;
-    let iterations = if brief { 1000 } else { 3_000_000 };
     let config = || {
         Config::default()
             .only_tier(Tier::Optimizing)
@@ -347,40 +347,102 @@ fn counters(brief: bool) -> Vec<String> {
         .thresholds(NEVER, NEVER);
     let mut lines = Vec::new();
     for kernel in ["calls", "loop"] {
-        let mut sites: Vec<_> = [config(), counting.clone()]
-            .into_iter()
-            .map(|config| {
-                let engine = Engine::new(config).expect("an engine");
-                let module = Module::new(&engine, KERNELS).expect("a module");
-                let mut store = Store::new(&engine, ());
-                let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
-                let run: TypedFunc<i32, i32> =
-                    instance.get_typed_func(&store, kernel).expect("the kernel");
-                (engine, store, run, Duration::MAX)
-            })
-            .collect();
-        for _ in 0..if brief { 1 } else { 25 } {
-            for (_, store, run, best) in &mut sites {
-                let before = thread_time();
-                run.call(store, iterations).expect("a result");
-                *best = (thread_time() - before).min(*best);
-            }
-        }
+        let mut sites = [config(), counting.clone()].map(|config| {
+            let engine = Engine::new(config).expect("an engine");
+            let module = Module::new(&engine, KERNELS).expect("a module");
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
+            let run: TypedFunc<i32, i32> =
+                instance.get_typed_func(&store, kernel).expect("the kernel");
+            (engine, store, run)
+        });
+        lines.push(compared(kernel, &mut sites, brief));
         for (engine, ..) in &sites {
             let tiers = engine.profile_statistics().tiers;
             assert!(tiers[1].functions > 0 && tiers[0].functions + tiers[2].functions == 0);
         }
-        let each = |best: Duration| {
-            let each = best.as_secs_f64() * 1e9 / f64::from(iterations);
-            format!("{each:.3}")
-        };
-        lines.push(object(&[
-            ("kernel", text(kernel)),
-            ("without_ns", each(sites[0].3)),
-            ("with_ns", each(sites[1].3)),
-        ]));
     }
     lines
+}
+
+/// An engine with a program, and the program's function that is measured.
+type Site = (Engine, Store<()>, TypedFunc<i32, i32>);
+
+/// An iteration of a function without something and with it, the best of some turns.
+fn compared(kernel: &str, sites: &mut [Site; 2], brief: bool) -> String {
+    let iterations = if brief { 1000 } else { 3_000_000 };
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..if brief { 1 } else { 25 } {
+        for ((_, store, run), best) in sites.iter_mut().zip(&mut best) {
+            let before = thread_time();
+            run.call(store, iterations).expect("a result");
+            *best = (thread_time() - before).min(*best);
+        }
+    }
+    let [without, with] = best.map(|best| {
+        let each = best.as_secs_f64() * 1e9 / f64::from(iterations);
+        format!("{each:.3}")
+    });
+    object(&[
+        ("kernel", text(kernel)),
+        ("without_ns", without),
+        ("with_ns", with),
+    ])
+}
+
+/// What a guard costs that never fails: a call through a table that has always led to one function, which is inlined behind
+/// a guard, and the same call by the function's name, which is inlined without.
+fn guard(brief: bool) -> String {
+    const KERNELS: &str = r#"(module
+        (type $t (func (param i32) (result i32)))
+        (table funcref (elem $leaf $leaf))
+        (func $leaf (type $t) (i32.xor (i32.mul (local.get 0) (i32.const 5)) (i32.const 77)))
+        (func (export "without") (param i32) (result i32) (local i32)
+            (loop $next
+                (local.set 1 (call $leaf (i32.add (local.get 1) (local.get 0))))
+                (br_if $next (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+            (local.get 1))
+        (func (export "with") (param i32) (result i32) (local i32)
+            (loop $next
+                (local.set 1 (call_indirect (type $t)
+                    (i32.add (local.get 1) (local.get 0)) (i32.and (local.get 0) (i32.const 1))))
+                (br_if $next (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+            (local.get 1)))"#;
+    let mut sites = [("without", 1), ("with", 2)].map(|(kernel, index)| {
+        let recorder = Arc::new(Recorder::default());
+        let config = Config::default()
+            .thresholds(NEVER, NEVER)
+            .subscriber(recorder.clone());
+        let engine = Engine::new(config).expect("an engine");
+        let module = Module::new(&engine, KERNELS).expect("a module");
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
+        let run: TypedFunc<i32, i32> = instance.get_typed_func(&store, kernel).expect("the kernel");
+        // Tier 0 counts where the call leads to.
+        run.call(&mut store, 10_000).expect("a result");
+        let functions = module.functions().expect("functions").clone();
+        let function = Function::new(functions, index).expect("the kernel");
+        engine
+            .optimize(&function, Tier::Optimizing)
+            .expect("better code");
+        let (mut guarded, mut inlined) = (false, false);
+        for event in recorder.events() {
+            match event.kind {
+                EventKind::ContinuationReady { .. } => guarded = true,
+                EventKind::Compiled(compilation) if compilation.tier == Tier::Optimizing => {
+                    inlined = !compilation.inlined.is_empty();
+                }
+                _ => {}
+            }
+        }
+        assert!(inlined && guarded == (kernel == "with"), "{kernel}");
+        (engine, store, run)
+    });
+    let line = compared("a call", &mut sites, brief);
+    for (engine, ..) in &sites {
+        assert_eq!(engine.profile_statistics().deoptimizations, 0);
+    }
+    line
 }
 
 /// Modules of more and more functions: what one costs to define, and to compile in tier 0.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::picture::{self, WIDTH};
-use super::report::{Costs, Counters, Latencies, Stall};
+use super::report::{Compared, Costs, Latencies, Stall};
 use crate::shell;
 use anyhow::{Context as _, Result};
 
@@ -110,21 +110,16 @@ pub fn write(page: &mut String, costs: &Costs) {
     );
     latencies(page, &costs.latencies);
     stalls(page, &costs.stalls);
-    page.push_str("**Counters.** Tier 1's code with counters, because there is a tier above it, and without: the best of 25 \
-                   turns, nanoseconds an iteration of a loop that calls a function, and of one that does not.\n\n\
-                   | kernel | without | with | times |\n|---|---:|---:|---:|\n");
-    for Counters {
-        kernel,
-        without_ns,
-        with_ns,
-    } in &costs.counters
-    {
-        let _ = writeln!(
-            page,
-            "| {kernel} | {without_ns:.2} | {with_ns:.2} | {:.2} |",
-            with_ns / without_ns
-        );
-    }
+    page.push_str(
+        "**Counters.** Tier 1's code with counters, because there is a tier above it, and without: the best of 25 turns, \
+         nanoseconds an iteration of a loop that calls a function, and of one that does not.\n\n",
+    );
+    compared(page, &costs.counters);
+    page.push_str(
+        "\n**Guards.** A call through a table that has always led to the same function: tier 1's code has that inlined, behind \
+         a guard that never fails. Without a guard is the same call by the function's name.\n\n",
+    );
+    compared(page, &costs.guards);
     let _ = writeln!(
         page,
         "\n**Idle.** Workers with nothing to do take {:.4} % of a core. A function that is never called takes {:.0} bytes \
@@ -156,6 +151,19 @@ fn latencies(page: &mut String, latencies: &[Latencies]) {
         );
     }
     page.push('\n');
+}
+
+fn compared(page: &mut String, kernels: &[Compared]) {
+    page.push_str("| kernel | without | with | times |\n|---|---:|---:|---:|\n");
+    for kernel in kernels {
+        let (without, with) = (kernel.without_ns, kernel.with_ns);
+        let _ = writeln!(
+            page,
+            "| {} | {without:.2} | {with:.2} | {:.2} |",
+            kernel.kernel,
+            with / without
+        );
+    }
 }
 
 fn stalls(page: &mut String, stalls: &[Stall]) {
@@ -320,6 +328,7 @@ mod tests {
             "longest_ns":90000.0,"up_to_power_of_two_us":[0,2,1]}],
             "stalls":[{"way":"auto","what":"first calls","promoted":3,"longest_ns":12000.0}],
             "counters":[{"kernel":"loop","without_ns":1.0,"with_ns":1.5}],
+            "guards":[{"kernel":"a call","without_ns":2.0,"with_ns":2.5}],
             "scaling":[{"functions":1000,"define_ns":10.0,"compile_ns":900.0,"code_bytes":100,"resident_bytes":500},
             {"functions":100000,"define_ns":20.0,"compile_ns":910.0,"code_bytes":100,"resident_bytes":500}],
             "threads":[{"threads":1,"clock_ns":900.0,"processor_ns":900.0}],
@@ -333,6 +342,7 @@ mod tests {
         write(&mut page, &costs());
         assert!(page.contains("| m | 0 | 3 | 1.5 | 2.0 | 90 |"), "{page}");
         assert!(page.contains("| loop | 1.00 | 1.50 | 1.50 |"), "{page}");
+        assert!(page.contains("| a call | 2.00 | 2.50 | 1.25 |"), "{page}");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Plan {
     pub slow: Duration,
 }
 
+/// How many times as much work the next point of a curve has.
+const CURVE_STEP: u32 = 4;
 /// The amounts of work of a curve: steps fine enough for the knees, wide enough to get from nothing to a minute.
 const CURVE_WORK: [u32; 14] = [
     0,
@@ -101,7 +103,7 @@ impl Bench<'_> {
     }
 
     /// Measures a program, whose argument is how much it is to do, with more and more of it: until the best engine takes
-    /// `longest`. An engine that takes longer than the limit is left out from there on.
+    /// `longest`. An engine that takes longer than the limit, or would with the next amount, is left out from there on.
     pub fn curve(&self, program: &Program, longest: Duration) -> Result<Curve> {
         shell::step(&format!("{} with more and more work", program.name));
         let mut points = Vec::new();
@@ -114,7 +116,9 @@ impl Bench<'_> {
             self.rounds(std::slice::from_mut(&mut case))?;
             let case = self.finished(&case);
             for (engine, outcome) in case.outcomes.iter().enumerate() {
-                if outcome.failure.is_some() {
+                let next = outcome.median().unwrap_or(0.0) * f64::from(CURVE_STEP);
+                // The start does not grow with the work, so this is a little much.
+                if outcome.failure.is_some() || next > 1.1 * self.plan.limit.as_secs_f64() {
                     out.insert(engine);
                 }
             }

@@ -65,9 +65,9 @@ pub struct Options {
     /// Only what the runtime itself costs, for the page of what was measured last
     #[arg(long)]
     costs: bool,
-    /// Give the programs of the curves more work until the best engine takes so long, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
-    longest: u64,
+    /// Give the programs of the curves more work until the best engine takes so long, in seconds; by default each its own
+    #[arg(long, value_name = "SECONDS")]
+    longest: Option<u64>,
 }
 
 const RESULTS: &str = "corpus/bench/results.json";
@@ -203,8 +203,9 @@ fn measure_curves(
     };
     report.curves.clear();
     for program in programs {
-        if programs::CURVES.contains(&program.name) {
-            let longest = Duration::from_secs(options.longest);
+        let mut curves = programs::CURVES.iter();
+        if let Some((_, seconds)) = curves.find(|(name, _)| *name == program.name) {
+            let longest = Duration::from_secs(options.longest.unwrap_or(*seconds));
             report.curves.push(bench.curve(program, longest)?);
             report.machine.busy = report.machine.busy.max(machine::busy()?);
         }

@@ -458,7 +458,7 @@ fn curve_part(page: &mut String, report: &Report, curve: &Curve) {
         page,
         "## From a moment to seconds: {}\n\n\
          The same program ({}) with more and more work, the whole process, in milliseconds, medians of three runs; what takes \
-         longer than a second ran once. The best of a row is bold; what takes longer than {} s, or failed with less work, is left out.\n\n\
+         longer than a second ran once. The best of a row is bold; what takes longer than {} s, or would by what less work took, is left out.\n\n\
          ![{}: time to result against the amount of work]({})\n",
         curve.program,
         curve.about,

@@ -164,8 +164,9 @@ const ENTRIES: &[Entry] = &[
 /// The program that `--quick` runs.
 pub const QUICK: &str = "quicksort";
 
-/// The programs that are measured with more and more work. Their only argument is how much.
-pub const CURVES: [&str; 2] = ["sha256", "nbody"];
+/// The programs that are measured with more and more work, and until the best engine takes how many seconds: the next point
+/// of the second would take about a minute. Their only argument is how much work.
+pub const CURVES: [(&str, u64); 2] = [("sha256", 2), ("nbody", 15)];
 
 /// The names of all programs.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -264,7 +265,7 @@ mod tests {
         let unique: std::collections::HashSet<_> = names().collect();
         assert_eq!(unique.len(), ENTRIES.len());
         assert!(names().any(|name| name == QUICK));
-        for curve in CURVES {
+        for (curve, _) in CURVES {
             assert!(names().any(|name| name == curve));
         }
     }

@@ -253,7 +253,10 @@ pub struct SwapVariant {
 pub struct Costs {
     pub latencies: Vec<Latencies>,
     pub stalls: Vec<Stall>,
-    pub counters: Vec<Counters>,
+    pub counters: Vec<Compared>,
+    /// The cost of guards that never fail.
+    #[serde(default)]
+    pub guards: Vec<Compared>,
     pub scaling: Vec<Scaling>,
     pub threads: Vec<Threads>,
     /// The share of a core that idle workers take.
@@ -284,9 +287,9 @@ pub struct Stall {
     pub longest_ns: f64,
 }
 
-/// An iteration of tier 1's code with and without counters.
+/// An iteration of tier 1's code with and without something.
 #[derive(Serialize, Deserialize, Clone, Debug)]
-pub struct Counters {
+pub struct Compared {
     pub kernel: String,
     pub without_ns: f64,
     pub with_ns: f64,
