@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::compile_page;
 use super::costs;
 use super::report::{
-    Case, Curve, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value,
+    AUTO, Case, Curve, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value,
 };
 use super::start;
 use super::stats;
@@ -54,7 +54,6 @@ pub const PARTS: [Part; 3] = [
     },
 ];
 
-const AUTO: &str = "upshift-auto";
 const TIER_1: &str = "upshift-1";
 
 /// Writes the page.
@@ -103,6 +102,8 @@ fn falls_short(page: &mut String, report: &Report) {
     for part in &PARTS {
         slower_than_peers(page, report, part);
     }
+    slower_on_curves(page, report);
+    more_memory(page, report);
     slower_than_tier_1(page, report);
     late_promotions(page, report);
     if let Some(costs) = &report.costs {
@@ -139,6 +140,45 @@ fn slower_than_peers(page: &mut String, report: &Report, part: &Part) {
         all.len(),
         list.join(", ")
     );
+}
+
+/// Our line in a picture of more and more work is to be the lowest everywhere.
+fn slower_on_curves(page: &mut String, report: &Report) {
+    for curve in &report.curves {
+        let slower = curve.points.iter().filter_map(|point| {
+            let (times, peer) = report.auto_against_best(&point.case, Outcome::median)?;
+            let about = format!("{} {} ({})", point.work, ratio(times), peer.label);
+            (times > SHORT_OF_BEST).then_some(about)
+        });
+        let slower: Vec<String> = slower.collect();
+        if !slower.is_empty() {
+            let _ = writeln!(
+                page,
+                "- **{} from a moment to seconds**: Upshift's auto mode is not the quickest with so much work: {}.",
+                curve.program,
+                slower.join(", ")
+            );
+        }
+    }
+}
+
+fn more_memory(page: &mut String, report: &Report) {
+    let more = report.programs.iter().filter_map(|program| {
+        let case = program.long.as_ref().or(program.short.as_ref())?;
+        let (times, peer) = report.auto_against_best(case, Outcome::median_peak)?;
+        let about = format!("{} {} ({})", program.name, ratio(times), peer.label);
+        (times > SHORT_OF_BEST).then_some((times, about))
+    });
+    let mut more: Vec<(f64, String)> = more.collect();
+    more.sort_by(|a, b| b.0.total_cmp(&a.0));
+    if !more.is_empty() {
+        let list: Vec<String> = more.into_iter().map(|(_, about)| about).collect();
+        let _ = writeln!(
+            page,
+            "- **Memory**: Upshift's auto mode has more in use than the best other engine in: {}.",
+            list.join(", ")
+        );
+    }
 }
 
 fn slower_than_tier_1(page: &mut String, report: &Report) {

@@ -6,7 +6,7 @@ use super::engines::NATIVE;
 use super::stats;
 
 /// One run of the command.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, Clone, Default, Debug)]
 pub struct Report {
     /// Where.
     pub machine: Machine,
@@ -59,7 +59,7 @@ pub enum StartOf {
 }
 
 /// The machine and the moment.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, Clone, Default, Debug)]
 pub struct Machine {
     /// The model of each processor.
     pub processors: Vec<String>,
@@ -313,6 +313,9 @@ pub struct Threads {
     pub processor_ns: f64,
 }
 
+/// Our auto mode's short name.
+pub const AUTO: &str = "upshift-auto";
+
 /// The figures of a program in an engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Figure {
@@ -387,6 +390,20 @@ impl Report {
         self.engines.iter().position(|engine| engine.id == id)
     }
 
+    /// A case's figure in our auto mode as times that of the other engine that needs least, and which that is.
+    pub fn auto_against_best(
+        &self,
+        case: &Case,
+        figure: impl Fn(&Outcome) -> Option<f64>,
+    ) -> Option<(f64, &EngineInfo)> {
+        let auto = figure(case.outcomes.get(self.engine(AUTO)?)?)?;
+        let others = self.engines.iter().zip(&case.outcomes);
+        let others = others.filter(|(engine, _)| !engine.own && engine.id != NATIVE);
+        let figures = others.filter_map(|(engine, outcome)| Some((figure(outcome)?, engine)));
+        let (best, engine) = figures.min_by(|a, b| a.0.total_cmp(&b.0))?;
+        Some((auto / best, engine))
+    }
+
     /// For each program that has the figure in both: its name, the engine's figure and the best peer's, and which that is.
     pub fn against_best_peer(&self, figure: Figure, engine: usize) -> Vec<Comparison<'_>> {
         let compare = |program: &'_ ProgramRuns| {
@@ -442,6 +459,23 @@ mod tests {
             command: text(id),
             own,
         }
+    }
+
+    #[test]
+    fn auto_is_compared_with_the_best_that_is_not_ours() {
+        let report = Report {
+            engines: vec![
+                engine(AUTO, true),
+                engine("own", true),
+                engine(NATIVE, false),
+                engine("quick", false),
+                engine("slow", false),
+            ],
+            ..Report::default()
+        };
+        let case = case(&[&[3.0], &[1.0], &[1.0], &[2.0], &[9.0]]).unwrap();
+        let (times, best) = report.auto_against_best(&case, Outcome::median).unwrap();
+        assert_eq!((times, &*best.id), (1.5, "quick"));
     }
 
     #[test]
