@@ -1,5 +1,5 @@
-//! Functions that are made, promoted and freed, over and over: code memory stays bounded, and what was freed is never
-//! executed.
+//! Functions that are made, promoted, taken back and freed, over and over: code memory stays bounded, and what was freed is
+//! never executed.
 
 use crate::machine::{executable_resident_bytes, resident_bytes};
 use crate::program::{Program, Replay, cranelift};
@@ -46,7 +46,7 @@ pub fn run(scale: Scale, cycles: Option<u64>) -> Result<Report> {
     });
     let mut report = Report::new(
         "churn",
-        "functions are made, called, promoted and freed; code memory is bounded, and freed code is never executed",
+        "functions are made, called, promoted, taken back to tier 0 and freed; code memory is bounded, and freed code is never executed",
     );
     let replay =
         |effort| Ok::<_, anyhow::Error>(Backend::Custom(Arc::new(Replay::new(cranelift(effort)?))));
@@ -83,6 +83,7 @@ pub fn run(scale: Scale, cycles: Option<u64>) -> Result<Report> {
         "functions promoted",
         engine.profile_statistics().tiers[1].compilations,
     );
+    report.figure("of which taken back to tier 0", peaks.taken_back);
     report.figure("cap on code memory, bytes", CAP_BYTES);
     report.figure(
         "most executable memory by the kernel's count, bytes",
@@ -107,6 +108,8 @@ struct Peaks {
     executable_bytes: usize,
     resident_first: usize,
     resident_last: usize,
+    /// Functions whose better code was taken out of use.
+    taken_back: u64,
 }
 
 fn cycle(report: &mut Report, engine: &Engine, cycles: u64) -> Result<Peaks> {
@@ -124,6 +127,15 @@ fn cycle(report: &mut Report, engine: &Engine, cycles: u64) -> Result<Peaks> {
         {
             engine.optimize(&function, Tier::Optimizing)?;
             report.add(1, program.call_and_check(index, 9));
+            if number % 4 == 0 {
+                engine.deoptimize(&function, Tier::Baseline)?;
+                report.add(1, program.call_and_check(index, 11));
+                let tier = program.tier_of(index);
+                report.check(tier == Some(Tier::Baseline), || {
+                    format!("a function that was taken back is in {tier:?}")
+                });
+                peaks.taken_back += 1;
+            }
         }
         alive.push_back(program);
         if alive.len() > ALIVE {
