@@ -61,6 +61,9 @@ pub struct Schedule {
     /// Guards that fail though they hold, if any; not together with the above.
     #[serde(default)]
     pub deopt: Option<Deopt>,
+    /// How many transitions of the two are made, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transitions: Option<u64>,
     /// Whether LLVM compiles for tier 2.
     #[serde(default)]
     pub llvm: bool,

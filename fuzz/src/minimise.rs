@@ -11,6 +11,9 @@ use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 /// How long a case is made smaller.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
+/// More transitions than this are not counted.
+const TRANSITIONS_MAX: u64 = 1 << 24;
+
 /// Decides whether a case still fails.
 pub type Fails<'a> = dyn FnMut(&Case) -> bool + 'a;
 
@@ -82,6 +85,7 @@ impl Minimiser<'_, '_> {
                 }),
             );
             self.schedules();
+            self.transitions();
             self.without(
                 case.calls.len(),
                 &edit(|case, range| {
@@ -114,6 +118,38 @@ impl Minimiser<'_, '_> {
                     }
                 }),
             );
+        }
+    }
+
+    /// Bisects how many transitions a stress test has to make: the last of them is the one to look at.
+    fn transitions(&mut self) {
+        let Some(case) = self.wasm_case().cloned() else {
+            return;
+        };
+        for (index, schedule) in case.schedules.iter().enumerate() {
+            if schedule.stress.is_none() && schedule.deopt.is_none() {
+                continue;
+            }
+            let mut fails_with = |transitions: u64| {
+                let limited = edit(move |case, _| {
+                    if let Some(schedule) = case.schedules.get_mut(index) {
+                        schedule.transitions = Some(transitions);
+                    }
+                })(&self.best, 0..0);
+                limited.is_some_and(|case| self.keep(case))
+            };
+            let mut powers = (0..TRANSITIONS_MAX.ilog2()).map(|power| 1 << power);
+            let Some(mut enough) = powers.find(|most| fails_with(*most)) else {
+                continue;
+            };
+            let mut too_few = enough / 2;
+            while enough - too_few > 1 {
+                let middle = too_few + (enough - too_few) / 2;
+                match fails_with(middle) {
+                    true => enough = middle,
+                    false => too_few = middle,
+                }
+            }
         }
     }
 
@@ -220,6 +256,7 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         promotions: Vec::new(),
         stress: None,
         deopt: None,
+        transitions: None,
         ..schedule.clone()
     };
     let alone = |tier| Schedule {
@@ -238,6 +275,7 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
     let calm = Schedule {
         stress: None,
         deopt: None,
+        transitions: None,
         ..schedule.clone()
     };
     vec![
@@ -319,6 +357,31 @@ fn replace(module: &[u8], body: usize, code: &NewCode<'_>) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::Body;
+
+    /// A fault of the thirteenth transition.
+    #[test]
+    fn the_guilty_transition_is_found() {
+        let stressed = |index| match Body::Own.case(1, index) {
+            Some(Case::Wasm(case)) => {
+                let has_stress = |schedule: &Schedule| schedule.stress.is_some();
+                case.schedules.iter().any(has_stress).then_some(case)
+            }
+            _ => None,
+        };
+        let case = (0..50).find_map(stressed).expect("a stress test");
+        let is_guilty = |schedule: &Schedule| {
+            schedule.stress.is_some() && schedule.transitions.is_none_or(|made| made >= 13)
+        };
+        let smaller = minimise(&Case::Wasm(case), &mut |case| match case {
+            Case::Wasm(case) => case.schedules.iter().any(is_guilty),
+            _ => false,
+        });
+        let Case::Wasm(smaller) = smaller else {
+            panic!("not a module");
+        };
+        assert_eq!(smaller.schedules.len(), 1);
+        assert_eq!(smaller.schedules[0].transitions, Some(13));
+    }
 
     #[test]
     fn what_does_not_matter_goes() {

@@ -186,11 +186,12 @@ cannot be the first to be asked, because its NaNs are not canonical.) With `carg
 compared with wasmtime, and those that wasmi cannot run with wasmtime alone.
 
 What fails is written to the folder `failures` in `fuzz/` and made smaller. `cargo xtask fuzz --replay FILE` runs it again;
-`cargo xtask fuzz --minimise FILE` makes it smaller still. What once showed a fault, ours or another engine's, is tested by
+`cargo xtask fuzz --minimise FILE` makes it smaller still: schedules, calls and code that do not matter go, and of a stress
+test as many transitions stay as it takes, so that the last of them is the one to look at. What once showed a fault, ours or another engine's, is tested by
 the scripts in `filetests/regress/`.
 
-The same bodies are targets for libFuzzer, which learns which choices lead further: `cargo +nightly fuzz run --fuzz-dir
-fuzz/libfuzzer own`, with `cargo-fuzz` installed; also `smith`, `clif` and `malformed`. They are a package of their own,
+The same bodies are targets for libFuzzer, which learns which choices lead further: `cargo xtask fuzz --libfuzzer 600`
+builds them, with stable Rust and a C++ compiler, and runs each for so long. They are a package of their own,
 which nothing else builds.
 ";
 

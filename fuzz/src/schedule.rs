@@ -109,6 +109,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         promotions: Vec::new(),
         stress: None,
         deopt: None,
+        transitions: None,
         llvm: false,
     };
     let kind = random.below(3);
@@ -143,6 +144,7 @@ pub fn schedules(random: &mut Random, shape: &Shape, calls: usize) -> Vec<Schedu
         promotions,
         stress,
         deopt,
+        transitions: None,
         llvm: false,
         tiers,
     };

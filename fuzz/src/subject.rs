@@ -64,6 +64,9 @@ pub fn engine(
     if let Some(deopt) = schedule.deopt {
         config = config.stress_deopt(deopt.period, deopt.seed);
     }
+    if let Some(transitions) = schedule.transitions {
+        config = config.stress_transitions(transitions);
+    }
     if schedule.inline_all {
         config = config.inlining(upshift::InliningMode::Stress);
     }

@@ -154,6 +154,8 @@ pub struct RuntimeConfig {
     pub safepoints: bool,
     /// Whether deoptimization is put to the test.
     pub deopt_stress: Option<DeoptStress>,
+    /// How many transitions stress tests make; from then on everything stays in the tier that it is in.
+    pub stress_transitions: u64,
     /// Where frames are logged; see [`upshift_codegen::frame_log`].
     pub frame_log: Option<FrameLog>,
     /// How tier 0 goes from a source straight to code, where the source can; else, and where it cannot, tier 0's

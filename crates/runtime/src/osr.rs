@@ -213,7 +213,7 @@ fn stressed(
         let mut loops = lock(&state.osr_loops);
         loops.arrive(point);
         loops.arrivals = loops.arrivals.wrapping_add(1);
-        if !stress.chooses(loops.arrivals, stress.period) {
+        if !stress.chooses(loops.arrivals, stress.period) || !shared.take_stress_transition() {
             return None;
         }
         let none = loops.entry(point.loop_index, point.tier).is_none();

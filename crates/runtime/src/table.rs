@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     pub(crate) totals: Totals,
     pub(crate) frame_log: FrameLogger,
+    /// How many transitions stress tests may still make.
+    stress_transitions: AtomicU64,
     pub(crate) groups: Registry<Group>,
 }
 
@@ -147,6 +149,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(crate) fn new(config: RuntimeConfig, memory: Arc<CodeMemory>) -> Shared {
         Shared {
+            stress_transitions: AtomicU64::new(config.stress_transitions),
             config,
             memory,
             queue: Queue::new(),
@@ -169,6 +172,14 @@ impl Shared {
     /// Both queues: that of the threads that compile, and that of those that have it done elsewhere.
     pub(crate) fn queues(&self) -> [&Queue<Request>; 2] {
         [&self.queue, &self.remote_queue]
+    }
+
+    /// Takes one of the transitions that stress tests may make, if there is one left.
+    pub(crate) fn take_stress_transition(&self) -> bool {
+        let taken = |left: u64| left.checked_sub(1);
+        self.stress_transitions
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
+            .is_ok()
     }
 
     /// Adds a group whose ids are allocated already.
@@ -378,9 +389,14 @@ impl FunctionState {
 
     fn grant_stress_budget(&self) {
         // SAFETY: the group that owns the state holds the shared part too.
-        let Some(stress) = (unsafe { (*self.shared).config.deopt_stress }) else {
+        let shared = unsafe { &*self.shared };
+        let Some(stress) = shared.config.deopt_stress else {
             return;
         };
+        if !shared.take_stress_transition() {
+            self.stress_budget.store(i32::MAX, Ordering::Relaxed);
+            return;
+        }
         let number = self.stress_failures.fetch_add(1, Ordering::Relaxed);
         let guards = match stress.seed {
             0 => stress.period,

@@ -94,6 +94,9 @@ fn flip(shared: &Shared, state: &FunctionState, stress: Stress) {
     }
     let event = state.counts().calls as u32;
     let upper = stress.chooses(event, 2);
+    if !shared.take_stress_transition() {
+        return;
+    }
     let slot = group.entry_slot(state.index);
     state
         .versions

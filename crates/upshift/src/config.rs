@@ -76,6 +76,7 @@ pub struct Config {
     osr: OsrMode,
     speculation: bool,
     deopt_stress: Option<DeoptStress>,
+    stress_transitions: u64,
     frame_log: Option<FrameLog>,
     safepoints: bool,
     inlining: InliningMode,
@@ -114,6 +115,7 @@ impl Default for Config {
             osr: OsrMode::On,
             speculation: true,
             deopt_stress: None,
+            stress_transitions: u64::MAX,
             frame_log: None,
             safepoints: false,
             inlining: InliningMode::On,
@@ -282,6 +284,13 @@ impl Config {
         self
     }
 
+    /// How many transitions the stress tests make at most. With code that is compiled on the program's thread they are the same
+    /// ones each time, so that bisection finds the one that something depends on.
+    pub fn stress_transitions(mut self, transitions: u64) -> Config {
+        self.stress_transitions = transitions;
+        self
+    }
+
     /// Writes down what the frames of running functions look like, at the headers of loops and at the places that a stress
     /// test of deoptimization with this seed chooses, whatever tier the code is of; [`Engine::frame_log`] has it. Two runs of
     /// a program in one thread have the same log, whatever they do to it.
@@ -369,6 +378,7 @@ impl Config {
             osr: self.osr,
             speculation: self.speculation,
             deopt_stress: self.deopt_stress,
+            stress_transitions: self.stress_transitions,
             frame_log: self.frame_log,
             safepoints: self.safepoints,
             inlining: self.inlining,
