@@ -3,9 +3,9 @@
 use crate::check;
 use crate::queue::Queue;
 use crate::registry::Registry;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Ordering, Weak, downgrade, release};
 use loom::thread;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// The ids of the functions of every group here.
 const FIRST: u32 = 4;
@@ -68,7 +68,7 @@ pub fn a_group_that_is_found_has_its_ids() {
                 found.is_some()
             })
         });
-        drop(group);
+        release(group);
         let next = Group::new(&world);
         let [_, outside] = looking.map(|thread| thread.join().unwrap());
         assert!(!outside);
@@ -86,8 +86,8 @@ pub fn a_group_dropped_while_its_code_is_made_is_freed() {
         let world = world();
         let queue = Arc::new(Queue::<Weak<Group>>::new());
         let group = Group::new(&world).expect("the ids are free");
-        assert!(queue.push(0, Arc::downgrade(&group)));
-        assert!(queue.push(0, Arc::downgrade(&group)));
+        assert!(queue.push(0, downgrade(&group)));
+        assert!(queue.push(0, downgrade(&group)));
         let workers = [(), ()].map(|()| {
             let queue = Arc::clone(&queue);
             thread::spawn(move || {
@@ -95,12 +95,11 @@ pub fn a_group_dropped_while_its_code_is_made_is_freed() {
                 let Some(group) = request.upgrade() else {
                     return;
                 };
-                // The code is made, for which something else may happen, and published.
-                thread::yield_now();
+                // The code is made now, and published.
                 assert_eq!(group.world.owners.load(Ordering::Acquire), 1);
             })
         });
-        drop(group);
+        release(group);
         workers
             .into_iter()
             .for_each(|thread| thread.join().unwrap());

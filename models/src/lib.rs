@@ -29,6 +29,34 @@ mod sync {
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock};
     pub(crate) use std::sync::PoisonError;
+    use std::sync::{self, Arc};
+
+    loom::lazy_static! {
+        /// What all handles have to do with: the checker does not see them, and this it does.
+        static ref HANDLES: AtomicUsize = AtomicUsize::new(0);
+    }
+
+    /// The checker has no handles of this kind. Other threads have a turn after each attempt to keep what it is of.
+    #[derive(Debug)]
+    pub(crate) struct Weak<T>(sync::Weak<T>);
+
+    impl<T> Weak<T> {
+        pub(crate) fn upgrade(&self) -> Option<Arc<T>> {
+            let kept = self.0.upgrade();
+            HANDLES.fetch_add(1, Ordering::Relaxed);
+            kept
+        }
+    }
+
+    /// Drops a handle; other threads have a turn before.
+    pub(crate) fn release<T>(shared: Arc<T>) {
+        HANDLES.fetch_add(1, Ordering::Relaxed);
+        drop(shared);
+    }
+
+    pub(crate) fn downgrade<T>(shared: &Arc<T>) -> Weak<T> {
+        Weak(Arc::downgrade(shared))
+    }
 }
 
 use loom::sync::Arc;

@@ -3,9 +3,9 @@
 //! The list holds none of them: a group that is being dropped is not found any more, and takes itself out before its ids
 //! can belong to another.
 
-use crate::sync::{PoisonError, RwLock};
+use crate::sync::{PoisonError, RwLock, Weak, downgrade};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// The list. `G` is a group of functions with successive ids.
 #[derive(Debug)]
@@ -26,10 +26,11 @@ impl<G> Registry<G> {
             .by_first
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        groups.insert(first, Arc::downgrade(group));
+        groups.insert(first, downgrade(group));
     }
 
-    /// The group that has the last first id up to `id`, unless it is being dropped; how far behind the first `id` is.
+    /// The group that has the last first id up to `id`, unless it is being dropped; how far behind the first `id` is. The
+    /// list is not locked any more when the caller gets the group, who may be the last to hold it, and drop it.
     pub(crate) fn find(&self, id: u32) -> Option<(Arc<G>, u32)> {
         let groups = self.by_first.read().unwrap_or_else(PoisonError::into_inner);
         let (first, group) = groups.range(..=id).next_back()?;
