@@ -74,5 +74,5 @@ pub(crate) fn ensure_compiled(group: &Arc<Group>, index: u32) -> Result<(), Comp
 /// The tier that a function's new calls run in.
 pub(crate) fn tier_of(shared: &Shared, function: FuncId) -> Option<Tier> {
     let group = shared.group_of(function)?;
-    group.state(function.0 - group.first().0)?.tier()
+    group.state(function.0 - group.first().0)?.versions.tier()
 }

@@ -16,7 +16,6 @@ use crate::stats::Totals;
 use crate::table::{CodeInstance, FunctionState, Group, lock};
 use cranelift_codegen::ir;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use upshift_base::Tier;

@@ -142,7 +142,7 @@ impl FunctionGroup {
 
     /// The tier that new calls of function `index` run in; `None` if it has never been called.
     pub fn tier_of(&self, index: u32) -> Option<Tier> {
-        self.0.state(index).and_then(FunctionState::tier)
+        self.0.state(index).and_then(|state| state.versions.tier())
     }
 
     /// Function `index`'s name.

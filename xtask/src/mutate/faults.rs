@@ -396,9 +396,9 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a continuation goes on at the next place",
-        file: "crates/runtime/src/deopt.rs",
-        find: "transfer::record(code, entry, values as usize)",
-        replace: "transfer::record(code, entry + 1, values as usize)",
+        file: "crates/runtime/src/continuation.rs",
+        find: "for ((entry, point), frame) in (0..).zip(points).zip(frames) {",
+        replace: "for ((entry, point), frame) in (1..).zip(points).zip(frames) {",
         tests: &[
             "-p upshift --test guards",
             "-p upshift-filetests --test tiering",
@@ -407,8 +407,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "what travels from code that is left is stored one place too far",
         file: "crates/runtime/src/transfer.rs",
-        find: "let offset = osr::transfer_value(index);",
-        replace: "let offset = osr::transfer_value(index + 1);",
+        find: "let offset = osr::transfer_value(before + index);",
+        replace: "let offset = osr::transfer_value(before + index + 1);",
         tests: GUARDS,
     },
     Fault {
@@ -428,15 +428,15 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "the places of a continuation are numbered backwards",
         file: "crates/runtime/src/continuation.rs",
-        find: "for ((entry, position), frame) in (0..).zip(positions).zip(frames) {",
-        replace: "for ((entry, position), frame) in (0..).zip(positions.iter().rev()).zip(frames) {",
+        find: "for ((entry, point), frame) in (0..).zip(points).zip(frames) {",
+        replace: "for ((entry, point), frame) in (0..).zip(points.iter().rev()).zip(frames) {",
         tests: GUARDS,
     },
     Fault {
         name: "a continuation may expect another frame than its guard gives",
         file: "crates/runtime/src/continuation.rs",
-        find: "if expected != Some(frame) {",
-        replace: "if expected.is_none() {",
+        find: "Some(place) if place.frame == frame.layout => {",
+        replace: "Some(place) => {",
         tests: GUARDS,
     },
     Fault {
@@ -466,8 +466,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a way into a continuation leads behind its operation's first instructions",
         file: "crates/stencil/src/continuation.rs",
-        find: "self.keep_in_homes();\n        let label = self.code.label();",
-        replace: "let label = self.code.label();\n        self.keep_in_homes();",
+        find: "self.keep_in_homes();\n        self.lead_here(number, locals, None)",
+        replace: "let types = self.lead_here(number, locals, None);\n        self.keep_in_homes();\n        types",
         tests: GUARDS,
     },
     Fault {
@@ -543,8 +543,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "code that relies on what was refuted meanwhile is published",
         file: "crates/runtime/src/pipeline.rs",
-        find: "!holds(group, instance) || !state.may_use(instance.tier)",
-        replace: "!state.may_use(instance.tier)",
+        find: "|version| !holds(group, version),",
+        replace: "|_| false,",
         tests: &["-p upshift --test guards"],
     },
     Fault {
