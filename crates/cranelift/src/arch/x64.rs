@@ -86,7 +86,12 @@ mod tests {
         ]
         .concat();
         assert_eq!(loops(&code, &[0, 1, 8, 19, 20]), [1..8, 0..19]);
-        assert_eq!(loops(&code, &[0, 8, 19, 20]), [0..19], "1 is no block");
+        let found = loops(&code, &[0, 8, 19, 20]);
+        assert_eq!(
+            found.as_slice(),
+            std::slice::from_ref(&(0..19)),
+            "1 is no block"
+        );
     }
 
     #[test]
