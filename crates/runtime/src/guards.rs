@@ -2,7 +2,8 @@
 //!
 //! See [`upshift_codegen::deopt`] for what a mark is. The way out is a cold block, which calls the runtime, stores what
 //! is live to the transfer record and leaves for the continuation. A value that only the way out needs is computed there:
-//! the optimizer moves it to where it is used.
+//! the optimizer moves it to where it is used. The call preserves all registers: otherwise what is live there would be
+//! kept in callee-saved ones, and be moved there and back in the hot code beside it.
 //!
 //! A guard of an inlined body takes along the frames of the functions around it, which the marks of the inlined calls
 //! give. A caller whose call is a tail call has no frame any more.
@@ -15,8 +16,8 @@ use crate::transfer::Exit;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, FuncRef, Function, GlobalValue, Inst, InstBuilder, MemFlagsData, Signature, Value,
-    types,
+    AbiParam, FuncRef, Function, GlobalValue, Inst, InstBuilder, MemFlagsData, Signature,
+    StackSlot, StackSlotData, StackSlotKind, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
 use upshift_base::{FuncId, Guard};
@@ -59,16 +60,18 @@ pub(crate) fn plant_guards(
     let marks = find_guards(body);
     let planted = match body.layout.entry_block() {
         Some(entry) if !marks.is_empty() => {
-            let mut failed = Signature::new(CallConv::SystemV);
+            let mut failed = Signature::new(CallConv::PreserveAll);
             failed.params.push(symbol::pointer_param());
             failed.params.push(AbiParam::new(types::I32));
-            failed.returns.push(symbol::pointer_param());
+            failed.params.push(symbol::pointer_param());
+            let record = StackSlotData::new(StackSlotKind::ExplicitSlot, 8, 3);
             let failed = body.import_signature(failed);
             let planter = Planter {
                 function: state.function,
                 inlining,
                 cell: symbol::import_profile_cell(body, state.function),
                 failed: symbol::import_builtin(body, builtins::GUARD_FAILED, failed),
+                record: body.create_sized_stack_slot(record),
                 exit: Exit::new(body, entry),
                 stress,
             };
@@ -89,6 +92,8 @@ struct Planter<'a> {
     inlining: &'a Inlining,
     cell: GlobalValue,
     failed: FuncRef,
+    /// Where a failed guard is told the transfer record's address: what preserves all registers returns nothing.
+    record: StackSlot,
     exit: Exit,
     stress: bool,
 }
@@ -183,8 +188,10 @@ impl Planter<'_> {
     fn leave(&self, cursor: &mut FuncCursor<'_>, number: u32, values: &[Vec<Value>]) {
         let cell = cursor.ins().symbol_value(types::I64, self.cell);
         let number = cursor.ins().iconst(types::I32, i64::from(number));
-        let call = cursor.ins().call(self.failed, &[cell, number]);
-        let record = cursor.func.dfg.inst_results(call)[0];
+        let to = cursor.ins().stack_addr(types::I64, self.record, 0);
+        cursor.ins().call(self.failed, &[cell, number, to]);
+        let flags = MemFlagsData::trusted();
+        let record = cursor.ins().load(types::I64, flags, to, 0);
         let values = values.iter().map(Vec::as_slice);
         self.exit.leave(cursor, record, values);
     }

@@ -188,16 +188,75 @@ pub(crate) unsafe extern "C" fn osr_entry() {
 /// [`COUNTER_TRIPPED`].
 pub(crate) static GUARD_FAILED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Where guest code arrives when a guard fails, with two arguments; the third is where it returns to. Nothing is probed:
-/// code with guards has a stack limit, and what is below it suffices.
+/// Where guest code arrives when a guard fails, with two arguments and the address of where the result goes; the third for
+/// [`GUARD_FAILED`] is where it returns to. Preserves all registers. Nothing is probed: code with guards has a stack limit,
+/// and what is below it suffices.
 ///
 /// # Safety
 /// Never called from Rust: only planted code calls it.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn guard_failed_entry() {
     core::arch::naked_asm!(
-        "mov rdx, [rsp]",
-        "jmp qword ptr [rip + {failed}]",
+        "push rbp",
+        "mov rbp, rsp",
+        "push rdx",
+        "push rax",
+        "push rcx",
+        "push r8",
+        "push rsi",
+        "push rdi",
+        "push r9",
+        "push r10",
+        "push r11",
+        "sub rsp, 264",
+        "movups [rsp], xmm0",
+        "movups [rsp + 16], xmm1",
+        "movups [rsp + 32], xmm2",
+        "movups [rsp + 48], xmm3",
+        "movups [rsp + 64], xmm4",
+        "movups [rsp + 80], xmm5",
+        "movups [rsp + 96], xmm6",
+        "movups [rsp + 112], xmm7",
+        "movups [rsp + 128], xmm8",
+        "movups [rsp + 144], xmm9",
+        "movups [rsp + 160], xmm10",
+        "movups [rsp + 176], xmm11",
+        "movups [rsp + 192], xmm12",
+        "movups [rsp + 208], xmm13",
+        "movups [rsp + 224], xmm14",
+        "movups [rsp + 240], xmm15",
+        "mov rdx, [rbp + 8]",
+        "call qword ptr [rip + {failed}]",
+        "mov rdx, [rbp - 8]",
+        "mov [rdx], rax",
+        "movups xmm0, [rsp]",
+        "movups xmm1, [rsp + 16]",
+        "movups xmm2, [rsp + 32]",
+        "movups xmm3, [rsp + 48]",
+        "movups xmm4, [rsp + 64]",
+        "movups xmm5, [rsp + 80]",
+        "movups xmm6, [rsp + 96]",
+        "movups xmm7, [rsp + 112]",
+        "movups xmm8, [rsp + 128]",
+        "movups xmm9, [rsp + 144]",
+        "movups xmm10, [rsp + 160]",
+        "movups xmm11, [rsp + 176]",
+        "movups xmm12, [rsp + 192]",
+        "movups xmm13, [rsp + 208]",
+        "movups xmm14, [rsp + 224]",
+        "movups xmm15, [rsp + 240]",
+        "add rsp, 264",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop rdi",
+        "pop rsi",
+        "pop r8",
+        "pop rcx",
+        "pop rax",
+        "pop rdx",
+        "pop rbp",
+        "ret",
         failed = sym GUARD_FAILED,
     )
 }

@@ -55,7 +55,8 @@ pub struct Results {
 pub fn signature(signature: &Signature) -> Result<(Vec<String>, Results), CompileError> {
     let tail = match signature.call_conv {
         CallConv::Tail => true,
-        CallConv::SystemV => false,
+        // That the callee changes fewer registers is not made use of.
+        CallConv::SystemV | CallConv::PreserveAll => false,
         other => {
             return bailout(format!(
                 "calls by the convention {other} are not translated"
