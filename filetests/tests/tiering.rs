@@ -3,7 +3,7 @@
 //!
 //! The line `;; flags:` says how the engine whose events are compared is set up: `sync` compiles on the program's thread,
 //! `top` adds a tier 2, `thresholds=A,B` sets the thresholds; with `copy-and-patch` only the events of that kind of tier 0
-//! are compared. The events follow the script as comments;
+//! are compared, and a `long` script is run in the background only besides. The events follow the script as comments;
 //! `UPSHIFT_BLESS=1` writes them. `UPSHIFT_TIERING=nest` picks files by a part of their name.
 
 use std::fmt::Write;
@@ -55,7 +55,7 @@ fn configured(baseline: Backend, flags: &str) -> Config {
         .verify(true);
     for flag in flags.split_whitespace() {
         config = match flag.split_once('=').unwrap_or((flag, "")) {
-            (DEFAULT_BASELINE, _) => config,
+            (DEFAULT_BASELINE | "long", _) => config,
             ("sync", _) => config.synchronous(true),
             ("top", _) => config.backend(Tier::Top, Backend::CraneliftSpeed),
             ("thresholds", numbers) => {
@@ -258,8 +258,10 @@ fn every_file() {
             .lines()
             .find_map(|line| line.strip_prefix(";; flags:"))
             .unwrap_or_else(|| panic!("{} has no flags", path.display()));
+        let long = flags.split_whitespace().any(|flag| flag == "long");
         for (name, baseline) in baselines() {
-            for (way, config) in other_ways(&baseline) {
+            let ways = other_ways(&baseline).into_iter();
+            for (way, config) in ways.filter(|(way, _)| !long || *way == "background") {
                 let failed = run(&path, script, config).into_iter();
                 faults.extend(failed.map(|failed| format!("{name}, {way}: {failed}")));
             }
