@@ -17,15 +17,18 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod watchdog;
 
 use std::io::{self, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 use upshift_llvm::protocol::WireError;
 use upshift_llvm::server_threads;
+use watchdog::{JOB_TIME_MAX, Watchdog};
 
 /// How long a client may take to say who it is.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,7 +79,19 @@ fn pipe() -> Result<(), String> {
     backend::initialize();
     // What a client left is of no use to anybody.
     let hung_up = || std::process::exit(0);
-    serve::serve(input, output, server_threads(), hung_up).map_err(failed)
+    let watchdog: &'static Watchdog = Box::leak(Box::default());
+    thread::spawn(|| end_when_overdue(watchdog));
+    let threads = server_threads();
+    serve::serve(input, output, (threads, watchdog), hung_up).map_err(failed)
+}
+
+/// Ends the process, which serves one client only, if a job takes too long.
+fn end_when_overdue(watchdog: &Watchdog) {
+    while !watchdog.is_overdue(JOB_TIME_MAX) {
+        thread::sleep(JOB_TIME_MAX / 100);
+    }
+    eprintln!("a job took longer than {} s", JOB_TIME_MAX.as_secs());
+    std::process::exit(1);
 }
 
 fn emit(file: &Path) -> Result<(), String> {

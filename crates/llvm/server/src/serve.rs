@@ -2,6 +2,7 @@
 
 use crate::backend;
 use crate::queue::Queue;
+use crate::watchdog::Watchdog;
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -45,7 +46,7 @@ pub fn greet(input: &mut impl Read, output: &mut impl Write) -> Result<bool, Wir
 pub fn serve(
     mut input: impl Read,
     output: impl Write + Send,
-    threads: usize,
+    (threads, watchdog): (usize, &Watchdog),
     hung_up: impl FnOnce(),
 ) -> Result<(), WireError> {
     let output = Mutex::new(output);
@@ -53,7 +54,7 @@ pub fn serve(
     thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             let worker = thread::Builder::new().stack_size(WORKER_STACK_BYTES);
-            worker.spawn_scoped(scope, || work(&queue, &output))?;
+            worker.spawn_scoped(scope, || work(&queue, &output, watchdog))?;
         }
         let read = read_jobs(&mut input, &queue);
         queue.close();
@@ -69,9 +70,10 @@ fn read_jobs(input: &mut impl Read, queue: &Queue) -> Result<(), WireError> {
     Ok(())
 }
 
-fn work(queue: &Queue, output: &Mutex<impl Write>) {
+fn work(queue: &Queue, output: &Mutex<impl Write>, watchdog: &Watchdog) {
     while let Some(jobs) = queue.take() {
-        let results = catch_unwind(AssertUnwindSafe(|| backend::compile(&jobs)));
+        let compile = || catch_unwind(AssertUnwindSafe(|| backend::compile(&jobs)));
+        let results = watchdog.watch(compile);
         let panicked = |_| {
             let failed = || CompileError::Failed("the LLVM server panicked".to_owned());
             jobs.iter().map(|_| Err(failed())).collect()

@@ -1,6 +1,7 @@
 //! What a client relies on, beside right code: that is what the suites that run programs are about.
 
 use crate::translate::{self, Settings};
+use crate::watchdog::Watchdog;
 use crate::{backend, serve};
 use cranelift_codegen::cursor::{Cursor as _, FuncCursor};
 use cranelift_codegen::ir::{AbiParam, Function, InstBuilder as _, Signature, UserFuncName, types};
@@ -147,7 +148,7 @@ fn talk(input: &[u8]) -> (Vec<Vec<u8>>, bool) {
     let (mut input, mut output) = (input, Vec::new());
     let understood = serve::greet(&mut input, &mut output)
         .and_then(|fits| match fits {
-            true => serve::serve(input, &mut output, 2, || {}),
+            true => serve::serve(input, &mut output, (2, &Watchdog::default()), || {}),
             false => Ok(()),
         })
         .is_ok();
