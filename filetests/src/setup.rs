@@ -241,12 +241,14 @@ impl Setup {
     /// # Errors
     /// If the engine cannot be started.
     pub fn engine(self) -> Result<Engine, Error> {
-        Engine::new(self.config())
+        Engine::new(self.config(false))
     }
 
-    /// The configuration of such an engine.
-    pub fn config(self) -> Config {
-        let mut config = Config::default().verify(true);
+    /// The configuration of such an engine, in which NaNs have the same bits everywhere if so wanted.
+    pub fn config(self, canonical_nans: bool) -> Config {
+        let mut config = Config::default()
+            .verify(true)
+            .canonical_nans(canonical_nans);
         if let Some(server) = llvm_server() {
             config = config.llvm_server(server);
         }
@@ -272,7 +274,7 @@ impl Setup {
                 .stress_osr(1)
                 .backend(Tier::Baseline, Backend::CraneliftNone),
             Setup::StressOsrClifPatched => {
-                let clif = Backend::Custom(Arc::new(ClifCompiler::new(false)));
+                let clif = Backend::Custom(Arc::new(ClifCompiler::new(canonical_nans)));
                 config.stress_osr(3).backend(Tier::Baseline, clif)
             }
             Setup::StressDeopt => deopt(config).stress_deopt(1, 0),

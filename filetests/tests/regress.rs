@@ -1,7 +1,9 @@
-//! Runs the scripts in `regress/`, each of which once showed a fault, in every setup. Adding a test is adding a file.
+//! Runs the scripts in `regress/`, each of which once showed a fault, in every setup. Adding a test is adding a file. Those
+//! whose name begins with `canonical-nans` are about the bits of NaNs, and run where these are fixed.
 
 use std::path::Path;
 use upshift_filetests::Setup;
+use upshift_wasm::Engine;
 use upshift_wasm::wast::{WastOptions, run_wast};
 
 #[test]
@@ -21,9 +23,11 @@ fn scripts() {
     for path in &scripts {
         let source = std::fs::read_to_string(path).unwrap();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let canonical_nans = name.starts_with("canonical-nans");
         for setup in Setup::ALL {
+            let config = setup.config(canonical_nans);
             let report = run_wast(
-                &setup.engine().unwrap(),
+                &Engine::new(config).unwrap(),
                 &name,
                 &source,
                 &WastOptions::default(),

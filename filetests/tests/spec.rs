@@ -181,7 +181,7 @@ fn compare_frames(seed: u64, selection: &Selection, skips: &mut SkipList) -> boo
         .collect();
     let mut logged = |script: &Script, setup: Setup| {
         // The bits of a NaN that an operation makes are its own in each tier.
-        let config = setup.config().canonical_nans(true).frame_log(seed);
+        let config = setup.config(true).frame_log(seed);
         let engine = Engine::new(config).expect("an engine");
         let tally = run_in(&engine, script, (setup, How::WithFrames), skips);
         (engine.frame_log(), tally)

@@ -49,7 +49,7 @@ pub fn unary(
     let value = match opcode {
         Opcode::Fneg => e.op(format!("fneg {typed}")),
         Opcode::Fabs => intrinsic(e, "fabs", ty, &[&operand])?,
-        Opcode::Sqrt => intrinsic(e, "sqrt", ty, &[&operand])?,
+        Opcode::Sqrt => square_root(e, ty, &operand)?,
         Opcode::Ceil => intrinsic(e, "ceil", ty, &[&operand])?,
         Opcode::Floor => intrinsic(e, "floor", ty, &[&operand])?,
         Opcode::Trunc => intrinsic(e, "trunc", ty, &[&operand])?,
@@ -84,6 +84,16 @@ pub fn unary(
     };
     e.define(result, value);
     Ok(())
+}
+
+/// LLVM takes the test for a NaN in [`canonical`] for one of a negative operand, and any NaN that a square root makes for as
+/// good as the one that is chosen there. It knows nothing of a value behind a fence.
+fn square_root(e: &mut Emitter<'_>, ty: Type, operand: &str) -> Result<String, CompileError> {
+    let root = intrinsic(e, "sqrt", ty, &[operand])?;
+    match e.canonical_nans {
+        true => intrinsic(e, "arithmetic.fence", ty, &[&root]),
+        false => Ok(root),
+    }
 }
 
 /// What a value was before it was promoted.
