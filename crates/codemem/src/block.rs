@@ -79,9 +79,9 @@ impl BlockInfo {
         index.ok().map(|index| &accesses[index])
     }
 
-    /// Whether the body of `function` is in the code, in the place of a call.
-    pub fn has_inlined(&self, function: FuncId) -> bool {
-        self.inlined.iter().any(|call| call.callee == function)
+    /// The functions whose bodies are in the code, in the place of calls, some more than once.
+    pub fn inlined(&self) -> impl Iterator<Item = FuncId> {
+        self.inlined.iter().map(|call| call.callee)
     }
 
     /// The functions that the instruction at `offset` is code of, and where in each: first the callee that was inlined

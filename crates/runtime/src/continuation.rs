@@ -21,7 +21,7 @@ use crate::transfer::{self, Transfer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
-use upshift_base::{FuncId, Tier};
+use upshift_base::Tier;
 use upshift_codegen::deopt::{FrameLayout, FramePoint};
 use upshift_codegen::{BodyEntry, BodyRequest, CompileError, CompileKind, CompiledCode};
 use upshift_codemem::BlockLabel;
@@ -55,7 +55,7 @@ pub(crate) fn prepare(
 ) -> Result<Vec<FunctionGuard>, NoWayBack> {
     let mut points: BTreeMap<u32, Vec<FramePoint>> = BTreeMap::new();
     for frame in planted.iter().flat_map(|planted| &planted.frames) {
-        let index = index(group, frame.function);
+        let index = group.index(frame.function);
         points.entry(index).or_default().push(frame.point);
     }
     for (index, points) in points {
@@ -75,11 +75,6 @@ pub(crate) fn prepare(
     Ok(relied)
 }
 
-/// The function's index in its group.
-fn index(group: &Group, function: FuncId) -> u32 {
-    function.0 - group.first().0
-}
-
 /// Where a guard leads, whose frames have continuations.
 fn way_back(
     group: &Arc<Group>,
@@ -89,7 +84,7 @@ fn way_back(
     let mut frames = Vec::with_capacity(planted.frames.len());
     let mut stack_bytes = 0;
     for frame in &planted.frames {
-        let index = index(group, frame.function);
+        let index = group.index(frame.function);
         let (transfer, bytes) = transfer_to(group.state_or_new(index), frame)
             .map_err(|error| NoWayBack::Function(index, error.into()))?;
         frames.push(transfer);
@@ -106,7 +101,7 @@ fn way_back(
     }
     let inner = planted.frames.last().map(|frame| frame.function);
     Ok(WayBack {
-        function: inner.map_or(0, |function| index(group, function)),
+        function: inner.map_or(0, |function| group.index(function)),
         guard: planted.guard,
         frames,
         inlined: inline::report_chain(group, inlining, planted.inlined),

@@ -13,7 +13,7 @@ use crate::backend::Failure;
 use crate::continuation;
 use crate::loops::Point;
 use crate::pipeline;
-use crate::table::{CodeInstance, FunctionState, Group, lock};
+use crate::table::{FunctionState, Group, lock};
 use crate::tiering;
 use crate::transfer;
 use std::process;
@@ -105,9 +105,7 @@ pub(crate) fn lower(group: &Arc<Group>, state: &FunctionState, tier: Tier) -> Re
         let Some(caller) = group.state(index) else {
             continue;
         };
-        let with_its_own =
-            |instance: &CodeInstance| !instance.code.info().has_inlined(state.function);
-        if pipeline::retract(group, caller, with_its_own).is_some() {
+        if pipeline::retract(group, caller, |_| true).is_some() {
             lock(&caller.osr_loops).forget_code();
             caller.allow_again();
         }

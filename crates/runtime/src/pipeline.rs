@@ -403,13 +403,18 @@ fn publish(group: &Group, state: &FunctionState, instance: CodeInstance) {
     );
 }
 
-/// Whether nothing that the code relies on was refuted, perhaps while it was made.
+/// Whether nothing that the code relies on was refuted, and no function that is inlined in it taken back to a lower tier,
+/// perhaps while it was made.
 fn holds(group: &Group, version: &CodeInstance) -> bool {
     let holds = |(function, guard): &FunctionGuard| {
         let state = group.state(*function);
         state.is_some_and(|state| lock(&state.assumptions).allows(*guard))
     };
-    version.relies_on.iter().all(holds)
+    let may_be_inlined = |function| {
+        let state = group.state(group.index(function));
+        state.is_none_or(|state| state.versions.may_use(Tier::Top))
+    };
+    version.relies_on.iter().all(holds) && version.code.info().inlined().all(may_be_inlined)
 }
 
 /// Makes new calls use the best code that is `good` and relies on nothing that was refuted, if what they use is not; the

@@ -235,6 +235,11 @@ impl Group {
         FuncId(self.first().0 + index)
     }
 
+    /// The index of a function of this group.
+    pub(crate) fn index(&self, function: FuncId) -> u32 {
+        function.0 - self.first().0
+    }
+
     pub(crate) fn contains(&self, function: FuncId) -> bool {
         self.ids.contains(function)
     }

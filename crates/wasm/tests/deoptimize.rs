@@ -1,10 +1,11 @@
 //! Functions are taken back to tier 0 by hand, before they are called again and while they run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
-use upshift::embed::{GuardReason, TrapKind};
+use upshift::embed::{CompileError, CompileRequest, CompiledCode, Compiler, GuardReason, TrapKind};
 use upshift::{Backend, Config, EventKind, Function, Recorder, Tier};
+use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 use upshift_wasm::{Engine, Instance, Module, ModuleOptions, Store};
 
 const PROGRAM: &str = r#"(module
@@ -147,6 +148,62 @@ fn new_calls_are_in_tier_0_until_something_else_is_asked_for() {
         call();
         assert_eq!(program.tier_of(ADD), Some(Tier::Optimizing));
     }
+}
+
+/// Compiles when the test says so.
+#[derive(Debug)]
+struct Gated {
+    entered: Barrier,
+    leave: Barrier,
+    inner: CraneliftCompiler,
+}
+
+impl Compiler for Gated {
+    fn name(&self) -> &str {
+        "gated"
+    }
+
+    fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError> {
+        self.entered.wait();
+        self.leave.wait();
+        self.inner.compile(request)
+    }
+}
+
+/// A caller's code is made with a function's body in it, which is taken back to tier 0 meanwhile: that code is thrown away.
+#[test]
+fn a_body_that_was_inlined_before_does_not_run_after() {
+    let options = Options {
+        effort: Effort::Speed,
+        canonical_nans: false,
+        verify: true,
+    };
+    let gate = Arc::new(Gated {
+        entered: Barrier::new(2),
+        leave: Barrier::new(2),
+        inner: CraneliftCompiler::new(options).unwrap(),
+    });
+    let top = Backend::Custom(gate.clone());
+    let config = Config::default().thresholds(100, u32::MAX);
+    let program = Program::new(config.backend(Tier::Top, top));
+    let mut store = Store::new(&program.engine, ());
+    let instance = Instance::new(&mut store, &program.module, &[]).unwrap();
+    let sum = instance.get_typed_func::<i32, i32>(&store, "sum").unwrap();
+    assert_eq!(sum.call(&mut store, 10).unwrap(), 55);
+    let (caller, callee) = (program.function(SUM), program.function(ADD));
+    thread::scope(|scope| {
+        let compiling = scope.spawn(|| program.engine.optimize(&caller, Tier::Top));
+        gate.entered.wait();
+        program.engine.deoptimize(&callee, Tier::Baseline).unwrap();
+        gate.leave.wait();
+        // Whether that counts as a failure is not what this is about.
+        drop(compiling.join().unwrap());
+    });
+    let events = program.recorder.events();
+    let is_discarded = |kind: &EventKind| matches!(kind, EventKind::Discarded { tier: Tier::Top });
+    assert!(events.iter().any(|event| is_discarded(&event.kind)));
+    assert_ne!(program.tier_of(SUM), Some(Tier::Top));
+    assert_eq!(sum.call(&mut store, 10).unwrap(), 55);
 }
 
 #[test]
