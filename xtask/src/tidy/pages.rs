@@ -223,6 +223,7 @@ pub fn check(page: &TextFile, citable: &Citable) -> Vec<Finding> {
     let mut in_fence = false;
     for (index, line) in page.text.lines().enumerate() {
         checker.line = index + 1;
+        checker.leftovers(line);
         if line.trim_start().starts_with("```") {
             in_fence = !in_fence;
         } else if in_fence {
@@ -254,6 +255,18 @@ impl Checker<'_> {
             problem,
             remedy,
         ));
+    }
+
+    /// What a merge leaves where two changes met.
+    fn leftovers(&mut self, line: &str) {
+        let marks = ["<".repeat(7), ">".repeat(7)];
+        if marks.iter().any(|mark| line.starts_with(mark)) {
+            self.complain(
+                "conflict",
+                "two changes met here, and nobody has decided between them".to_owned(),
+                "keep what is true of both",
+            );
+        }
     }
 
     /// Words in backticks.
@@ -432,6 +445,17 @@ mod tests {
             .into_iter()
             .map(|finding| format!("{} {}", finding.line, finding.rule))
             .collect()
+    }
+
+    #[test]
+    fn leftovers_of_merges() {
+        let (mine, theirs) = ("<".repeat(7), ">".repeat(7));
+        let text = format!(
+            "One\n{mine} HEAD\nTwo\n{}\nThree\n{theirs} other\n",
+            "=".repeat(7)
+        );
+        assert_eq!(found(&text), ["2 conflict", "6 conflict"]);
+        assert_eq!(found("A heading\n=======\n> quoted\n"), [""; 0]);
     }
 
     #[test]
