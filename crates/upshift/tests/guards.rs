@@ -1,7 +1,11 @@
 //! What the runtime makes of guards: where a function goes on when one fails, how often it may, and what happens when
 //! there is nowhere to go. The functions are made by a front end of the test's own.
 
-use std::sync::{Arc, Barrier};
+#[path = "support/gated.rs"]
+mod gated;
+
+use gated::Gated;
+use std::sync::Arc;
 use upshift::cranelift_codegen::ir::{
     AbiParam, Block, BlockArg, Function as Body, InstBuilder, JumpTableData, MemFlagsData,
     Signature, UserFuncName, Value, types,
@@ -10,11 +14,10 @@ use upshift::cranelift_codegen::isa::CallConv;
 use upshift::cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use upshift::embed::deopt::{FrameLayout, Speculation};
 use upshift::embed::{
-    BodyEntry, BodyRequest, CompileError, CompileRequest, CompiledCode, Compiler, FunctionGroup,
-    FunctionSource, Guard, GuardReason, RawValue, osr, symbol,
+    BodyEntry, BodyRequest, CompileError, FunctionGroup, FunctionSource, Guard, GuardReason,
+    RawValue, osr, symbol,
 };
 use upshift::{Backend, Config, Engine, EventKind, Function, Recorder, Tier};
-use upshift_cranelift::{CraneliftCompiler, Effort, Options};
 
 /// The bits of its argument that the function looks at, one after the other.
 const BITS: u32 = 12;
@@ -267,39 +270,10 @@ fn results_are_the_same_in_the_background() {
     assert!(statistics.invalidations <= 8, "{statistics:?}");
 }
 
-/// Compiles when the test says so.
-#[derive(Debug)]
-struct Gated {
-    entered: Barrier,
-    leave: Barrier,
-    inner: CraneliftCompiler,
-}
-
-impl Compiler for Gated {
-    fn name(&self) -> &str {
-        "gated"
-    }
-
-    fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError> {
-        self.entered.wait();
-        self.leave.wait();
-        self.inner.compile(request)
-    }
-}
-
 /// Tier 2's code is made for an assumption that tier 1's code refutes meanwhile: it is thrown away.
 #[test]
 fn code_for_what_was_refuted_meanwhile_is_not_published() {
-    let gate = Arc::new(Gated {
-        entered: Barrier::new(2),
-        leave: Barrier::new(2),
-        inner: CraneliftCompiler::new(Options {
-            effort: Effort::Speed,
-            canonical_nans: false,
-            verify: true,
-        })
-        .unwrap(),
-    });
+    let gate = Gated::new();
     let setup = setup(Fault::None, |config| {
         config.backend(Tier::Top, Backend::Custom(gate.clone()))
     });

@@ -1,50 +1,20 @@
 //! Compilers of the embedder's own: slow ones, broken ones, picky ones.
 
+#[path = "support/gated.rs"]
+mod gated;
 mod support;
 
+use gated::Gated;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
 use support::{FIB, SUM, module};
 use upshift::embed::{CompileError, CompileRequest, CompiledCode, Compiler};
 use upshift::{Backend, Config, Engine, EventKind, Recorder, Tier};
-use upshift_cranelift::{CraneliftCompiler, Effort, Options};
-
-fn cranelift() -> CraneliftCompiler {
-    let options = Options {
-        effort: Effort::Speed,
-        canonical_nans: false,
-        verify: true,
-    };
-    CraneliftCompiler::new(options).unwrap()
-}
-
-/// Compiles when the test says so.
-#[derive(Debug)]
-struct Gated {
-    entered: Barrier,
-    leave: Barrier,
-    inner: CraneliftCompiler,
-}
-
-impl Compiler for Gated {
-    fn name(&self) -> &str {
-        "gated"
-    }
-    fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError> {
-        self.entered.wait();
-        self.leave.wait();
-        self.inner.compile(request)
-    }
-}
 
 /// The function, the module and even the engine go while a worker is in the middle of compiling.
 #[test]
 fn everything_is_dropped_while_a_worker_compiles() {
-    let gate = Arc::new(Gated {
-        entered: Barrier::new(2),
-        leave: Barrier::new(2),
-        inner: cranelift(),
-    });
+    let gate = Gated::new();
     let recorder = Arc::new(Recorder::default());
     let config = Config::development()
         .thresholds(1, 2)
@@ -79,11 +49,7 @@ fn everything_is_dropped_while_a_worker_compiles() {
 /// Code for tier 1 is ready after code for tier 2 was published: it is thrown away, and the better code stays.
 #[test]
 fn code_that_comes_too_late_is_discarded() {
-    let gate = Arc::new(Gated {
-        entered: Barrier::new(2),
-        leave: Barrier::new(2),
-        inner: cranelift(),
-    });
+    let gate = Gated::new();
     let recorder = Arc::new(Recorder::default());
     let config = Config::development()
         .thresholds(1, 1000)
