@@ -195,10 +195,12 @@ fn a_starved_server_costs_no_result() {
     }
 }
 
-/// Runs the program with a relay that harms the answers as `choose` says, until three were.
+/// Runs the program with a relay that harms the answers as `choose` says, until three jobs were lost, one of them for the
+/// reason `wanted`. The others may be named before it: they lose the connection that it closes.
 fn harmed(
     name: &str,
     server: &Path,
+    wanted: JobLoss,
     choose: impl Fn(u64) -> Option<Harm> + Send + Sync + 'static,
 ) -> Vec<Event> {
     let relay = Relay::start(name, server, choose).unwrap();
@@ -210,7 +212,7 @@ fn harmed(
     let events = run(
         options,
         false,
-        |events| losses(events).count() >= 3,
+        |events| losses(events).count() >= 3 && count(events, |reason| reason == wanted) > 0,
         nothing,
     );
     assert!(relay.harmed() > 0);
@@ -220,12 +222,12 @@ fn harmed(
 #[test]
 fn answers_that_are_cut_off_damaged_or_made_up_cost_no_result() {
     let Some(server) = server() else { return };
-    for (name, harm) in [
-        ("cut", Harm::CutOff),
-        ("damage", Harm::Damage),
-        ("garbage", Harm::Garbage),
+    for (name, harm, wanted) in [
+        ("cut", Harm::CutOff, JobLoss::Died),
+        ("damage", Harm::Damage, JobLoss::BadAnswer),
+        ("garbage", Harm::Garbage, JobLoss::BadAnswer),
     ] {
-        let events = harmed(name, &server, move |number| {
+        let events = harmed(name, &server, wanted, move |number| {
             (scramble(number) % 5 == 1).then_some(harm)
         });
         assert!(losses(&events).count() >= 3, "{name}");
@@ -238,10 +240,12 @@ fn answers_that_are_cut_off_damaged_or_made_up_cost_no_result() {
 #[test]
 fn answers_that_come_late_or_never_cost_no_result() {
     let Some(server) = server() else { return };
-    let events = harmed("late", &server, |number| match scramble(number) % 6 {
-        1 => Some(Harm::Silence),
-        2 => Some(Harm::Delay(Duration::from_millis(100))),
-        _ => None,
+    let events = harmed("late", &server, JobLoss::TimedOut, |number| {
+        match scramble(number) % 6 {
+            1 => Some(Harm::Silence),
+            2 => Some(Harm::Delay(Duration::from_millis(100))),
+            _ => None,
+        }
     });
     assert!(count(&events, |reason| reason == JobLoss::TimedOut) > 0);
     assert!(published(&events) > 0);

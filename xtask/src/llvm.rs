@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::shell;
 
@@ -22,33 +22,17 @@ pub struct Options {
 
 /// Builds the server; false if its tests failed. That LLVM is not to be had here is said, and no failure.
 pub fn run(options: &Options) -> Result<bool> {
-    let Some(prefix) = installed().or_else(install) else {
-        eprintln!(
-            "skipped: LLVM {MAJOR} is not installed, and its packages cannot be installed here: {}",
-            packages().join(" ")
-        );
+    let Some(prefix) = prefix() else {
         return Ok(true);
     };
-    let folder = shell::root().join("crates/llvm/server");
-    let build = |command: &str| {
-        let mut cargo = shell::cargo(&folder);
-        cargo
-            .args([command, "--release"])
-            .env(format!("LLVM_SYS_{MAJOR}1_PREFIX"), &prefix);
-        cargo
-    };
-    shell::step("the LLVM server");
-    let status = build("build").status().context("cannot start cargo")?;
-    if !status.success() {
-        return Ok(false);
-    }
     if options.test {
+        compile(&prefix)?;
         shell::step("its tests");
-        let tested = build("test").arg("--locked").status()?.success();
+        let tested = cargo(&prefix, "test", &["--locked"]).status()?.success();
         let lints = ["--all-targets", "--", "-D", "warnings"];
-        return Ok(tested && build("clippy").args(lints).status()?.success());
+        return Ok(tested && cargo(&prefix, "clippy", &lints).status()?.success());
     }
-    let server = folder.join("target/release/upshift-llvm");
+    let server = compile(&prefix)?;
     println!(
         "{}",
         shell::output(Command::new(&server).arg("--version"))?.trim_end()
@@ -58,6 +42,46 @@ pub fn run(options: &Options) -> Result<bool> {
         server.display()
     );
     Ok(true)
+}
+
+/// The server, built now. None, and a line that says so, if LLVM is not to be had here.
+pub fn server() -> Result<Option<PathBuf>> {
+    prefix().map(|prefix| compile(&prefix)).transpose()
+}
+
+fn compile(prefix: &Path) -> Result<PathBuf> {
+    shell::step("the LLVM server");
+    let status = cargo(prefix, "build", &[]).status();
+    if !status.context("cannot start cargo")?.success() {
+        bail!("the LLVM server does not build");
+    }
+    Ok(folder().join("target/release/upshift-llvm"))
+}
+
+/// Cargo for the server, which is always built for release.
+fn cargo(prefix: &Path, command: &str, arguments: &[&str]) -> Command {
+    let mut cargo = shell::cargo(&folder());
+    cargo
+        .args([command, "--release"])
+        .args(arguments)
+        .env(format!("LLVM_SYS_{MAJOR}1_PREFIX"), prefix);
+    cargo
+}
+
+fn folder() -> PathBuf {
+    shell::root().join("crates/llvm/server")
+}
+
+/// Where that LLVM is, installed now if need be and possible. A line says so if it is not.
+fn prefix() -> Option<PathBuf> {
+    let prefix = installed().or_else(install);
+    if prefix.is_none() {
+        eprintln!(
+            "skipped: LLVM {MAJOR} is not installed, and its packages cannot be installed here: {}",
+            packages().join(" ")
+        );
+    }
+    prefix
 }
 
 /// Where that LLVM is, if it is complete.

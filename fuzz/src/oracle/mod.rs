@@ -7,7 +7,7 @@
 #[cfg(feature = "wasmtime")]
 pub mod wasmtime;
 
-use wasmparser::{Operator, Parser, Payload};
+use wasmparser::{Import, Operator, Parser, Payload, TypeRef};
 
 /// Version 2.
 pub mod newer {
@@ -50,25 +50,34 @@ pub mod older {
     }
 }
 
-/// Why version 2 must not be given this module, if so. It aborts the process at some stores of vector lanes.
+/// Why version 2 must not be given this module, if so. It aborts the process at some stores of vector lanes, and reads
+/// memory that is not its own at tail calls of imported functions.
 pub fn unfit(module: &[u8]) -> Option<&'static str> {
-    let crashes = |operator: &Operator<'_>| {
-        matches!(
-            operator,
-            Operator::V128Store8Lane { .. } | Operator::V128Store16Lane { .. }
-        )
+    let mut imported_functions = 0;
+    let crashes = |operator: &Operator<'_>, imported_functions| match operator {
+        Operator::V128Store8Lane { .. } | Operator::V128Store16Lane { .. } => {
+            Some("the other engine crashes at stores of narrow vector lanes")
+        }
+        Operator::ReturnCall { function_index } if *function_index < imported_functions => {
+            Some("the other engine crashes at tail calls of imported functions")
+        }
+        _ => None,
     };
     for payload in Parser::new(0).parse_all(module) {
-        let Ok(Payload::CodeSectionEntry(body)) = payload else {
-            continue;
-        };
-        let operators = body.get_operators_reader().ok()?;
-        if operators
-            .into_iter()
-            .flatten()
-            .any(|operator| crashes(&operator))
-        {
-            return Some("the other engine crashes at stores of narrow vector lanes");
+        match payload {
+            Ok(Payload::ImportSection(imports)) => {
+                let is_function = |import: &Import<'_>| matches!(import.ty, TypeRef::Func(_));
+                let imports = imports.into_imports().flatten();
+                imported_functions = imports.filter(is_function).count() as u32;
+            }
+            Ok(Payload::CodeSectionEntry(body)) => {
+                let operators = body.get_operators_reader().ok()?.into_iter().flatten();
+                let mut reasons = operators.filter_map(|o| crashes(&o, imported_functions));
+                if let Some(reason) = reasons.next() {
+                    return Some(reason);
+                }
+            }
+            _ => {}
         }
     }
     None

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::tiers::Expectation;
 use crate::corpus::fetch::c_files;
-use crate::shell;
+use crate::{llvm, shell};
 
 /// An engine in one of its modes.
 pub struct Engine {
@@ -70,7 +70,13 @@ pub fn own(root: &Path, binary: Option<&Path>, release: bool) -> Result<Vec<Engi
             .with_context(|| format!("there is no {}", binary.display()))?,
         None => {
             shell::step("building the upshift command");
-            build(root, "Cargo.toml", &["-p", "upshift-cli"], release)?.join("upshift")
+            let built = build(root, "Cargo.toml", &["-p", "upshift-cli"], release)?.join("upshift");
+            if release && let Some(server) = llvm::server()? {
+                let beside = built.with_file_name(LLVM_SERVER);
+                std::fs::copy(&server, &beside)
+                    .with_context(|| format!("cannot write {}", beside.display()))?;
+            }
+            built
         }
     };
     let version = shell::output(Command::new(&binary).arg("--version"))?;
