@@ -159,6 +159,8 @@ pub struct Assembler {
     pub(crate) dirty: u32,
     /// Registers that the current operation uses.
     pub(crate) pinned: u32,
+    /// Whether an operation wanted more registers than there are. The code is of no use then.
+    pub(crate) out_of_registers: bool,
     /// Registers that were ever used.
     pub(crate) used: u32,
     next_victim: u8,
@@ -206,6 +208,7 @@ impl Assembler {
             busy: 0,
             dirty: 0,
             pinned: 0,
+            out_of_registers: false,
             used: 0,
             next_victim: 0,
             saved_below: 0,
@@ -239,6 +242,7 @@ impl Assembler {
         self.locals = 0;
         self.holders = [FREE; REGISTERS];
         (self.busy, self.dirty, self.pinned, self.used) = (0, 0, 0, 0);
+        self.out_of_registers = false;
         self.next_victim = 0;
         self.saved_below = 0;
         self.constants.clear();
@@ -324,7 +328,10 @@ impl Assembler {
             (holder.operands > 0, self.dirty & reg.bit() != 0)
         };
         // An operation pins four registers at most, and there are more.
-        let reg = ordered.min_by_key(cost).unwrap_or(SCRATCH);
+        let Some(reg) = ordered.min_by_key(cost) else {
+            self.out_of_registers = true;
+            return SCRATCH;
+        };
         self.next_victim = reg.0 + 1;
         self.evict(reg);
         reg

@@ -230,6 +230,10 @@ impl Assembler {
     }
 
     fn finish(&mut self) -> Result<CompiledCode, CompileError> {
+        if self.out_of_registers {
+            let why = "an operation that wants more registers than there are";
+            return Err(CompileError::Bailout(why.to_owned()));
+        }
         let outgoing = self.outgoing_bytes;
         let frame_bytes = (outgoing - self.lowest_home + 15) & !15;
         let continues = self.is_continuation();

@@ -199,7 +199,7 @@ fn compile_times() {
 fn run_times() {
     for (name, text, argument) in KERNELS {
         let mut functions = Vec::new();
-        for backend in [Backend::CopyAndPatchClif, Backend::CraneliftNone] {
+        for backend in [Backend::CopyAndPatch, Backend::CraneliftNone] {
             let config = Config::default().backend(Tier::Baseline, backend);
             let engine = Engine::new(config.only_tier(Tier::Baseline)).expect("an engine");
             let mut builder = ModuleBuilder::new(&engine);

@@ -21,12 +21,9 @@ use upshift_stencil::ClifCompiler;
 pub enum Backend {
     /// Nothing: the tier is left out.
     Off,
-    /// In tier 0: one pass that copies and patches, straight from the source, where the front end can do it. The rest is
-    /// left to [`Backend::CraneliftNone`].
+    /// In tier 0: one pass that copies and patches, straight from the source where the front end can do it, else from
+    /// CLIF. What it declines is left to [`Backend::CraneliftNone`].
     CopyAndPatch,
-    /// The same, and functions that come as CLIF are compiled so too. It is not used by itself: versions of large functions
-    /// that go on in the middle came out wrong, and until the cause is known, it compiles none of these.
-    CopyAndPatchClif,
     /// Cranelift without optimization: compiles several times as fast as with it.
     CraneliftNone,
     /// Cranelift with all its optimizations.
@@ -44,7 +41,6 @@ impl fmt::Debug for Backend {
         match self {
             Backend::Off => f.write_str("Off"),
             Backend::CopyAndPatch => f.write_str("CopyAndPatch"),
-            Backend::CopyAndPatchClif => f.write_str("CopyAndPatchClif"),
             Backend::CraneliftNone => f.write_str("CraneliftNone"),
             Backend::CraneliftSpeed => f.write_str("CraneliftSpeed"),
             Backend::Llvm => f.write_str("Llvm"),
@@ -337,12 +333,12 @@ impl Config {
             let lowest = compilers[..index].iter().all(Vec::is_empty);
             compilers[index] = match backend {
                 Backend::Off => Vec::new(),
-                Backend::CopyAndPatchClif => {
+                Backend::CopyAndPatch => {
                     let clif: Arc<dyn Compiler> = Arc::new(ClifCompiler::new(self.canonical_nans));
                     // What it declines is left to the next.
                     [vec![clif], compiler(Effort::None)?].concat()
                 }
-                Backend::CopyAndPatch | Backend::CraneliftNone => compiler(Effort::None)?,
+                Backend::CraneliftNone => compiler(Effort::None)?,
                 Backend::CraneliftSpeed => compiler(Effort::Speed)?,
                 Backend::Llvm => match self.llvm() {
                     None => compiler(Effort::Speed)?,
@@ -354,7 +350,7 @@ impl Config {
             };
         }
         let baseline = match self.backends[Tier::Baseline.index()] {
-            Backend::CopyAndPatch | Backend::CopyAndPatchClif => Some(Baseline {
+            Backend::CopyAndPatch => Some(Baseline {
                 canonical_nans: self.canonical_nans,
             }),
             _ => None,

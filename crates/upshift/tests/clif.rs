@@ -44,7 +44,7 @@ const EDGES: [u64; 24] = [
 type Answer = Result<u64, TrapKind>;
 
 fn copy_and_patch() -> Config {
-    Config::default().backend(Tier::Baseline, Backend::CopyAndPatchClif)
+    Config::default().backend(Tier::Baseline, Backend::CopyAndPatch)
 }
 
 /// What the interpreter says; `None` if it does not know the program.

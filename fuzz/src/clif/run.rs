@@ -34,7 +34,7 @@ pub fn run(case: &ClifCase, counts: &mut Counts) -> Verdict {
         (
             "tier 0 by copy-and-patch",
             Config::default()
-                .backend(Tier::Baseline, Backend::CopyAndPatchClif)
+                .backend(Tier::Baseline, Backend::CopyAndPatch)
                 .only_tier(Tier::Baseline),
         ),
         ("tier 1", Config::default().only_tier(Tier::Optimizing)),

@@ -118,6 +118,8 @@ pub(super) fn return_(d: &mut Driver<'_>, inst: Inst) -> Result<(), CompileError
     let returns = &d.body.signature.returns;
     for (&arg, param) in args.iter().zip(returns) {
         push_extended(d, arg, param)?;
+        // Operands may be moved home to make room for the next ones.
+        d.asm.pinned = 0;
     }
     if d.at as usize + 1 == d.order.len() {
         d.falls_out = true;
@@ -188,6 +190,8 @@ fn make(
     check(signature)?;
     for (&arg, param) in args.iter().zip(&signature.params) {
         push_extended(d, arg, param)?;
+        // There may be more arguments than registers: those so far may be moved home to make room for the next ones.
+        d.asm.pinned = 0;
     }
     if let Callee::Address = callee {
         d.push(d.args(inst)[0])?;

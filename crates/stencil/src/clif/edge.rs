@@ -119,7 +119,7 @@ impl Driver<'_> {
             let arg = arg.map(|arg| self.index(arg));
             let values = &self.values;
             let same =
-                |&(value, local): &(usize, Local)| Some(value) == arg && values.dies_here(local);
+                |&(value, local): &(usize, Local)| Some(value) == arg && values.gives_local(local);
             let number = match dying.iter().position(same) {
                 Some(at) => dying.swap_remove(at).1.number,
                 None => self.values.allocate(&mut self.asm, ty),

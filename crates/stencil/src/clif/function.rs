@@ -99,6 +99,7 @@ fn declare_slots(d: &mut Driver<'_>) -> Result<(), CompileError> {
         let below = SAVED_BYTES + d.asm.local_bytes.saturating_add(slot.size as i32);
         let offset = (below + alignment - 1) & !(alignment - 1);
         d.asm.local_bytes = offset - SAVED_BYTES;
+        d.asm.lowest_home = d.asm.lowest_home.min(-offset);
         d.slots.push(-offset);
     }
     Ok(())

@@ -21,7 +21,7 @@ mod values;
 
 pub use table::{OPERANDS_MAX, operation_key};
 
-use upshift_codegen::{CompileError, CompileKind, CompileRequest, CompiledCode, Compiler};
+use upshift_codegen::{CompileError, CompileRequest, CompiledCode, Compiler};
 
 /// Copy-and-patch as a compiler of CLIF, for functions whose counters are planted already.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +42,6 @@ impl Compiler for ClifCompiler {
     }
 
     fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError> {
-        // Such versions of SQLite's functions came out wrong.
-        if request.kind == CompileKind::Continuation {
-            let why = "a version that goes on in the middle";
-            return Err(CompileError::Bailout(why.to_owned()));
-        }
         function::function(&request.body, request.function, self.canonical_nans)
     }
 }

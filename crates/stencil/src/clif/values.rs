@@ -104,9 +104,12 @@ impl Values {
         self.is_free[number as usize]
     }
 
-    /// Whether a value that has no use to come is dead: no loop began after it was defined.
-    pub(super) fn dies_here(&self, local: Local) -> bool {
+    /// Whether a value that has no use to come gives its local to another one that is defined here: no loop began after it
+    /// was defined, and both are cold blocks' or neither is. Cold blocks are made when all loops have ended, but may be
+    /// in one, through which the value lives.
+    pub(super) fn gives_local(&self, local: Local) -> bool {
         self.loops.last().is_none_or(|l| l.start <= local.defined)
+            && self.is_cold[local.number as usize] == self.cold
     }
 
     /// A value has no use to come.
