@@ -6,6 +6,7 @@ use super::deferred::Deferred;
 use super::features::FEATURES;
 use super::names::Names;
 use super::span::Span;
+use super::unchanged::Unchanged;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
 use crate::vmctx::VMLayout;
 use std::collections::HashSet;
@@ -210,6 +211,7 @@ pub struct ModuleInfo {
     pub(super) deferred: Option<Deferred>,
     pub(super) name_section: Span,
     pub(super) names: OnceLock<Names>,
+    pub(super) unchanged: OnceLock<Unchanged>,
 }
 
 impl ModuleInfo {
@@ -257,6 +259,31 @@ impl ModuleInfo {
             true => None,
             false => self.global_inits[own as usize].constant(),
         }
+    }
+
+    /// The same for a global that is never set, too. The first question of this kind looks through all of the module's code.
+    pub fn unchanged_global(&self, index: u32) -> Option<u128> {
+        let own = index.checked_sub(self.imported_globals)?;
+        let value = self.global_inits[own as usize].constant()?;
+        let unchanged = !self.globals[index as usize].mutable
+            || self.is_private_global(index) && self.unchanged().has_global(index);
+        unchanged.then_some(value)
+    }
+
+    /// The function that element `element` of a table is a reference to in every instance and at all times, if there is
+    /// one. The first question of this kind looks through all of the module's code.
+    pub fn unchanged_element(&self, table: u32, element: u32) -> Option<u32> {
+        self.unchanged().function(table, element)
+    }
+
+    /// The only element of a table that is a reference to that function, in every instance and at all times, if that can be
+    /// known. The first question of this kind looks through all of the module's code.
+    pub fn only_element(&self, table: u32, function: u32) -> Option<u32> {
+        self.unchanged().only_element(table, function)
+    }
+
+    fn unchanged(&self) -> &Unchanged {
+        self.unchanged.get_or_init(|| Unchanged::of(self))
     }
 
     /// The body of the module's own function number `own`, not counting imported ones. It is valid.

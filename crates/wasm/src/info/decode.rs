@@ -438,6 +438,7 @@ impl Sections {
             deferred: self.deferred,
             name_section: self.name_section,
             names: OnceLock::new(),
+            unchanged: OnceLock::new(),
         })
     }
 }

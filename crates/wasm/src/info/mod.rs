@@ -13,6 +13,7 @@ mod fault;
 mod features;
 mod names;
 mod span;
+mod unchanged;
 mod validate;
 mod walk;
 

@@ -243,3 +243,74 @@ fn truncation_anywhere_is_an_error() {
         }
     }
 }
+
+/// A module with a table and a global, and what it has besides: the value of the global, and which function is element 1 and
+/// the only element that function 1 is, as far as they never change.
+fn unchanged(besides: &str) -> (Option<u128>, Option<u32>, Option<u32>) {
+    let text = format!(
+        "(module (table $t 4 funcref) (table $other 4 funcref) (global $g (mut i32) (i32.const 7))
+            (func $f) (func $h)
+            (elem (i32.const 0) $f $h) (elem (i32.const 2) funcref (ref.null func) (ref.func $f))
+            {besides})"
+    );
+    let info = decode_text(&text).expect("valid");
+    let element = info.unchanged_element(0, 1);
+    (info.unchanged_global(0), element, info.only_element(0, 1))
+}
+
+#[test]
+fn what_a_module_never_changes_is_known() {
+    let all = (Some(7), Some(1), Some(1));
+    for besides in [
+        "",
+        "(func (drop (global.get $g)) (drop (table.get $t (i32.const 0))))",
+        "(func (table.set $other (i32.const 0) (ref.null func)))",
+        "(func (table.copy $other $t (i32.const 0) (i32.const 0) (i32.const 1)))",
+        "(export \"other\" (table $other)) (elem (table $other) (i32.const 2) func $f $f)",
+    ] {
+        assert_eq!(unchanged(besides), all, "{besides}");
+    }
+    for besides in [
+        "(export \"t\" (table $t))",
+        "(func (table.set $t (i32.const 0) (ref.null func)))",
+        "(func (table.fill $t (i32.const 0) (ref.null func) (i32.const 1)))",
+        "(func (drop (table.grow $t (ref.null func) (i32.const 1))))",
+        "(func (table.copy $t $other (i32.const 0) (i32.const 0) (i32.const 1)))",
+        "(func (table.init $t 0 (i32.const 0) (i32.const 0) (i32.const 1)))",
+        // Not every instance gets that far.
+        "(elem (table $other) (i32.const 3) func $f $f)",
+    ] {
+        assert_eq!(unchanged(besides), (Some(7), None, None), "{besides}");
+    }
+    for besides in [
+        "(export \"g\" (global $g))",
+        "(func (global.set $g (i32.const 7)))",
+    ] {
+        assert_eq!(unchanged(besides), (None, Some(1), Some(1)), "{besides}");
+    }
+    // Function 0 is two elements; element 2 is null.
+    let info = decode_text(
+        "(module (table 4 funcref) (func) (elem (i32.const 0) 0 0) (elem (i32.const 3) funcref (ref.func 0)))",
+    );
+    let info = info.expect("valid");
+    assert_eq!(info.only_element(0, 0), None);
+    let elements = [0, 1, 2, 3, 4].map(|element| info.unchanged_element(0, element));
+    assert_eq!(elements, [Some(0), Some(0), None, Some(0), None]);
+}
+
+#[test]
+fn segments_at_a_place_that_is_not_known_leave_a_table_unknown() {
+    let info = decode_text(
+        "(module (import \"a\" \"g\" (global $g i32)) (import \"a\" \"t\" (table 1 funcref)) (table $own 4 funcref)
+            (func) (elem (table $own) (global.get $g) func 0))",
+    );
+    assert_eq!(info.expect("valid").unchanged_element(1, 0), None);
+    let info = decode_text(
+        "(module (import \"a\" \"t\" (table 1 funcref)) (table $own 4 funcref)
+            (func) (elem (table 0) (i32.const 0) func 0) (elem (table $own) (i32.const 0) func 0))",
+    );
+    let info = info.expect("valid");
+    // The first segment may not fit what is imported; then what it has put there runs without the second.
+    assert_eq!(info.unchanged_element(1, 0), None);
+    assert_eq!(info.unchanged_element(0, 0), None);
+}

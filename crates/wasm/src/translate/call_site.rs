@@ -7,13 +7,18 @@
 //!
 //! Where no call was of another function, nothing remains, if there is a tier to fall back to: the comparison is a guard,
 //! and the code behind it is as straight as that of a direct call.
+//!
+//! If the table is one that never changes and the function is in one place of it, what is compared is the index, and nothing
+//! is read from the table. An index that is a constant then leads to the function at once.
 
 use super::call::{self, Callee};
 use super::osr;
 use super::state::Translator;
 use super::table::table_get;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
+use cranelift_codegen::ir::{
+    Block, BlockArg, DataFlowGraph, InstBuilder, InstructionData, Opcode, Value, types,
+};
 use upshift::embed::{CompileError, GuardReason, symbol};
 use wasmparser::Operator;
 
@@ -42,6 +47,67 @@ struct Site {
     is_tail: bool,
 }
 
+/// The reference that a call goes through: the element of a table at an index. It is read, with its traps, when it is first
+/// wanted.
+struct Reference {
+    table: u32,
+    index: Value,
+    value: Option<Value>,
+}
+
+impl Reference {
+    fn read(&mut self, t: &mut Translator<'_, '_>) -> Value {
+        let read = || table_get(&mut t.b, &mut t.env, self.table, self.index);
+        *self.value.get_or_insert_with(read)
+    }
+
+    /// Whether it is that of a function.
+    fn leads_to(&mut self, t: &mut Translator<'_, '_>, target: &ExpectedFunction) -> Value {
+        if t.osr.takes_facts()
+            && let Some(element) = t.env.info().only_element(self.table, target.function)
+        {
+            let element = t.b.ins().iconst(types::I32, i64::from(element));
+            return t.b.ins().icmp(IntCC::Equal, self.index, element);
+        }
+        let (this, other) = (self.read(t), target.reference(t));
+        t.b.ins().icmp(IntCC::Equal, this, other)
+    }
+
+    /// The function that it leads to in any case, if it can be called with the module's type `ty`.
+    fn known(&self, t: &Translator<'_, '_>, ty: u32) -> Option<u32> {
+        let index = constant(&t.b.func.dfg, self.index).filter(|_| t.osr.takes_facts())?;
+        let info = t.env.info();
+        let function = info.unchanged_element(self.table, index)?;
+        (info.func_type(function) == &info.types[ty as usize]).then_some(function)
+    }
+}
+
+/// An integer, if it is a constant of 32 bits.
+fn constant(dfg: &DataFlowGraph, value: Value) -> Option<u32> {
+    let inst = dfg.value_def(value).inst()?;
+    match dfg.insts[inst] {
+        InstructionData::UnaryImm {
+            opcode: Opcode::Iconst,
+            imm,
+        } => Some(imm.bits() as u32),
+        _ => None,
+    }
+}
+
+/// A function of the module that a call is expected to lead to.
+struct ExpectedFunction {
+    function: u32,
+    /// Where its reference is in the VM context.
+    offset: i32,
+}
+
+impl ExpectedFunction {
+    fn reference(&self, t: &mut Translator<'_, '_>) -> Value {
+        let offset = i64::from(self.offset);
+        t.b.ins().iadd_imm_s(t.env.vmctx(), offset)
+    }
+}
+
 /// `call_indirect` and `return_call_indirect` through `table` with the module's type `ty`, the index being on top.
 pub(super) fn call_indirect(
     t: &mut Translator<'_, '_>,
@@ -51,9 +117,13 @@ pub(super) fn call_indirect(
 ) -> Result<(), CompileError> {
     let function_type = &t.env.info().types[ty as usize];
     let number = t.call_sites.next();
-    let index = t.top(1)[0];
-    let funcref = table_get(&mut t.b, &mut t.env, table, index);
-    let only = only_target(t, number, ty, funcref);
+    let mut reference = Reference {
+        table,
+        index: t.top(1)[0],
+        value: None,
+    };
+    let only = reference.known(t, ty);
+    let only = only.or_else(|| only_target(t, number, ty, &mut reference));
     t.pop();
     let bottom = t.stack.len() - function_type.params().len();
     let mut site = Site {
@@ -74,22 +144,24 @@ pub(super) fn call_indirect(
         t.add_params(join, function_type.results());
         site.join = Some(join);
     }
-    for (function, offset) in expected {
-        let same = is_reference(t, funcref, offset);
+    for target in expected {
+        let same = reference.leads_to(t, &target);
         let (direct, other) = (t.b.create_block(), t.b.create_block());
         t.b.ins().brif(same, direct, &[], other, &[]);
         t.b.switch_to_block(direct);
         t.b.seal_block(direct);
         if t.call_sites.marked {
-            let slot = call::slot(&mut t.b, funcref);
+            let reference = target.reference(t);
+            let slot = call::slot(&mut t.b, reference);
             mark(t, site.number, slot);
         }
-        let callee = call::function(&mut t.b, &mut t.env, function);
+        let callee = call::function(&mut t.b, &mut t.env, target.function);
         finish(t, &site, callee);
         t.b.switch_to_block(other);
         t.b.seal_block(other);
     }
-    let (callee, slot) = call::reference(&mut t.b, &mut t.env, ty, funcref);
+    let reference = reference.read(t);
+    let (callee, slot) = call::reference(&mut t.b, &mut t.env, ty, reference);
     if t.call_sites.marked {
         mark(t, site.number, slot);
     }
@@ -107,34 +179,33 @@ pub(super) fn call_indirect(
 }
 
 /// The function that is called if it was the only one so far. Plants a guard of that, with the index still on top.
-fn only_target(t: &mut Translator<'_, '_>, site: u32, ty: u32, funcref: Value) -> Option<u32> {
+fn only_target(
+    t: &mut Translator<'_, '_>,
+    site: u32,
+    ty: u32,
+    reference: &mut Reference,
+) -> Option<u32> {
     t.call_sites.targets.only(site)?;
-    let &[(function, offset)] = &expected(t, site, ty)[..] else {
+    let [target] = &expected(t, site, ty)[..] else {
         return None;
     };
     if !osr::may_assume(t, GuardReason::CallTarget) {
         return None;
     }
-    let same = is_reference(t, funcref, offset);
+    let same = reference.leads_to(t, target);
     osr::guard(t, same, GuardReason::CallTarget);
-    Some(function)
+    Some(target.function)
 }
 
-/// Whether `funcref` is the reference that is at that place of the VM context.
-fn is_reference(t: &mut Translator<'_, '_>, funcref: Value, offset: i32) -> Value {
-    let reference = t.b.ins().iadd_imm_s(t.env.vmctx(), i64::from(offset));
-    t.b.ins().icmp(IntCC::Equal, funcref, reference)
-}
-
-/// The functions to expect that a call with type `ty` can lead to, with where their references are in the VM context.
-fn expected(t: &Translator<'_, '_>, site: u32, ty: u32) -> Vec<(u32, i32)> {
+/// The functions to expect that a call with type `ty` can lead to.
+fn expected(t: &Translator<'_, '_>, site: u32, ty: u32) -> Vec<ExpectedFunction> {
     let info = t.env.info();
     let targets = t.call_sites.targets.of(site).iter();
     let known = targets.filter_map(|id| {
         let function = info.imported_functions + t.env.own_function(*id)?;
         let same_type = info.func_type(function) == &info.types[ty as usize];
         let offset = info.funcref_offset(function).filter(|_| same_type)?;
-        Some((function, offset))
+        Some(ExpectedFunction { function, offset })
     });
     known.collect()
 }

@@ -8,10 +8,19 @@ use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 use cranelift_frontend::FunctionBuilder;
 
-/// `global.get`: the value of global `index`.
-pub fn global_get(b: &mut FunctionBuilder<'_>, env: &mut Env<'_>, index: u32) -> Value {
+/// `global.get`: the value of global `index`. With `looks_far`, a mutable one that nothing sets is known, too.
+pub fn global_get(
+    b: &mut FunctionBuilder<'_>,
+    env: &mut Env<'_>,
+    index: u32,
+    looks_far: bool,
+) -> Value {
     let ty = env.info().globals[index as usize];
-    if let Some(bits) = env.info().constant_global(index)
+    let known = match looks_far {
+        true => env.info().unchanged_global(index),
+        false => env.info().constant_global(index),
+    };
+    if let Some(bits) = known
         && let Some(value) = constant(b, ty.content, bits)
     {
         return value;

@@ -57,7 +57,8 @@ pub(super) fn operator(
             table_index,
         } => call_site::call_indirect(t, table_index, type_index, true)?,
         Operator::GlobalGet { global_index } => {
-            let value = global::global_get(&mut t.b, &mut t.env, global_index);
+            let takes_facts = t.osr.takes_facts();
+            let value = global::global_get(&mut t.b, &mut t.env, global_index, takes_facts);
             t.push(value);
         }
         Operator::GlobalSet { global_index } => {

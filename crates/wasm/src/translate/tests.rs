@@ -367,7 +367,7 @@ fn operations_can_be_used_by_themselves() {
     let mut env = Env::new(&info, FuncId(0), vmctx);
     let location = memory::location(&mut b, &mut env, 0, index, 16, 4);
     let loaded = i32_load(&mut b, location);
-    let old = global::global_get(&mut b, &mut env, 0);
+    let old = global::global_get(&mut b, &mut env, 0, false);
     let sum = int::i32_add(&mut b, loaded, old);
     global::global_set(&mut b, &mut env, 0, sum);
     let element = table::table_get(&mut b, &mut env, 0, sum);

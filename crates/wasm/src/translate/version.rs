@@ -55,6 +55,11 @@ impl<'v> Osr<'v> {
         }
     }
 
+    /// Whether it is worth its while to look for what the module never changes: not in code that runs for a short time.
+    pub(super) fn takes_facts(&self) -> bool {
+        self.version.speculation.is_some()
+    }
+
     /// Whether the version begins where the function does.
     pub(super) fn starts_at_start(&self) -> bool {
         self.version.entry == BodyEntry::Start

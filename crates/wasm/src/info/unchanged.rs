@@ -1,0 +1,178 @@
+//! What a module never changes, in whatever instance: found by looking through all of its code.
+//!
+//! A table that neither other modules nor the embedder can get at, and that no instruction of the module writes, has at all
+//! times what the element segments put there. So its elements are known when code is compiled, and so is the value of a
+//! mutable global that nothing sets. Compilers leave many such tables: C's and Rust's function pointers are elements of one
+//! that is filled when the program starts. What is found is a fact, not an assumption, so no code has to be thrown away
+//! because of it.
+
+use super::data::{ElementItem, ModuleInfo, SegmentMode};
+use super::features::FEATURES;
+use super::{ConstExpr, ConstOp, ExternIndex};
+use std::collections::{HashMap, HashSet};
+use wasmparser::{BinaryReader, FunctionBody, Operator};
+
+/// A module with more code than this is not looked through: it would take a tenth of a second.
+const CODE_BYTES_MAX: usize = 16 << 20;
+/// Tables with more elements are not looked at.
+const ELEMENTS_MAX: u32 = 1 << 20;
+
+/// What a module never changes.
+#[derive(Debug, Default)]
+pub(super) struct Unchanged {
+    /// The mutable globals that something sets.
+    written_globals: HashSet<u32>,
+    /// The tables that nothing writes.
+    tables: HashMap<u32, Elements>,
+    /// Whether the code was looked through.
+    is_known: bool,
+}
+
+/// The elements of a table that nothing writes.
+#[derive(Debug)]
+struct Elements {
+    /// The function that each is a reference to; none if it is null.
+    functions: Vec<Option<u32>>,
+    /// Where each function is, if it is in one place.
+    places: HashMap<u32, Option<u32>>,
+}
+
+/// What the code of a module writes.
+#[derive(Default)]
+struct Written {
+    globals: HashSet<u32>,
+    tables: HashSet<u32>,
+}
+
+impl Unchanged {
+    /// Looks through a module.
+    pub(super) fn of(info: &ModuleInfo) -> Unchanged {
+        let Some(written) = Written::by(info) else {
+            return Unchanged::default();
+        };
+        let exported = info.exports.iter().filter_map(|export| match export.index {
+            ExternIndex::Table(table) => Some(table),
+            _ => None,
+        });
+        let exported: HashSet<u32> = exported.collect();
+        let own = info.imported_tables..info.tables.len() as u32;
+        let unchanged = own.filter(|t| !exported.contains(t) && !written.tables.contains(t));
+        let elements = |table| Some((table, Elements::of(info, table)?));
+        Unchanged {
+            tables: match segments_fit(info) {
+                true => unchanged.filter_map(elements).collect(),
+                false => HashMap::new(),
+            },
+            written_globals: written.globals,
+            is_known: true,
+        }
+    }
+
+    /// Whether nothing sets that global, which nobody but the module can get at.
+    pub(super) fn has_global(&self, index: u32) -> bool {
+        self.is_known && !self.written_globals.contains(&index)
+    }
+
+    /// The function that an element is a reference to, if that is known and it is not null.
+    pub(super) fn function(&self, table: u32, element: u32) -> Option<u32> {
+        *self.tables.get(&table)?.functions.get(element as usize)?
+    }
+
+    /// The one element of a table that is a reference to that function.
+    pub(super) fn only_element(&self, table: u32, function: u32) -> Option<u32> {
+        *self.tables.get(&table)?.places.get(&function)?
+    }
+}
+
+impl Written {
+    /// `None` if there is too much code, or some of it cannot be read: it may not have been validated yet.
+    fn by(info: &ModuleInfo) -> Option<Written> {
+        let bytes = info.bodies.iter().map(|body| body.byte_count() as usize);
+        if bytes.sum::<usize>() > CODE_BYTES_MAX {
+            return None;
+        }
+        let mut written = Written::default();
+        for span in &info.bodies {
+            let bytes = span.of(&info.bytes);
+            let reader = BinaryReader::new_features(bytes, span.start.into(), FEATURES);
+            let mut operators = FunctionBody::new(reader).get_operators_reader().ok()?;
+            while !operators.eof() {
+                written.add(&operators.read().ok()?);
+            }
+        }
+        Some(written)
+    }
+
+    fn add(&mut self, operator: &Operator<'_>) {
+        match *operator {
+            Operator::GlobalSet { global_index } => {
+                self.globals.insert(global_index);
+            }
+            Operator::TableSet { table }
+            | Operator::TableGrow { table }
+            | Operator::TableFill { table }
+            | Operator::TableInit { table, .. }
+            | Operator::TableCopy {
+                dst_table: table, ..
+            } => {
+                self.tables.insert(table);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether all element segments are copied in every instance. Otherwise there may be code that runs though its instance was
+/// never finished: functions of it may be in the tables of others by then.
+fn segments_fit(info: &ModuleInfo) -> bool {
+    info.elements.iter().all(|segment| match &segment.mode {
+        SegmentMode::Active { target, offset } => {
+            let size = u128::from(info.tables[*target as usize].min);
+            let end = offset.constant().map(|at| at + segment.items.len() as u128);
+            *target >= info.imported_tables && end.is_some_and(|end| end <= size)
+        }
+        SegmentMode::Passive | SegmentMode::Declared => true,
+    })
+}
+
+impl Elements {
+    /// The elements of a table that nothing writes, if they are null or references to functions that are named.
+    fn of(info: &ModuleInfo, table: u32) -> Option<Elements> {
+        let size = info.tables[table as usize].min;
+        if size > ELEMENTS_MAX {
+            return None;
+        }
+        let mut functions = vec![None; size as usize];
+        for segment in &info.elements {
+            let SegmentMode::Active { target, offset } = &segment.mode else {
+                continue;
+            };
+            if *target != table {
+                continue;
+            }
+            let start = usize::try_from(offset.constant()?).ok()?;
+            let places = functions.get_mut(start..)?.iter_mut();
+            for (place, item) in places.zip(segment.items.iter()) {
+                *place = match item {
+                    ElementItem::Function(function) => Some(function),
+                    ElementItem::Expression(ConstExpr::Op(ConstOp::RefFunc(function))) => {
+                        Some(*function)
+                    }
+                    ElementItem::Expression(ConstExpr::Op(ConstOp::Value(0))) => None,
+                    ElementItem::Expression(_) => return None,
+                };
+            }
+        }
+        let mut places = HashMap::new();
+        for (element, function) in (0..).zip(&functions) {
+            if let Some(function) = *function {
+                let only = |place: &mut Option<u32>| *place = None;
+                places
+                    .entry(function)
+                    .and_modify(only)
+                    .or_insert(Some(element));
+            }
+        }
+        Some(Elements { functions, places })
+    }
+}
