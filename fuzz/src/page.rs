@@ -179,8 +179,8 @@ the memories, globals and tables at the end, and the order and arguments of host
 into the program. Where the stack ends is the engine's own affair: after the first overflow, which both must have in the
 same call, nothing more is compared.
 
-wasmi 2.0 is young. It aborts at some stores of narrow vector lanes, so modules with them are left out, and it takes a wrong
-branch at times. When it differs from Upshift, wasmi 1.1, which works in another way, is asked too: if that agrees with
+wasmi 2.0 is young. It aborts at some stores of narrow vector lanes and reads memory that is not its own at tail calls of
+imported functions, so modules with these are left out, and it takes a wrong branch at times. When it differs from Upshift, wasmi 1.1, which works in another way, is asked too: if that agrees with
 Upshift wherever the newer one did not, the case counts as having nothing to compare, and is in the list above. (Version 1.1
 cannot be the first to be asked, because its NaNs are not canonical.) With `cargo xtask fuzz --wasmtime`, every case is also
 compared with wasmtime, and those that wasmi cannot run with wasmtime alone.

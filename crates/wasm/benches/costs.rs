@@ -3,8 +3,8 @@
 //!
 //! Each part makes sure that the code it measures is of the tier that it says. Time is processor time of the thread, where
 //! that is what is asked for, so that other processes do not count. Arguments that are files are modules whose functions
-//! are compiled one by one. `--json` prints one line for programs to read; without `--bench`, which `cargo bench` passes,
-//! all of it runs briefly.
+//! are compiled one by one, `--llvm=FILE` is the LLVM tier's server, without which it is left out. `--json` prints one line for
+//! programs to read; without `--bench`, which `cargo bench` passes, all of it runs briefly.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let has = |word: &str| words.iter().any(|given| given == word);
     let brief = !has("--bench");
+    let llvm = words.iter().find_map(|word| word.strip_prefix("--llvm="));
     let modules: Vec<&String> = words
         .iter()
         .filter(|word| !word.starts_with("--"))
@@ -29,7 +30,7 @@ fn main() {
             "latencies",
             list(modules.iter().flat_map(|file| latencies(file))),
         ),
-        ("stalls", list(stalls(brief))),
+        ("stalls", list(stalls(brief, llvm))),
         ("counters", list(counters(brief))),
         ("guards", list([guard(brief)])),
         ("scaling", list(scaling(brief))),
@@ -205,11 +206,8 @@ fn latencies(file: &str) -> Vec<String> {
             .rsplit('/')
             .next()
             .and_then(|name| name.split('.').next());
-        let mut buckets = [0_u64; 24];
-        for time in &times {
-            let micros = time.as_nanos().div_ceil(1000).max(1) as u64;
-            buckets[(micros.next_power_of_two().trailing_zeros() as usize).min(23)] += 1;
-        }
+        let mut histogram = Histogram::default();
+        times.iter().for_each(|time| histogram.add(*time));
         let at = |percent: usize| nanoseconds(times[(times.len() - 1) * percent / 100]);
         lines.push(object(&[
             ("module", text(name.unwrap_or(file))),
@@ -218,25 +216,56 @@ fn latencies(file: &str) -> Vec<String> {
             ("median_ns", at(50)),
             ("p99_ns", at(99)),
             ("longest_ns", at(100)),
-            (
-                "up_to_power_of_two_us",
-                list(buckets.iter().map(u64::to_string)),
-            ),
+            ("up_to_power_of_two_us", histogram.list()),
         ]));
     }
     lines
 }
 
-/// The longest that the runtime held the program's thread up, in the thread's own processor time.
-fn stalls(brief: bool) -> Vec<String> {
+/// How many times are up to 1, 2, 4, … microseconds, and more than half of that.
+#[derive(Default)]
+struct Histogram {
+    buckets: [u64; 24],
+    longest: Duration,
+}
+
+impl Histogram {
+    fn add(&mut self, time: Duration) {
+        let micros = time.as_nanos().div_ceil(1000).max(1) as u64;
+        self.buckets[(micros.next_power_of_two().trailing_zeros() as usize).min(23)] += 1;
+        self.longest = self.longest.max(time);
+    }
+
+    fn list(&self) -> String {
+        list(self.buckets.iter().map(u64::to_string))
+    }
+}
+
+/// In which ways stalls are measured, and whether code of better tiers is made meanwhile.
+fn ways(llvm: Option<&str>) -> Vec<(&'static str, Config, Option<Tier>)> {
+    let mut ways = vec![
+        (
+            "tier 0 alone",
+            Config::default().only_tier(Tier::Baseline),
+            None,
+        ),
+        ("auto", Config::default(), Some(Tier::Optimizing)),
+    ];
+    if let Some(server) = llvm {
+        let config = Config::default()
+            .backend(Tier::Top, Backend::Llvm)
+            .llvm_server(server);
+        ways.push(("auto with LLVM", config, Some(Tier::Top)));
+    }
+    ways
+}
+
+/// How long the runtime held the program's thread up, in the thread's own processor time.
+fn stalls(brief: bool, llvm: Option<&str>) -> Vec<String> {
     let count = if brief { 100 } else { 3000 };
     let bytes = module(count, |number| 2 + number % 97, true);
     let mut lines = Vec::new();
-    let ways = [
-        ("tier 0 alone", Config::default().only_tier(Tier::Baseline)),
-        ("auto", Config::default()),
-    ];
-    for (way, config) in ways {
+    for (way, config, best) in ways(llvm) {
         let engine = Engine::new(config).expect("an engine");
         let module = Module::new(&engine, &bytes).expect("a module");
         let mut store = Store::new(&engine, ());
@@ -244,39 +273,41 @@ fn stalls(brief: bool) -> Vec<String> {
         let call: TypedFunc<(i32, i32), i32> = instance
             .get_typed_func(&store, "call")
             .expect("the dispatcher");
-        let (mut first, mut later) = (Duration::ZERO, Duration::ZERO);
+        let (mut first, mut later) = (Histogram::default(), Histogram::default());
         for round in 0..if brief { 20 } else { 1500 } {
             for number in 0..count as i32 {
                 let before = thread_time();
                 call.call(&mut store, (number, round)).expect("a result");
                 let took = thread_time() - before;
-                let longest = if round == 0 { &mut first } else { &mut later };
-                *longest = took.max(*longest);
+                let times = if round == 0 { &mut first } else { &mut later };
+                times.add(took);
             }
         }
-        let promoted = engine.profile_statistics().tiers[1].functions;
+        let tiers = engine.profile_statistics().tiers;
+        let promoted = best.map_or(0, |best| tiers[best.index()].functions);
         assert!(
-            (promoted > 0) == (way == "auto") || brief,
+            (promoted > 0) == best.is_some() || brief,
             "{promoted} were promoted, {way}"
         );
-        lines.push(stall(way, "first calls", promoted, first));
-        lines.push(stall(way, "later calls", promoted, later));
+        lines.push(stall(way, "first calls", promoted, &first));
+        lines.push(stall(way, "later calls", promoted, &later));
     }
-    lines.extend(stalls_in_a_loop(brief));
+    lines.extend(stalls_in_a_loop(brief, llvm));
     lines
 }
 
-fn stall(way: &str, what: &str, promoted: u64, longest: Duration) -> String {
+fn stall(way: &str, what: &str, promoted: u64, times: &Histogram) -> String {
     object(&[
         ("way", text(way)),
         ("what", text(what)),
         ("promoted", promoted.to_string()),
-        ("longest_ns", nanoseconds(longest)),
+        ("longest_ns", nanoseconds(times.longest)),
+        ("up_to_power_of_two_us", times.list()),
     ])
 }
 
-/// The same in one call that loops, and moves to better code in the middle: the longest time between two iterations.
-fn stalls_in_a_loop(brief: bool) -> Vec<String> {
+/// The same in one call that loops, and moves to better code in the middle: the times between two iterations.
+fn stalls_in_a_loop(brief: bool, llvm: Option<&str>) -> Vec<String> {
     const LOOP: &str = r#"(module (import "host" "tick" (func $tick))
         (func (export "run") (param i32) (result i32) (local i32)
             (loop $next
@@ -285,23 +316,22 @@ fn stalls_in_a_loop(brief: bool) -> Vec<String> {
                 (br_if $next (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
             (local.get 1)))"#;
     let mut lines = Vec::new();
-    for (way, config) in [
-        ("tier 0 alone", Config::default().only_tier(Tier::Baseline)),
-        ("auto", Config::default()),
-    ] {
+    for (way, config, best) in ways(llvm) {
         let engine = Engine::new(config).expect("an engine");
         let module = Module::new(&engine, LOOP).expect("a module");
-        let mut linker = Linker::<(Duration, Duration)>::new(&engine);
-        let tick = |mut caller: Caller<'_, (Duration, Duration)>| {
+        let mut linker = Linker::<(Option<Duration>, Histogram)>::new(&engine);
+        let tick = |mut caller: Caller<'_, (Option<Duration>, Histogram)>| {
             let now = thread_time();
-            let (last, longest) = *caller.data();
-            let gap = if last.is_zero() { last } else { now - last };
-            *caller.data_mut() = (thread_time(), longest.max(gap));
+            let (last, times) = caller.data_mut();
+            if let Some(last) = *last {
+                times.add(now - last);
+            }
+            *last = Some(thread_time());
         };
         linker
             .func_wrap("host", "tick", tick)
             .expect("a definition");
-        let mut store = Store::new(&engine, (Duration::ZERO, Duration::ZERO));
+        let mut store = Store::new(&engine, (None, Histogram::default()));
         let instance = linker
             .instantiate(&mut store, &module)
             .expect("an instance");
@@ -310,14 +340,14 @@ fn stalls_in_a_loop(brief: bool) -> Vec<String> {
             .expect("a result");
         let moves = engine.profile_statistics().osr_entries;
         assert!(
-            (moves > 0) == (way == "auto") || brief,
+            (moves > 0) == best.is_some() || brief,
             "{moves} moves, {way}"
         );
         lines.push(stall(
             way,
             "between iterations of a loop that is left for better code",
             moves,
-            store.data().1,
+            &store.data().1,
         ));
     }
     lines

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::picture::{self, WIDTH};
+use super::histogram::Histogram;
 use super::report::{Compared, Costs, Latencies, Stall};
-use crate::shell;
+use crate::{llvm, shell};
 use anyhow::{Context as _, Result};
 
 /// The modules whose functions are compiled one by one, as far as they are there.
@@ -14,8 +14,15 @@ const MODULES: [&str; 3] = [
     "corpus/sqlite/sqlite.wasm",
     "corpus/zstd-wasm/package/dist/esm/zstd.wasm",
 ];
-/// The picture's file in `docs/`.
-pub const PICTURE: &str = "performance-compile-latency.svg";
+/// The pictures' files in `docs/`.
+const PICTURE: &str = "performance-compile-latency.svg";
+const STALLS_PICTURE: &str = "performance-stalls.svg";
+/// What the benchmark calls the calls among which stalls are looked for.
+const LATER_CALLS: &str = "later calls";
+/// Bars of a histogram.
+const BUCKETS: usize = 24;
+/// No stall is to be longer, in nanoseconds.
+const STALL_MAX: f64 = 1e6;
 /// A share of a core above this is more than idle workers may take.
 const IDLE_SHARE_MAX: f64 = 0.001;
 /// Bytes that a function which is never called may take.
@@ -23,8 +30,9 @@ const IDLE_FUNCTION_BYTES_MAX: f64 = 48.0;
 /// A cost per function that differs by more than this between the fewest and the most is not flat.
 const FLAT: f64 = 1.5;
 
-/// Runs the benchmark.
+/// Runs the benchmark, with the LLVM tier if that can be had.
 pub fn measure(root: &Path) -> Result<Costs> {
+    let llvm = llvm::server()?;
     shell::step("cargo bench -p upshift-wasm --bench costs");
     let arguments = [
         "bench",
@@ -38,6 +46,7 @@ pub fn measure(root: &Path) -> Result<Costs> {
     ];
     let mut command = shell::cargo(root);
     command.args(arguments);
+    command.args(llvm.map(|server| format!("--llvm={}", server.display())));
     // Where the benchmark runs is cargo's choice, so the paths are absolute.
     let modules = MODULES.iter().map(|module| root.join(module));
     command.args(modules.filter(|module| module.exists()));
@@ -61,6 +70,16 @@ pub fn falls_short(page: &mut String, costs: &Costs) {
             "- **Idle workers** take {:.2} % of a core; the goal is {:.1} %.",
             costs.idle_share * 100.0,
             IDLE_SHARE_MAX * 100.0
+        );
+    }
+    for s in costs.stalls.iter().filter(|s| s.longest_ns > STALL_MAX) {
+        let _ = writeln!(
+            page,
+            "- **Longest stall**, {}, {}: {} µs; the goal is {}.",
+            s.what,
+            s.way,
+            micros(s.longest_ns),
+            micros(STALL_MAX)
         );
     }
     for (what, times) in growth(costs) {
@@ -171,8 +190,12 @@ fn stalls(page: &mut String, stalls: &[Stall]) {
         "**Longest stall.** 3,000 functions of different sizes are called in turn, 1,500 times each; and a loop is watched \
          that begins in tier 0. The longest that the program's thread was in one call, or between two iterations, in its own \
          processor time, in microseconds. With tier 0 alone nothing but first calls makes code, so its later calls show what \
-         the machine itself adds.\n\n| | tiers | promoted or moved | longest |\n|---|---|---:|---:|\n",
+         the machine itself adds.\n\n",
     );
+    if stalls.iter().any(|s| !s.up_to_power_of_two_us.is_empty()) {
+        let _ = writeln!(page, "![How many calls take how long]({STALLS_PICTURE})\n");
+    }
+    page.push_str("| | tiers | promoted or moved | longest |\n|---|---|---:|---:|\n");
     for s in stalls {
         let _ = writeln!(
             page,
@@ -219,104 +242,40 @@ fn micros(ns: f64) -> String {
     format!("{micros:.*}", if micros < 10.0 { 1 } else { 0 })
 }
 
-const LEFT: f64 = 70.0;
-const TOP: f64 = 96.0;
-const PLOT_HEIGHT: f64 = 250.0;
-const PLOT_WIDTH: f64 = WIDTH - LEFT - 24.0;
-const COLOURS: [&str; 2] = ["#60a5fa", "#1d4ed8"];
-
-/// A histogram: the share of functions that take up to so long, tier 0's and tier 1's bars side by side.
-pub fn draw(costs: &Costs, subtitle: &str) -> Option<String> {
-    let count = |tier: usize, bucket: usize| {
-        let latencies = costs.latencies.iter().filter(|l| l.tier == tier);
-        let counts = latencies.filter_map(|l| l.up_to_power_of_two_us.get(bucket));
-        counts.sum::<u64>() as f64
+/// The pictures of what was measured at that date: files in `docs/` and what they are to contain.
+pub fn draw(costs: &Costs, date: &str) -> Vec<(&'static str, String)> {
+    let tier = |tier: usize| {
+        let mut counts = vec![0; BUCKETS];
+        for l in costs.latencies.iter().filter(|l| l.tier == tier) {
+            let here = counts.iter_mut().zip(&l.up_to_power_of_two_us);
+            here.for_each(|(sum, count)| *sum += count);
+        }
+        (format!("tier {tier}"), counts)
     };
-    let mut buckets: Vec<[f64; 2]> = (0..24)
-        .map(|bucket| [0, 1].map(|tier| count(tier, bucket)))
-        .collect();
-    let last = buckets.iter().rposition(|counts| *counts != [0.0; 2])?;
-    buckets.truncate(last + 1);
-    let totals = [0, 1].map(|tier| buckets.iter().map(|counts| counts[tier]).sum::<f64>());
-    let share = |tier: usize, count: f64| count / totals[tier].max(1.0);
-    let most = buckets
+    let latencies = Histogram {
+        title: "Compile latency of functions",
+        subtitle: &format!("Every function of Lua, SQLite and zstd, one thread. {date}"),
+        what: "functions",
+        is_logarithmic: false,
+        series: vec![tier(0), tier(1)],
+    };
+    let later = costs.stalls.iter().filter(|s| s.what == LATER_CALLS);
+    let stalls = Histogram {
+        title: "How long calls take while better code is made and swapped in",
+        subtitle: &format!(
+            "3,000 functions, 1,500 calls of each, the thread's own processor time. {date}"
+        ),
+        what: "calls",
+        is_logarithmic: true,
+        series: later
+            .map(|s| (s.way.clone(), s.up_to_power_of_two_us.clone()))
+            .collect(),
+    };
+    let pictures = [(PICTURE, latencies), (STALLS_PICTURE, stalls)];
+    let drawn = pictures
         .iter()
-        .map(|counts| share(0, counts[0]).max(share(1, counts[1])))
-        .fold(0.01, f64::max);
-    let mut svg = String::new();
-    picture::header(
-        &mut svg,
-        TOP + PLOT_HEIGHT + 62.0,
-        "Compile latency of functions",
-        subtitle,
-    );
-    legend(&mut svg, totals);
-    let step = PLOT_WIDTH / buckets.len() as f64;
-    for (bucket, counts) in buckets.iter().enumerate() {
-        let left = LEFT + step * bucket as f64;
-        for (tier, colour) in COLOURS.iter().enumerate() {
-            let height = share(tier, counts[tier]) / most * PLOT_HEIGHT;
-            let x = left + step * (0.08 + 0.42 * tier as f64);
-            let _ = writeln!(
-                svg,
-                r##"<rect x="{x:.1}" y="{:.1}" width="{:.1}" height="{height:.1}" fill="{colour}"><title>tier {tier}: {} functions up to {} µs</title></rect>"##,
-                TOP + PLOT_HEIGHT - height,
-                step * 0.42,
-                counts[tier],
-                1_u64 << bucket
-            );
-        }
-        // Every other one: there is no room for more.
-        if bucket % 2 == 0 {
-            let _ = writeln!(
-                svg,
-                r##"<text x="{:.1}" y="{:.1}" text-anchor="middle" fill="#374151">{}</text>"##,
-                left + step,
-                TOP + PLOT_HEIGHT + 18.0,
-                microseconds(1 << bucket)
-            );
-        }
-    }
-    axis(&mut svg, most);
-    svg.push_str("</svg>\n");
-    Some(svg)
-}
-
-fn microseconds(value: u64) -> String {
-    match value {
-        1024.. => format!("{} ms", value / 1000),
-        _ => format!("{value} µs"),
-    }
-}
-
-fn legend(svg: &mut String, totals: [f64; 2]) {
-    for (tier, colour) in COLOURS.iter().enumerate() {
-        let x = 24.0 + 240.0 * tier as f64;
-        let _ = writeln!(
-            svg,
-            r##"<rect x="{x}" y="68" width="12" height="12" fill="{colour}"/><text x="{}" y="79" fill="#111827">tier {tier}, {} functions</text>"##,
-            x + 18.0,
-            totals[tier]
-        );
-    }
-}
-
-fn axis(svg: &mut String, most: f64) {
-    let bottom = TOP + PLOT_HEIGHT;
-    let _ = writeln!(
-        svg,
-        r##"<line x1="{LEFT}" y1="{bottom}" x2="{}" y2="{bottom}" stroke="#111827"/>
-<text x="{}" y="{}" text-anchor="end" fill="#374151">{:.0} %</text>
-<line x1="{LEFT}" y1="{TOP}" x2="{}" y2="{TOP}" stroke="#e5e7eb"/>
-<text x="{}" y="{}" text-anchor="middle" fill="#374151">compiled within this time, and not within half of it (share of the tier's functions)</text>"##,
-        WIDTH - 24.0,
-        LEFT - 8.0,
-        TOP + 5.0,
-        most * 100.0,
-        WIDTH - 24.0,
-        LEFT + PLOT_WIDTH / 2.0,
-        bottom + 44.0
-    );
+        .map(|(file, picture)| Some((*file, picture.draw()?)));
+    drawn.flatten().collect()
 }
 
 #[cfg(test)]
@@ -357,8 +316,17 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_has_a_bar_for_what_is_there() {
-        let svg = draw(&costs(), "m").unwrap();
-        assert!(svg.contains("2 functions up to 2 µs"), "{svg}");
+    fn each_picture_shows_what_is_there() {
+        let mut costs = costs();
+        let files = |costs: &Costs| {
+            draw(costs, "today")
+                .into_iter()
+                .map(|(file, _)| file)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(files(&costs), [PICTURE]);
+        costs.stalls[0].what = LATER_CALLS.to_owned();
+        costs.stalls[0].up_to_power_of_two_us = vec![1000, 0, 3];
+        assert_eq!(files(&costs), [PICTURE, STALLS_PICTURE]);
     }
 }

@@ -8,6 +8,8 @@ mod compile_page;
 mod costs;
 mod curve;
 mod engines;
+mod histogram;
+mod llvm_page;
 pub(crate) mod machine;
 mod measure;
 mod page;
@@ -72,6 +74,7 @@ pub struct Options {
 
 const RESULTS: &str = "corpus/bench/results.json";
 const PAGE: &str = "docs/performance.md";
+const README: &str = "README.md";
 /// A curve has many points, so each is measured less often, and those that take longer than this once.
 const CURVE_RUNS: usize = 3;
 const CURVE_SLOW: Duration = Duration::from_secs(1);
@@ -325,12 +328,8 @@ fn write_page(root: &Path, report: &Report) -> Result<()> {
         }
     }
     if let Some(costs) = &report.costs {
-        let subtitle = format!(
-            "Every function of Lua, SQLite and zstd, one thread. {}",
-            report.machine.date
-        );
-        if let Some(picture) = costs::draw(costs, &subtitle) {
-            shell::write(&root.join("docs").join(costs::PICTURE), picture.as_bytes())?;
+        for (file, picture) in costs::draw(costs, &report.machine.date) {
+            shell::write(&root.join("docs").join(file), picture.as_bytes())?;
         }
     }
     for measured in &report.curves {
@@ -342,6 +341,11 @@ fn write_page(root: &Path, report: &Report) -> Result<()> {
     }
     shell::write(&root.join(PAGE), page::write(report).as_bytes())?;
     println!("wrote {PAGE}");
+    let readme = shell::read(&root.join(README))?;
+    if let Some(readme) = llvm_page::in_readme(&readme, report) {
+        shell::write(&root.join(README), readme.as_bytes())?;
+        println!("wrote what LLVM gains to {README}");
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::compile_page;
 use super::costs;
+use super::llvm_page;
 use super::report::{
     AUTO, Case, Curve, Failure, Figure, Outcome, ProgramRuns, Report, Swap, Tiers, Value,
 };
@@ -66,6 +67,7 @@ pub fn write(report: &Report) -> String {
     for part in &PARTS {
         self::part(&mut page, report, part);
     }
+    llvm_page::write(&mut page, report);
     used(
         &mut page,
         report,
@@ -106,6 +108,7 @@ fn falls_short(page: &mut String, report: &Report) {
     more_memory(page, report);
     slower_than_tier_1(page, report);
     late_promotions(page, report);
+    llvm_page::falls_short(page, report);
     if let Some(costs) = &report.costs {
         costs::falls_short(page, costs);
     }

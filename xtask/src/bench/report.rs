@@ -278,13 +278,16 @@ pub struct Latencies {
     pub up_to_power_of_two_us: Vec<u64>,
 }
 
-/// The longest that the program's thread was held up.
+/// How long the program's thread was held up.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct Stall {
     pub way: String,
     pub what: String,
     pub promoted: u64,
     pub longest_ns: f64,
+    /// How many times were up to 1, 2, 4, … microseconds, and more than half of that.
+    #[serde(default)]
+    pub up_to_power_of_two_us: Vec<u64>,
 }
 
 /// An iteration of tier 1's code with and without something.
