@@ -2,14 +2,12 @@
 
 use super::bytes::ModuleBytes;
 use super::const_expr::ConstExpr;
-use super::data::{
-    DataSegment, ElementItems, ElementSegment, Export, ExternIndex, ImportType, ModuleInfo,
-    ModuleOptions, SegmentMode,
-};
+use super::data::{Export, ExternIndex, ImportType, ModuleInfo, ModuleOptions};
 use super::deferred::Deferred;
 use super::fault::unsupported;
 use super::features::FEATURES;
 use super::names::Names;
+use super::segment::{DataSegment, ElementItems, ElementSegment, SegmentMode};
 use super::span::Span;
 use super::validate::validate;
 use super::walk::{self, FUNCTION_BYTES_MAX};

@@ -12,6 +12,7 @@ mod deferred;
 mod fault;
 mod features;
 mod names;
+mod segment;
 mod span;
 mod unchanged;
 mod validate;
@@ -22,11 +23,9 @@ mod tests;
 
 pub use bytes::ModuleBytes;
 pub use const_expr::{ConstExpr, ConstOp};
-pub use data::{
-    DataSegment, ElementItem, ElementItems, ElementSegment, Export, ExternIndex, ImportType,
-    ModuleInfo, ModuleOptions, SegmentMode,
-};
+pub use data::{Export, ExternIndex, ImportType, ModuleInfo, ModuleOptions};
 pub use decode::{decode, decode_lazily};
 pub use features::FEATURES;
 pub use names::Names;
+pub use segment::{DataSegment, ElementItem, ElementItems, ElementSegment, SegmentMode};
 pub use span::Span;

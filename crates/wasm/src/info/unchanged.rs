@@ -6,9 +6,11 @@
 //! that is filled when the program starts. What is found is a fact, not an assumption, so no code has to be thrown away
 //! because of it.
 
-use super::data::{ElementItem, ModuleInfo, SegmentMode};
+use super::const_expr::{ConstExpr, ConstOp};
 use super::features::FEATURES;
-use super::{ConstExpr, ConstOp, ExternIndex};
+use super::segment::{ElementItem, ElementSegment, SegmentMode};
+use super::span::Span;
+use crate::types::TableType;
 use std::collections::{HashMap, HashSet};
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
@@ -16,6 +18,16 @@ use wasmparser::{BinaryReader, FunctionBody, Operator};
 const CODE_BYTES_MAX: usize = 16 << 20;
 /// Tables with more elements are not looked at.
 const ELEMENTS_MAX: u32 = 1 << 20;
+
+/// What is looked at of a module.
+pub(super) struct Parts<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) bodies: &'a [Span],
+    pub(super) tables: &'a [TableType],
+    pub(super) imported_tables: u32,
+    pub(super) exported_tables: HashSet<u32>,
+    pub(super) elements: &'a [ElementSegment],
+}
 
 /// What a module never changes.
 #[derive(Debug, Default)]
@@ -46,20 +58,16 @@ struct Written {
 
 impl Unchanged {
     /// Looks through a module.
-    pub(super) fn of(info: &ModuleInfo) -> Unchanged {
-        let Some(written) = Written::by(info) else {
+    pub(super) fn of(module: &Parts<'_>) -> Unchanged {
+        let Some(written) = Written::by(module) else {
             return Unchanged::default();
         };
-        let exported = info.exports.iter().filter_map(|export| match export.index {
-            ExternIndex::Table(table) => Some(table),
-            _ => None,
-        });
-        let exported: HashSet<u32> = exported.collect();
-        let own = info.imported_tables..info.tables.len() as u32;
-        let unchanged = own.filter(|t| !exported.contains(t) && !written.tables.contains(t));
-        let elements = |table| Some((table, Elements::of(info, table)?));
+        let own = module.imported_tables..module.tables.len() as u32;
+        let unchanged =
+            own.filter(|t| !module.exported_tables.contains(t) && !written.tables.contains(t));
+        let elements = |table| Some((table, Elements::of(module, table)?));
         Unchanged {
-            tables: match segments_fit(info) {
+            tables: match segments_fit(module) {
                 true => unchanged.filter_map(elements).collect(),
                 false => HashMap::new(),
             },
@@ -86,14 +94,14 @@ impl Unchanged {
 
 impl Written {
     /// `None` if there is too much code, or some of it cannot be read: it may not have been validated yet.
-    fn by(info: &ModuleInfo) -> Option<Written> {
-        let bytes = info.bodies.iter().map(|body| body.byte_count() as usize);
+    fn by(module: &Parts<'_>) -> Option<Written> {
+        let bytes = module.bodies.iter().map(|body| body.byte_count() as usize);
         if bytes.sum::<usize>() > CODE_BYTES_MAX {
             return None;
         }
         let mut written = Written::default();
-        for span in &info.bodies {
-            let bytes = span.of(&info.bytes);
+        for span in module.bodies {
+            let bytes = span.of(module.bytes);
             let reader = BinaryReader::new_features(bytes, span.start.into(), FEATURES);
             let mut operators = FunctionBody::new(reader).get_operators_reader().ok()?;
             while !operators.eof() {
@@ -124,12 +132,12 @@ impl Written {
 
 /// Whether all element segments are copied in every instance. Otherwise there may be code that runs though its instance was
 /// never finished: functions of it may be in the tables of others by then.
-fn segments_fit(info: &ModuleInfo) -> bool {
-    info.elements.iter().all(|segment| match &segment.mode {
+fn segments_fit(module: &Parts<'_>) -> bool {
+    module.elements.iter().all(|segment| match &segment.mode {
         SegmentMode::Active { target, offset } => {
-            let size = u128::from(info.tables[*target as usize].min);
+            let size = u128::from(module.tables[*target as usize].min);
             let end = offset.constant().map(|at| at + segment.items.len() as u128);
-            *target >= info.imported_tables && end.is_some_and(|end| end <= size)
+            *target >= module.imported_tables && end.is_some_and(|end| end <= size)
         }
         SegmentMode::Passive | SegmentMode::Declared => true,
     })
@@ -137,13 +145,13 @@ fn segments_fit(info: &ModuleInfo) -> bool {
 
 impl Elements {
     /// The elements of a table that nothing writes, if they are null or references to functions that are named.
-    fn of(info: &ModuleInfo, table: u32) -> Option<Elements> {
-        let size = info.tables[table as usize].min;
+    fn of(module: &Parts<'_>, table: u32) -> Option<Elements> {
+        let size = module.tables[table as usize].min;
         if size > ELEMENTS_MAX {
             return None;
         }
         let mut functions = vec![None; size as usize];
-        for segment in &info.elements {
+        for segment in module.elements {
             let SegmentMode::Active { target, offset } = &segment.mode else {
                 continue;
             };
