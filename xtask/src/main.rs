@@ -11,6 +11,7 @@ mod fuzz;
 mod instructions;
 mod llvm;
 mod mutate;
+mod release;
 mod shell;
 mod spec;
 mod stencils;
@@ -39,6 +40,8 @@ enum Command {
     Corpus(corpus::Options),
     /// Build the LLVM compile server, and install what it takes
     Llvm(llvm::Options),
+    /// Build the upshift command as it is to be shipped: with a profile of itself
+    Release(release::Options),
     /// Run the WebAssembly specification's test suite
     Spec(spec::Options),
     /// Make the tables of stencils that tier 0 copies from, for all architectures
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Tidy(options) => tidy::run(&options, &command_names()),
         Command::Corpus(options) => corpus::run(&options),
         Command::Llvm(options) => llvm::run(&options),
+        Command::Release(options) => release::run(&options),
         Command::Spec(options) => spec::run(&options),
         Command::Stencils(options) => stencils::run(&options),
         Command::Stress(options) => stress::run(&options),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::tiers::Expectation;
 use crate::corpus::fetch::c_files;
-use crate::{llvm, shell};
+use crate::{llvm, release, shell};
 
 /// An engine in one of its modes.
 pub struct Engine {
@@ -68,16 +68,7 @@ pub fn own(root: &Path, binary: Option<&Path>, release: bool) -> Result<Vec<Engi
     let binary = match binary {
         Some(binary) => std::fs::canonicalize(binary)
             .with_context(|| format!("there is no {}", binary.display()))?,
-        None => {
-            shell::step("building the upshift command");
-            let built = build(root, "Cargo.toml", &["-p", "upshift-cli"], release)?.join("upshift");
-            if release && let Some(server) = llvm::server()? {
-                let beside = built.with_file_name(LLVM_SERVER);
-                std::fs::copy(&server, &beside)
-                    .with_context(|| format!("cannot write {}", beside.display()))?;
-            }
-            built
-        }
+        None => built_now(root, release)?,
     };
     let version = shell::output(Command::new(&binary).arg("--version"))?;
     let version = version.trim().trim_start_matches("upshift ").to_owned();
@@ -132,6 +123,23 @@ pub fn own(root: &Path, binary: Option<&Path>, release: bool) -> Result<Vec<Engi
         );
     }
     Ok(engines)
+}
+
+/// The upshift command, built now, with LLVM's server beside it if that is to be had and it is for `release`.
+fn built_now(root: &Path, release: bool) -> Result<PathBuf> {
+    if !release {
+        shell::step("building the upshift command");
+        return Ok(build(root, "Cargo.toml", &["-p", "upshift-cli"], false)?.join("upshift"));
+    }
+    // First LLVM, whose tools the other uses.
+    let server = llvm::server()?;
+    let built = release::build(root)?;
+    if let Some(server) = server {
+        let beside = built.with_file_name(LLVM_SERVER);
+        std::fs::copy(&server, &beside)
+            .with_context(|| format!("cannot write {}", beside.display()))?;
+    }
+    Ok(built)
 }
 
 /// The C programs that need nothing but a C library, compiled to machine code: what could be had without any engine.
