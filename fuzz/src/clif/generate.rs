@@ -1,4 +1,4 @@
-//! Small CLIF functions: arithmetic, selects, branches, loops, stack slots, calls.
+//! Small CLIF functions: arithmetic, selects, branches, loops, loops with several ways in, cold blocks, stack slots, calls.
 
 use crate::case::ClifCase;
 use crate::random::Random;
@@ -278,7 +278,7 @@ impl Writer<'_> {
     }
 
     fn statement(&mut self, depth: usize) {
-        match self.random.below(if depth == 0 { 6 } else { 10 }) {
+        match self.random.below(if depth == 0 { 6 } else { 11 }) {
             0..=2 => self.assign(),
             3 => {
                 let Some(slot) = self.slot else {
@@ -305,6 +305,7 @@ impl Writer<'_> {
             }
             6 | 7 => self.if_else(depth),
             8 => self.counted_loop(depth),
+            9 => self.tangle(depth),
             _ => self.switch(depth),
         }
     }
@@ -335,6 +336,7 @@ impl Writer<'_> {
             .brif(condition, blocks[0], &[], blocks[1], &[]);
         for &block in &blocks[..2] {
             self.builder.switch_to_block(block);
+            self.may_be_cold(block);
             let count = self.random.below(3);
             self.statements(count, depth - 1);
             self.builder.ins().jump(blocks[2], &[]);
@@ -368,6 +370,47 @@ impl Writer<'_> {
             .ins()
             .icmp(IntCC::UnsignedLessThan, next, trips);
         self.builder.ins().brif(again, head, &[], exit, &[]);
+        self.builder.switch_to_block(exit);
+    }
+
+    fn may_be_cold(&mut self, block: Block) {
+        if self.random.one_in(6) {
+            self.builder.set_cold_block(block);
+        }
+    }
+
+    /// Blocks that lead to one another in any way, and can be entered at each of them, until a counter ends it: as continuations
+    /// have loops with many ways in.
+    fn tangle(&mut self, depth: usize) {
+        let fuel = self.builder.declare_var(types::I32);
+        let steps = self.random.between(1, 20) as u64;
+        let steps = self.constant(types::I32, steps);
+        self.builder.def_var(fuel, steps);
+        let count = self.random.between(2, 5);
+        let blocks: Vec<Block> = (0..count).map(|_| self.builder.create_block()).collect();
+        let exit = self.builder.create_block();
+        let index = self.expr(types::I32, 2);
+        let mut switch = Switch::new();
+        for (number, &block) in blocks.iter().enumerate().skip(1) {
+            switch.set_entry(number as u128, block);
+        }
+        switch.emit(&mut self.builder, index, blocks[0]);
+        for &block in &blocks {
+            self.builder.switch_to_block(block);
+            self.may_be_cold(block);
+            let count = self.random.below(3);
+            self.statements(count, depth - 1);
+            let value = self.builder.use_var(fuel);
+            let one = self.constant(types::I32, 1);
+            let left = self.builder.ins().isub(value, one);
+            self.builder.def_var(fuel, left);
+            let on = self.builder.create_block();
+            self.builder.ins().brif(left, on, &[], exit, &[]);
+            self.builder.switch_to_block(on);
+            let condition = self.condition(2);
+            let (then, other) = (*self.random.pick(&blocks), *self.random.pick(&blocks));
+            self.builder.ins().brif(condition, then, &[], other, &[]);
+        }
         self.builder.switch_to_block(exit);
     }
 

@@ -32,9 +32,9 @@ pub fn run(case: &ClifCase, counts: &mut Counts) -> Verdict {
     let setups = [
         ("tier 0", Config::default().only_tier(Tier::Baseline)),
         (
-            "tier 0 by copy-and-patch",
+            "tier 0 by Cranelift",
             Config::default()
-                .backend(Tier::Baseline, Backend::CopyAndPatch)
+                .backend(Tier::Baseline, Backend::CraneliftNone)
                 .only_tier(Tier::Baseline),
         ),
         ("tier 1", Config::default().only_tier(Tier::Optimizing)),
