@@ -31,6 +31,9 @@ const LIFE: &str = r#"(module
             (br_if $next (local.get 0)))
         local.get $sum))"#;
 
+/// What has not failed after so long never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Everything that can fail.
 pub fn run(scale: Scale) -> Result<Report> {
     let mut report = Report::new(
@@ -68,13 +71,19 @@ fn faulty_compilers(report: &mut Report, scale: Scale) -> Result<()> {
             );
         let engine = Engine::new(config)?;
         let program = Program::new(&engine, functions, 64)?;
-        for x in 0..20 {
+        let failures = || engine.profile_statistics().tiers[1].failures;
+        let start = Instant::now();
+        for x in 0.. {
             for index in 0..functions {
                 report.add(1, program.call_and_check(index, x));
             }
+            // In the background it may be a while before the first is taken on.
+            if x >= 20 && (failures() > 0 || start.elapsed() > PATIENCE) {
+                break;
+            }
         }
         engine.shutdown();
-        let failures = engine.profile_statistics().tiers[1].failures;
+        let failures = failures();
         report.check(failures > 0, || "no compilation failed".to_owned());
         report.figure(
             format!("failed promotions, synchronous {synchronous}"),

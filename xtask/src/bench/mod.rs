@@ -137,7 +137,7 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
             options.runs as usize
         },
         limit: Duration::from_secs(options.limit),
-        slow: Duration::from_secs(10),
+        slow: Duration::from_secs(5),
     };
     let bench = Bench {
         root,
