@@ -55,6 +55,21 @@ fn faulty(effort: Effort, fails: bool, delay: Duration) -> Result<Backend> {
     Ok(Backend::Custom(Arc::new(faulty)))
 }
 
+/// Calls all functions some times, and on until a compilation has failed: in the background it may be a while before the
+/// first is taken on.
+fn call_until_one_fails(engine: &Engine, program: &Program, functions: u32, report: &mut Report) {
+    let start = Instant::now();
+    for x in 0.. {
+        for index in 0..functions {
+            report.add(1, program.call_and_check(index, x));
+        }
+        let has_failed = engine.profile_statistics().tiers[1].failures > 0;
+        if x >= 20 && (has_failed || start.elapsed() > PATIENCE) {
+            break;
+        }
+    }
+}
+
 fn faulty_compilers(report: &mut Report, scale: Scale) -> Result<()> {
     let functions = match scale {
         Scale::Full => 2000,
@@ -71,19 +86,9 @@ fn faulty_compilers(report: &mut Report, scale: Scale) -> Result<()> {
             );
         let engine = Engine::new(config)?;
         let program = Program::new(&engine, functions, 64)?;
-        let failures = || engine.profile_statistics().tiers[1].failures;
-        let start = Instant::now();
-        for x in 0.. {
-            for index in 0..functions {
-                report.add(1, program.call_and_check(index, x));
-            }
-            // In the background it may be a while before the first is taken on.
-            if x >= 20 && (failures() > 0 || start.elapsed() > PATIENCE) {
-                break;
-            }
-        }
+        call_until_one_fails(&engine, &program, functions, report);
         engine.shutdown();
-        let failures = failures();
+        let failures = engine.profile_statistics().tiers[1].failures;
         report.check(failures > 0, || "no compilation failed".to_owned());
         report.figure(
             format!("failed promotions, synchronous {synchronous}"),

@@ -67,6 +67,9 @@ pub struct Options {
     /// Only what the runtime itself costs, for the page of what was measured last
     #[arg(long)]
     costs: bool,
+    /// Only these programs, with commas between, for the page of what was measured last
+    #[arg(long, value_name = "PROGRAM", value_delimiter = ',')]
+    again: Vec<String>,
     /// Give the programs of the curves more work until the best engine takes so long, in seconds; by default each its own
     #[arg(long, value_name = "SECONDS")]
     longest: Option<u64>,
@@ -100,6 +103,11 @@ pub fn run(options: &Options) -> Result<bool> {
         write_page(&root, &report)?;
         return Ok(all_agree(&report));
     }
+    if !options.again.is_empty() {
+        let report = programs_again(&root, options)?;
+        write_page(&root, &report)?;
+        return Ok(all_agree(&report));
+    }
     let report = measure(&root, options)?;
     if options.compile {
         let mut part = String::new();
@@ -130,24 +138,10 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         false => None,
     };
     let machine = machine::describe(root)?;
-    let plan = Plan {
-        runs: if options.quick {
-            2
-        } else {
-            options.runs as usize
-        },
-        limit: Duration::from_secs(options.limit),
-        slow: Duration::from_secs(5),
-    };
-    let bench = Bench {
-        root,
-        engines: &engines,
-        plan,
-        stopped: RefCell::default(),
-    };
+    let bench = bench(root, &engines, options);
     let mut report = Report {
         machine,
-        runs: plan.runs,
+        runs: bench.plan.runs,
         limit: options.limit,
         engines: engines.iter().map(info).collect(),
         programs: Vec::new(),
@@ -165,13 +159,13 @@ fn measure(root: &Path, options: &Options) -> Result<Report> {
         self::keep(root, report)
     };
     if options.compile || only.is_empty() {
-        report.compilers = compile::measure(root, &engines, plan.runs)?;
+        report.compilers = compile::measure(root, &engines, bench.plan.runs)?;
         keep(&report)?;
     }
     if options.compile {
         return Ok(report);
     }
-    report.starts = start::measure(root, &engines, &programs, plan.runs)?;
+    report.starts = start::measure(root, &engines, &programs, bench.plan.runs)?;
     if only.is_empty() {
         report.costs = Some(costs::measure(root)?);
         keep(&report)?;
@@ -211,6 +205,7 @@ fn measure_curves(
             let longest = Duration::from_secs(options.longest.unwrap_or(*seconds));
             report.curves.push(bench.curve(program, longest)?);
             report.machine.busy = report.machine.busy.max(machine::busy()?);
+            keep(bench.root, report)?;
         }
     }
     Ok(())
@@ -218,30 +213,56 @@ fn measure_curves(
 
 /// What was measured last, with new curves.
 fn curves_again(root: &Path, options: &Options) -> Result<Report> {
-    let mut report = measured_last(root)?;
+    let (mut report, engines) = measured_in_the_same(root, options)?;
     let programs = programs::load(root, &[])?;
-    let engines = engines(root, options)?;
-    if engines
-        .iter()
-        .map(|engine| engine.id)
-        .ne(report.engines.iter().map(|engine| &engine.id))
-    {
-        bail!("other engines are there now; run `cargo xtask bench` without --curves");
-    }
-    let plan = Plan {
-        runs: options.runs as usize,
-        limit: Duration::from_secs(options.limit),
-        slow: CURVE_SLOW,
-    };
-    let bench = Bench {
-        root,
-        engines: &engines,
-        plan,
-        stopped: RefCell::default(),
-    };
+    let bench = bench(root, &engines, options);
     measure_curves(&bench, &programs, options, &mut report)?;
     keep(root, &report)?;
     Ok(report)
+}
+
+/// What was measured last, with some programs measured anew.
+fn programs_again(root: &Path, options: &Options) -> Result<Report> {
+    let (mut report, engines) = measured_in_the_same(root, options)?;
+    let bench = bench(root, &engines, options);
+    for program in programs::load(root, &options.again)? {
+        let runs = bench.measure(&program)?;
+        report.machine.busy = report.machine.busy.max(machine::busy()?);
+        match report.programs.iter_mut().find(|old| old.name == runs.name) {
+            Some(old) => *old = runs,
+            None => report.programs.push(runs),
+        }
+        keep(root, &report)?;
+    }
+    Ok(report)
+}
+
+/// What was measured last, and the engines that it was measured in.
+fn measured_in_the_same(root: &Path, options: &Options) -> Result<(Report, Vec<Engine>)> {
+    let report = measured_last(root)?;
+    let engines = engines(root, options)?;
+    let ids = engines.iter().map(|engine| engine.id);
+    if ids.ne(report.engines.iter().map(|engine| &engine.id)) {
+        bail!("other engines are there now; measure all of it");
+    }
+    Ok((report, engines))
+}
+
+fn bench<'a>(root: &'a Path, engines: &'a [Engine], options: &Options) -> Bench<'a> {
+    let plan = Plan {
+        runs: match options.quick {
+            true => 2,
+            false => options.runs as usize,
+        },
+        limit: Duration::from_secs(options.limit),
+        slow: Duration::from_secs(5),
+    };
+    Bench {
+        root,
+        engines,
+        plan,
+        stopped: RefCell::default(),
+    }
 }
 
 fn measured_last(root: &Path) -> Result<Report> {

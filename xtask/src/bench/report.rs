@@ -354,6 +354,9 @@ impl Value {
     }
 }
 
+/// What one run has more than another is noise if it is less than this of it.
+const LOST: f64 = 0.25;
+
 impl ProgramRuns {
     /// A figure in engine number `engine`, if there is one. A figure is a positive time.
     pub fn value(&self, figure: Figure, engine: usize) -> Option<Value> {
@@ -369,10 +372,14 @@ impl ProgramRuns {
                     Some(_) => (seconds(&self.long)?, seconds(&self.longer)?),
                     None => (seconds(&self.short)?, seconds(&self.long)?),
                 };
-                long.iter()
-                    .zip(&short)
-                    .map(|(long, short)| long - short)
-                    .collect()
+                let rounds = long.iter().zip(&short);
+                let differences: Vec<f64> = rounds.map(|(long, short)| long - short).collect();
+                if let ([difference], [long, ..]) = (&differences[..], &long[..])
+                    && *difference < LOST * long
+                {
+                    return None;
+                }
+                differences
             }
         };
         Value::of(&values).filter(|value| value.median > 0.0)
@@ -495,6 +502,11 @@ mod tests {
         program.longer = case(&[&[31.0, 33.0, 33.0], &[4.0, 4.0, 4.0]]);
         let value = program.value(Figure::SteadyState, 0).unwrap();
         assert_eq!((value.least, value.median, value.most), (20.0, 20.0, 21.0));
+        let once = ProgramRuns {
+            longer: case(&[&[12.5], &[4.0]]),
+            ..program.clone()
+        };
+        assert_eq!(once.value(Figure::SteadyState, 0), None);
         let engines = [engine("own", true), engine("peer", false)];
         let (best, value) = program.best_peer(Figure::TimeToResult, &engines).unwrap();
         assert_eq!((best, value.median), (1, 2.0));

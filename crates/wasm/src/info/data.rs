@@ -208,6 +208,7 @@ impl ModuleInfo {
             tables: &self.tables,
             imported_tables: self.imported_tables,
             exported_tables: exported.collect(),
+            globals: self.globals.len() as u32,
             elements: &self.elements,
         };
         self.unchanged.get_or_init(|| Unchanged::of(&parts()))

@@ -11,10 +11,11 @@ use super::features::FEATURES;
 use super::segment::{ElementItem, ElementSegment, SegmentMode};
 use super::span::Span;
 use crate::types::TableType;
+use memchr::memchr3_iter;
 use std::collections::{HashMap, HashSet};
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
-/// A module with more code than this is not looked through: it would take a tenth of a second.
+/// A module with more code than this is not looked through: most of it has never been in memory.
 const CODE_BYTES_MAX: usize = 16 << 20;
 /// Tables with more elements are not looked at.
 const ELEMENTS_MAX: u32 = 1 << 20;
@@ -26,6 +27,7 @@ pub(super) struct Parts<'a> {
     pub(super) tables: &'a [TableType],
     pub(super) imported_tables: u32,
     pub(super) exported_tables: HashSet<u32>,
+    pub(super) globals: u32,
     pub(super) elements: &'a [ElementSegment],
 }
 
@@ -47,6 +49,18 @@ struct Elements {
     functions: Vec<Option<u32>>,
     /// Where each function is, if it is in one place.
     places: HashMap<u32, Option<u32>>,
+}
+
+/// The opcodes of what writes: `global.set`, `table.set`, and the prefix of the others.
+const GLOBAL_SET: u8 = 0x24;
+const TABLE_SET: u8 = 0x26;
+const PREFIX: u8 = 0xfc;
+/// Behind the prefix: `table.init`, `table.copy`, `table.grow` and `table.fill`.
+const TABLE_OPERATORS: [u32; 4] = [12, 14, 15, 17];
+
+/// The number that these bytes begin with, in LEB128; `None` if it is none of 32 bits.
+fn index(bytes: &[u8]) -> Option<u32> {
+    BinaryReader::new(bytes, 0).read_var_u32().ok()
 }
 
 /// What the code of a module writes.
@@ -102,6 +116,9 @@ impl Written {
         let mut written = Written::default();
         for span in module.bodies {
             let bytes = span.of(module.bytes);
+            if !written.may_tell_more(module, bytes) {
+                continue;
+            }
             let reader = BinaryReader::new_features(bytes, span.start.into(), FEATURES);
             let mut operators = FunctionBody::new(reader).get_operators_reader().ok()?;
             while !operators.eof() {
@@ -109,6 +126,23 @@ impl Written {
             }
         }
         Some(written)
+    }
+
+    /// Whether a body has to be read: whether there are bytes in it, be they operators or not, that would write something that is
+    /// not known to be written. That is looked for at a gigabyte a second, and most bodies write nothing new.
+    fn may_tell_more(&self, module: &Parts<'_>, body: &[u8]) -> bool {
+        memchr3_iter(GLOBAL_SET, TABLE_SET, PREFIX, body).any(|at| {
+            let Some(index) = index(&body[at + 1..]) else {
+                return false;
+            };
+            match body[at] {
+                GLOBAL_SET => index < module.globals && !self.globals.contains(&index),
+                TABLE_SET => {
+                    (index as usize) < module.tables.len() && !self.tables.contains(&index)
+                }
+                _ => TABLE_OPERATORS.contains(&index),
+            }
+        })
     }
 
     fn add(&mut self, operator: &Operator<'_>) {
