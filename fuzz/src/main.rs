@@ -112,6 +112,10 @@ fn fuzz(options: &Options, seed: u64) -> Result<bool> {
     if options.llvm && upshift_filetests::llvm_server().is_none() {
         bail!("there is no LLVM server; `cargo xtask llvm` builds it");
     }
+    #[cfg(feature = "wasmtime")]
+    if let Err(reason) = upshift_fuzz::oracle::wasmtime::check() {
+        bail!("wasmtime does not start: {reason}");
+    }
     let bodies: Vec<Body> = match options.only {
         Some(body) => vec![body],
         None => Body::ALL.to_vec(),

@@ -7,6 +7,7 @@
 
 mod arch;
 mod artefact;
+mod operands;
 mod placement;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use cranelift_codegen::CodegenError;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
-use cranelift_codegen::settings::{self, Configurable, SetError};
+use cranelift_codegen::settings::{self, Configurable, OptLevel, SetError};
 use std::fmt;
 use upshift_codegen::{CompileError, CompileRequest, CompiledCode, Compiler};
 
@@ -140,6 +141,9 @@ impl Compiler for CraneliftCompiler {
 
     fn compile(&self, request: &CompileRequest) -> Result<CompiledCode, CompileError> {
         let mut context = Context::for_function(request.body.clone());
+        if self.isa.flags().opt_level() != OptLevel::None {
+            operands::add_negated_constants(&mut context.func);
+        }
         let compiled = context
             .compile(&*self.isa, &mut ControlPlane::default())
             .map_err(|error| describe(error.inner, error.func))?;

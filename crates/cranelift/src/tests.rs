@@ -104,3 +104,25 @@ fn unknown_names_are_refused() {
     let error = compiler(Effort::None).compile(&request(body)).unwrap_err();
     assert!(matches!(error, CompileError::Failed(_)), "{error}");
 }
+
+/// Below a counter that is still needed, the next is one instruction: `lea`, and no copy with a subtraction.
+#[test]
+fn subtracting_a_constant_takes_no_copy() {
+    for ty in [types::I32, types::I64] {
+        let mut signature = ir::Signature::new(CallConv::Tail);
+        signature.params.push(AbiParam::new(ty));
+        signature.returns = vec![AbiParam::new(ty); 2];
+        let mut body = ir::Function::with_name_signature(Default::default(), signature);
+        let block = body.dfg.make_block();
+        body.layout.append_block(block);
+        let counter = body.dfg.append_block_param(block, ty);
+        let mut cursor = FuncCursor::new(&mut body).at_bottom(block);
+        let one = cursor.ins().iconst(ty, 1);
+        let next = cursor.ins().isub(counter, one);
+        cursor.ins().return_(&[counter, next]);
+        operands::add_negated_constants(&mut body);
+        let text = body.to_string();
+        assert!(text.contains("iadd v0, v3  ; v3 = -1"), "{text}");
+        compiler(Effort::Speed).compile(&request(body)).unwrap();
+    }
+}

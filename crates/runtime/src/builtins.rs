@@ -16,8 +16,10 @@ pub(crate) const RECORD_TARGET: u32 = 4;
 /// `extern "C" fn(call_site, slot)`: the same for code made from CLIF.
 pub(crate) const COUNT_TARGET: u32 = 5;
 
-/// `fn(cell, number, transfer)`, which preserves all registers: a guard in code of that function has failed. Stores the
-/// address of a transfer record with room for what the guard's way back takes to `*transfer`.
+/// `fn(message)`, which preserves all registers: the guard that the [`GuardMessage`] tells of has failed. The address is
+/// passed as the bits of an `f64`.
+///
+/// [`GuardMessage`]: crate::guards::GuardMessage
 pub(crate) const GUARD_FAILED: u32 = 6;
 
 /// `extern "C" fn(values) -> buffer`: where a frame of so many values goes that is to be logged; zero.

@@ -2,8 +2,13 @@
 //!
 //! See [`upshift_codegen::deopt`] for what a mark is. The way out is a cold block, which calls the runtime, stores what
 //! is live to the transfer record and leaves for the continuation. A value that only the way out needs is computed there:
-//! the optimizer moves it to where it is used. The call preserves all registers: otherwise what is live there would be
-//! kept in callee-saved ones, and be moved there and back in the hot code beside it.
+//! the optimizer moves it to where it is used.
+//!
+//! What the way out does with registers must not be felt in the hot code beside it, where the register allocator would move
+//! what is live to other registers and back. So the call preserves all registers (otherwise what is live would be kept in
+//! callee-saved ones), and has no argument in an integer register (otherwise what is live there would have to leave it
+//! before the branch): what it is told and what it answers is a message on the stack, whose address travels in a
+//! floating-point register, as the loops that a move delays are those of integers.
 //!
 //! A guard of an inlined body takes along the frames of the functions around it, which the marks of the inlined calls
 //! give. A caller whose call is a tail call has no frame any more.
@@ -28,6 +33,21 @@ use upshift_codegen::symbol;
 const STATE: i32 = std::mem::offset_of!(upshift_codemem::ProfileCell, state) as i32;
 /// Where in its state the number of guards is that hold until the next one fails in a stress test.
 const STRESS_BUDGET: i32 = std::mem::offset_of!(FunctionState, stress_budget) as i32;
+
+/// What a failed guard tells the runtime, and what it is told.
+#[repr(C)]
+pub(crate) struct GuardMessage {
+    /// The profile cell of the function whose code the guard is in.
+    pub(crate) cell: usize,
+    /// The number of the way back.
+    pub(crate) number: u32,
+    /// The answer: the address of a transfer record with room for what the way back takes.
+    pub(crate) record: usize,
+}
+
+const CELL: i32 = std::mem::offset_of!(GuardMessage, cell) as i32;
+const NUMBER: i32 = std::mem::offset_of!(GuardMessage, number) as i32;
+const RECORD: i32 = std::mem::offset_of!(GuardMessage, record) as i32;
 
 /// A guard that was planted, and what travels from it.
 #[derive(Debug)]
@@ -61,17 +81,16 @@ pub(crate) fn plant_guards(
     let planted = match body.layout.entry_block() {
         Some(entry) if !marks.is_empty() => {
             let mut failed = Signature::new(CallConv::PreserveAll);
-            failed.params.push(symbol::pointer_param());
-            failed.params.push(AbiParam::new(types::I32));
-            failed.params.push(symbol::pointer_param());
-            let record = StackSlotData::new(StackSlotKind::ExplicitSlot, 8, 3);
+            failed.params.push(AbiParam::new(types::F64));
+            let bytes = std::mem::size_of::<GuardMessage>() as u32;
+            let message = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3);
             let failed = body.import_signature(failed);
             let planter = Planter {
                 function: state.function,
                 inlining,
                 cell: symbol::import_profile_cell(body, state.function),
                 failed: symbol::import_builtin(body, builtins::GUARD_FAILED, failed),
-                record: body.create_sized_stack_slot(record),
+                message: body.create_sized_stack_slot(message),
                 exit: Exit::new(body, entry),
                 stress,
             };
@@ -92,8 +111,8 @@ struct Planter<'a> {
     inlining: &'a Inlining,
     cell: GlobalValue,
     failed: FuncRef,
-    /// Where a failed guard is told the transfer record's address: what preserves all registers returns nothing.
-    record: StackSlot,
+    /// Where a [`GuardMessage`] is made.
+    message: StackSlot,
     exit: Exit,
     stress: bool,
 }
@@ -188,10 +207,14 @@ impl Planter<'_> {
     fn leave(&self, cursor: &mut FuncCursor<'_>, number: u32, values: &[Vec<Value>]) {
         let cell = cursor.ins().symbol_value(types::I64, self.cell);
         let number = cursor.ins().iconst(types::I32, i64::from(number));
-        let to = cursor.ins().stack_addr(types::I64, self.record, 0);
-        cursor.ins().call(self.failed, &[cell, number, to]);
+        let message = cursor.ins().stack_addr(types::I64, self.message, 0);
         let flags = MemFlagsData::trusted();
-        let record = cursor.ins().load(types::I64, flags, to, 0);
+        cursor.ins().store(flags, cell, message, CELL);
+        cursor.ins().store(flags, number, message, NUMBER);
+        let bits = MemFlagsData::new();
+        let address = cursor.ins().bitcast(types::F64, bits, message);
+        cursor.ins().call(self.failed, &[address]);
+        let record = cursor.ins().load(types::I64, flags, message, RECORD);
         let values = values.iter().map(Vec::as_slice);
         self.exit.leave(cursor, record, values);
     }

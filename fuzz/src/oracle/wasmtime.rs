@@ -38,6 +38,14 @@ pub fn run(case: &WasmCase) -> std::result::Result<Record, String> {
     record(case).map_err(|error| format!("{error:#}"))
 }
 
+/// Whether this engine can be had at all. When not, every module would count as beyond it.
+///
+/// # Errors
+/// What the engine says about its configuration.
+pub fn check() -> std::result::Result<(), String> {
+    engine().map(drop).map_err(|error| format!("{error:#}"))
+}
+
 fn record(case: &WasmCase) -> Result<Record> {
     let engine = engine()?;
     let module = Module::new(&engine, &case.module)?;
@@ -85,6 +93,8 @@ fn engine() -> Result<Engine> {
     let mut config = Config::new();
     config.cranelift_nan_canonicalization(true);
     config.max_wasm_stack(limits::ORACLE_STACK_BYTES);
+    // Nothing here is asynchronous, but no stack may be larger than the stacks of what is.
+    config.async_stack_size(limits::ORACLE_STACK_BYTES);
     config.wasm_relaxed_simd(false);
     Engine::new(&config)
 }

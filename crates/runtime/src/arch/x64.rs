@@ -5,6 +5,7 @@
 //! between is looked at, so none of them may own anything that needs dropping.
 #![cfg(target_arch = "x86_64")]
 
+use crate::guards::GuardMessage;
 use core::ffi::c_void;
 use core::mem::offset_of;
 use core::sync::atomic::AtomicPtr;
@@ -188,9 +189,9 @@ pub(crate) unsafe extern "C" fn osr_entry() {
 /// [`COUNTER_TRIPPED`].
 pub(crate) static GUARD_FAILED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Where guest code arrives when a guard fails, with two arguments and the address of where the result goes; the third for
-/// [`GUARD_FAILED`] is where it returns to. Preserves all registers. Nothing is probed: code with guards has a stack limit,
-/// and what is below it suffices.
+/// Where guest code arrives when a guard fails. `xmm0` is the address of a [`GuardMessage`]; the third argument of
+/// [`GUARD_FAILED`] is where this returns to. Preserves all registers. Nothing is probed: code with guards has a stack
+/// limit, and what is below it suffices.
 ///
 /// # Safety
 /// Never called from Rust: only planted code calls it.
@@ -225,10 +226,13 @@ pub(crate) unsafe extern "C" fn guard_failed_entry() {
         "movups [rsp + 208], xmm13",
         "movups [rsp + 224], xmm14",
         "movups [rsp + 240], xmm15",
+        "movq rax, xmm0",
+        "mov rdi, [rax + {cell}]",
+        "mov esi, [rax + {number}]",
         "mov rdx, [rbp + 8]",
         "call qword ptr [rip + {failed}]",
-        "mov rdx, [rbp - 8]",
-        "mov [rdx], rax",
+        "mov rdx, [rsp]",
+        "mov [rdx + {record}], rax",
         "movups xmm0, [rsp]",
         "movups xmm1, [rsp + 16]",
         "movups xmm2, [rsp + 32]",
@@ -258,6 +262,9 @@ pub(crate) unsafe extern "C" fn guard_failed_entry() {
         "pop rbp",
         "ret",
         failed = sym GUARD_FAILED,
+        cell = const offset_of!(GuardMessage, cell),
+        number = const offset_of!(GuardMessage, number),
+        record = const offset_of!(GuardMessage, record),
     )
 }
 

@@ -185,6 +185,22 @@ impl ModuleInfo {
         unchanged.then_some(value)
     }
 
+    /// The size of memory `index` in pages, if it is the same in every instance and at all times. The first question of this
+    /// kind may look through all of the module's code.
+    pub fn fixed_memory_pages(&self, index: u32) -> Option<u32> {
+        let memory = self.memories[index as usize];
+        // What is imported is of the size that is declared, if it can be of no other.
+        let is_fixed = memory.max == Some(memory.min)
+            || self.is_private_memory(index) && self.unchanged().has_memory(index);
+        is_fixed.then_some(memory.min)
+    }
+
+    /// Whether only this module's own code can get at memory `index`.
+    fn is_private_memory(&self, index: u32) -> bool {
+        let is_it = |export: &Export| matches!(export.index, ExternIndex::Memory(i) if i == index);
+        index >= self.imported_memories && !self.exports.iter().any(is_it)
+    }
+
     /// The function that element `element` of a table is a reference to in every instance and at all times, if there is
     /// one. The first question of this kind looks through all of the module's code.
     pub fn unchanged_element(&self, table: u32, element: u32) -> Option<u32> {
@@ -209,6 +225,9 @@ impl ModuleInfo {
             imported_tables: self.imported_tables,
             exported_tables: exported.collect(),
             globals: self.globals.len() as u32,
+            private_memories: (0..self.memories.len() as u32)
+                .filter(|memory| self.is_private_memory(*memory))
+                .collect(),
             elements: &self.elements,
         };
         self.unchanged.get_or_init(|| Unchanged::of(&parts()))

@@ -299,6 +299,32 @@ fn what_a_module_never_changes_is_known() {
 }
 
 #[test]
+fn the_size_of_a_memory_that_cannot_change_is_known() {
+    let pages = |text: &str| {
+        let info = decode_text(&format!("(module {text})"));
+        info.expect("valid").fixed_memory_pages(0)
+    };
+    for (known, text) in [
+        (Some(3), "(memory 3)"),
+        (
+            Some(3),
+            "(memory 3 5) (memory $b 1) (func (drop (memory.grow $b (i32.const 1))))",
+        ),
+        (Some(3), "(memory 3) (func (block (nop)))"),
+        (
+            Some(3),
+            "(memory (export \"m\") 3 3) (func (drop (memory.grow (i32.const 1))))",
+        ),
+        (Some(3), "(import \"a\" \"m\" (memory 3 3))"),
+        (None, "(import \"a\" \"m\" (memory 3))"),
+        (None, "(memory 3) (export \"m\" (memory 0))"),
+        (None, "(memory 3) (func (drop (memory.grow (i32.const 1))))"),
+    ] {
+        assert_eq!(pages(text), known, "{text}");
+    }
+}
+
+#[test]
 fn segments_at_a_place_that_is_not_known_leave_a_table_unknown() {
     let info = decode_text(
         "(module (import \"a\" \"g\" (global $g i32)) (import \"a\" \"t\" (table 1 funcref)) (table $own 4 funcref)

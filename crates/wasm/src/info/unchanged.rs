@@ -2,16 +2,16 @@
 //!
 //! A table that neither other modules nor the embedder can get at, and that no instruction of the module writes, has at all
 //! times what the element segments put there. So its elements are known when code is compiled, and so is the value of a
-//! mutable global that nothing sets. Compilers leave many such tables: C's and Rust's function pointers are elements of one
-//! that is filled when the program starts. What is found is a fact, not an assumption, so no code has to be thrown away
-//! because of it.
+//! mutable global that nothing sets, and the size of a memory that nothing grows. Compilers leave many such tables: C's and
+//! Rust's function pointers are elements of one that is filled when the program starts. What is found is a fact, not an
+//! assumption, so no code has to be thrown away because of it.
 
 use super::const_expr::{ConstExpr, ConstOp};
 use super::features::FEATURES;
 use super::segment::{ElementItem, ElementSegment, SegmentMode};
 use super::span::Span;
 use crate::types::TableType;
-use memchr::memchr3_iter;
+use memchr::{memchr_iter, memchr3_iter};
 use std::collections::{HashMap, HashSet};
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
@@ -28,6 +28,8 @@ pub(super) struct Parts<'a> {
     pub(super) imported_tables: u32,
     pub(super) exported_tables: HashSet<u32>,
     pub(super) globals: u32,
+    /// The memories that nobody but the module can get at and that could be grown.
+    pub(super) private_memories: HashSet<u32>,
     pub(super) elements: &'a [ElementSegment],
 }
 
@@ -36,6 +38,8 @@ pub(super) struct Parts<'a> {
 pub(super) struct Unchanged {
     /// The mutable globals that something sets.
     written_globals: HashSet<u32>,
+    /// The memories that something grows.
+    grown_memories: HashSet<u32>,
     /// The tables that nothing writes.
     tables: HashMap<u32, Elements>,
     /// Whether the code was looked through.
@@ -51,9 +55,10 @@ struct Elements {
     places: HashMap<u32, Option<u32>>,
 }
 
-/// The opcodes of what writes: `global.set`, `table.set`, and the prefix of the others.
+/// The opcodes of what writes: `global.set`, `table.set`, `memory.grow`, and the prefix of the others.
 const GLOBAL_SET: u8 = 0x24;
 const TABLE_SET: u8 = 0x26;
+const MEMORY_GROW: u8 = 0x40;
 const PREFIX: u8 = 0xfc;
 /// Behind the prefix: `table.init`, `table.copy`, `table.grow` and `table.fill`.
 const TABLE_OPERATORS: [u32; 4] = [12, 14, 15, 17];
@@ -68,6 +73,7 @@ fn index(bytes: &[u8]) -> Option<u32> {
 struct Written {
     globals: HashSet<u32>,
     tables: HashSet<u32>,
+    memories: HashSet<u32>,
 }
 
 impl Unchanged {
@@ -86,6 +92,7 @@ impl Unchanged {
                 false => HashMap::new(),
             },
             written_globals: written.globals,
+            grown_memories: written.memories,
             is_known: true,
         }
     }
@@ -93,6 +100,11 @@ impl Unchanged {
     /// Whether nothing sets that global, which nobody but the module can get at.
     pub(super) fn has_global(&self, index: u32) -> bool {
         self.is_known && !self.written_globals.contains(&index)
+    }
+
+    /// Whether nothing grows that memory, which nobody but the module can get at.
+    pub(super) fn has_memory(&self, index: u32) -> bool {
+        self.is_known && !self.grown_memories.contains(&index)
     }
 
     /// The function that an element is a reference to, if that is known and it is not null.
@@ -131,24 +143,34 @@ impl Written {
     /// Whether a body has to be read: whether there are bytes in it, be they operators or not, that would write something that is
     /// not known to be written. That is looked for at a gigabyte a second, and most bodies write nothing new.
     fn may_tell_more(&self, module: &Parts<'_>, body: &[u8]) -> bool {
-        memchr3_iter(GLOBAL_SET, TABLE_SET, PREFIX, body).any(|at| {
-            let Some(index) = index(&body[at + 1..]) else {
-                return false;
-            };
-            match body[at] {
-                GLOBAL_SET => index < module.globals && !self.globals.contains(&index),
-                TABLE_SET => {
-                    (index as usize) < module.tables.len() && !self.tables.contains(&index)
+        let memories = module.private_memories.difference(&self.memories);
+        // The byte is a block's type, too, so it is looked for only where the answer may matter.
+        let may_grow = memories.count() > 0
+            && memchr_iter(MEMORY_GROW, body).any(|at| {
+                index(&body[at + 1..]).is_some_and(|i| module.private_memories.contains(&i))
+            });
+        may_grow
+            || memchr3_iter(GLOBAL_SET, TABLE_SET, PREFIX, body).any(|at| {
+                let Some(index) = index(&body[at + 1..]) else {
+                    return false;
+                };
+                match body[at] {
+                    GLOBAL_SET => index < module.globals && !self.globals.contains(&index),
+                    TABLE_SET => {
+                        (index as usize) < module.tables.len() && !self.tables.contains(&index)
+                    }
+                    _ => TABLE_OPERATORS.contains(&index),
                 }
-                _ => TABLE_OPERATORS.contains(&index),
-            }
-        })
+            })
     }
 
     fn add(&mut self, operator: &Operator<'_>) {
         match *operator {
             Operator::GlobalSet { global_index } => {
                 self.globals.insert(global_index);
+            }
+            Operator::MemoryGrow { mem } => {
+                self.memories.insert(mem);
             }
             Operator::TableSet { table }
             | Operator::TableGrow { table }

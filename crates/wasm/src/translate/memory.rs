@@ -114,6 +114,9 @@ pub fn memory_size(b: &mut FunctionBuilder<'_>, env: &Env<'_>, index: u32) -> Va
 
 /// The size of memory `index` in bytes.
 fn memory_bytes(b: &mut FunctionBuilder<'_>, env: &Env<'_>, index: u32) -> Value {
+    if let Some(pages) = env.info().fixed_memory_pages(index) {
+        return b.ins().iconst(I64, i64::from(pages) << PAGE_SHIFT);
+    }
     let entry = env.info().layout.memory(index);
     let memory = env.load_fixed(b, I64, env.vmctx(), entry + offset::MEMORY_ENTRY_MEMORY);
     let flags = trusted(b, Region::MemorySizes);
