@@ -121,6 +121,7 @@ fn compiled(random: &mut Random, bytes: Vec<u8>) -> CompiledCode {
             inlined: None,
         }],
         frame_bytes: offset(5000),
+        adapter_bytes: offset(len),
         inlined: Vec::new(),
         call_sites: offset(5),
         bytes,

@@ -30,6 +30,9 @@ pub struct CompiledCode {
     pub call_sites: u32,
     /// Bytes of stack that an activation takes, beyond its return address and saved frame pointer.
     pub frame_bytes: u32,
+    /// Bytes at the start that only call the function's own code, which is compiled for another calling convention. A frame
+    /// that returns there is no activation of the function, so backtraces leave it out.
+    pub adapter_bytes: u32,
 }
 
 /// A place in the code that depends on where something else is.

@@ -26,6 +26,7 @@ pub struct BlockInfo {
     len: usize,
     label: BlockLabel,
     frame_bytes: u32,
+    adapter_bytes: u32,
     traps: Box<[TrapSite]>,
     accesses: Box<[AccessSite]>,
     positions: Box<[SourcePosition]>,
@@ -85,8 +86,9 @@ impl BlockInfo {
     }
 
     /// The functions that the instruction at `offset` is code of, and where in each: first the callee that was inlined
-    /// last, then those that were inlined around it, at their calls, and in the end the block's own. For a call that is
-    /// to be found by its return address, pass the offset before that.
+    /// last, then those that were inlined around it, at their calls, and in the end the block's own. None if it belongs to
+    /// what only calls the function's code. For a call that is to be found by its return address, pass the offset before
+    /// that.
     pub fn frames_at(&self, offset: u32) -> impl Iterator<Item = (FuncId, Option<u32>)> {
         let after = self
             .positions
@@ -99,6 +101,9 @@ impl BlockInfo {
                 source.and_then(|source| source.inlined),
             )),
         };
+        if offset < self.adapter_bytes {
+            next = None;
+        }
         std::iter::from_fn(move || {
             let (position, inlined) = next.take()?;
             let call = inlined.and_then(|call| self.inlined.get(call as usize));
@@ -128,6 +133,7 @@ impl BlockMap {
             len: code.bytes.len(),
             label,
             frame_bytes: code.frame_bytes,
+            adapter_bytes: code.adapter_bytes,
             traps: code.traps.as_slice().into(),
             accesses: code.accesses.as_slice().into(),
             positions: code.positions.as_slice().into(),

@@ -37,6 +37,7 @@ fn code(bytes: Vec<u8>) -> CompiledCode {
         accesses: Vec::new(),
         positions: Vec::new(),
         frame_bytes: 0,
+        adapter_bytes: 0,
         inlined: Vec::new(),
         call_sites: 0,
     }

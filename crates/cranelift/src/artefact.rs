@@ -53,6 +53,7 @@ pub(crate) fn from_cranelift(
         frame_bytes: buffer
             .frame_layout()
             .map_or(0, |layout| layout.frame_to_fp_offset),
+        adapter_bytes: 0,
         inlined: Vec::new(),
         call_sites: 0,
     })

@@ -20,6 +20,7 @@ pub(crate) fn encode(e: &mut Encoder, code: &CompiledCode) -> Result<(), WireErr
     e.bytes(&code.bytes);
     e.u32(code.alignment);
     e.u32(code.frame_bytes);
+    e.u32(code.adapter_bytes);
     e.u32(code.relocations.len() as u32);
     for relocation in &code.relocations {
         let kind = KINDS.iter().position(|kind| *kind == relocation.kind);
@@ -63,6 +64,7 @@ pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<CompiledCode, WireError> {
         return Err(WireError::Malformed("the alignment is not usable"));
     }
     let frame_bytes = d.u32()?;
+    let adapter_bytes = d.u32()?;
     let within = |offset: u32| match (offset as usize) < bytes.len() {
         true => Ok(offset),
         false => Err(WireError::Malformed("an offset is outside of the code")),
@@ -100,6 +102,7 @@ pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<CompiledCode, WireError> {
         accesses: Vec::new(),
         positions,
         frame_bytes,
+        adapter_bytes,
         inlined: Vec::new(),
         call_sites: 0,
     })

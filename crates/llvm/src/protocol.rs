@@ -12,7 +12,7 @@ use upshift_codegen::{CompileError, CompiledCode};
 pub use crate::wire::{WireError, read_frame, write_frame};
 
 /// The version of this protocol: messages of other versions are not understood.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The first bytes of a greeting.
 const MAGIC: &[u8; 8] = b"UPSHIFTL";
@@ -210,6 +210,7 @@ mod tests {
                 inlined: None,
             }],
             frame_bytes: 8,
+            adapter_bytes: 16,
             inlined: Vec::new(),
             call_sites: 0,
         };

@@ -463,6 +463,7 @@ impl Assembler {
             frame_bytes: frame_bytes as u32,
             inlined: Vec::new(),
             call_sites: self.call_sites,
+            adapter_bytes: 0,
         }
     }
 }

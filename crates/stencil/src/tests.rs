@@ -346,6 +346,7 @@ fn code(body: &[u8]) -> CompiledCode {
         accesses: Vec::new(),
         positions: Vec::new(),
         frame_bytes: 0,
+        adapter_bytes: 0,
         inlined: Vec::new(),
         call_sites: 0,
     }

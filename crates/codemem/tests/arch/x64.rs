@@ -33,6 +33,7 @@ fn install(memory: &CodeMemory, bytes: &[u8], relocations: &[Relocation]) -> Cod
         accesses: Vec::new(),
         positions: Vec::new(),
         frame_bytes: 0,
+        adapter_bytes: 0,
         inlined: Vec::new(),
         call_sites: 0,
     };

@@ -1,7 +1,7 @@
 //! LLVM: from the text of a module to an object in memory.
 
 use crate::object_file;
-use crate::translate::{self, Settings};
+use crate::translate::{self, Settings, Translation};
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::settings::{self, Flags};
 use cranelift_codegen::verify_function;
@@ -70,8 +70,8 @@ pub fn compile(jobs: &[Job]) -> Vec<Result<CompiledCode, CompileError>> {
         return Vec::new();
     };
     let translated: Vec<_> = jobs.iter().map(|job| translate(job, &target)).collect();
-    let texts: Vec<&str> = translated.iter().flatten().map(String::as_str).collect();
-    let mut compiled = module(&texts, &target).into_iter();
+    let modules: Vec<&Translation> = translated.iter().flatten().collect();
+    let mut compiled = module(&modules, &target).into_iter();
     let results = translated.iter().map(|text| match text {
         Ok(_) => compiled
             .next()
@@ -81,7 +81,7 @@ pub fn compile(jobs: &[Job]) -> Vec<Result<CompiledCode, CompileError>> {
     results.collect()
 }
 
-fn translate(job: &Job, target: &Target<'_>) -> Result<String, CompileError> {
+fn translate(job: &Job, target: &Target<'_>) -> Result<Translation, CompileError> {
     let settings = Settings {
         canonical_nans: job.canonical_nans,
         features: target.features(),
@@ -90,17 +90,22 @@ fn translate(job: &Job, target: &Target<'_>) -> Result<String, CompileError> {
 }
 
 /// Compiles the functions of these modules as one module, or each by itself if that fails.
-fn module(texts: &[&str], target: &Target<'_>) -> Vec<Result<CompiledCode, CompileError>> {
-    match object(texts, target) {
+fn module(
+    modules: &[&Translation],
+    target: &Target<'_>,
+) -> Vec<Result<CompiledCode, CompileError>> {
+    match object(modules, target) {
         Ok(object) => {
-            let read = |index| object_file::read(object.as_slice(), index);
-            (0..texts.len()).map(read).collect()
+            let read = |(index, module): (usize, &&Translation)| {
+                object_file::read(object.as_slice(), index, module.stack_bytes)
+            };
+            modules.iter().enumerate().map(read).collect()
         }
-        Err(_) if texts.len() > 1 => {
-            let alone = texts.iter().flat_map(|text| module(&[text], target));
+        Err(_) if modules.len() > 1 => {
+            let alone = modules.iter().flat_map(|alone| module(&[alone], target));
             alone.collect()
         }
-        Err(error) => texts.iter().map(|_| Err(error.clone())).collect(),
+        Err(error) => modules.iter().map(|_| Err(error.clone())).collect(),
     }
 }
 
@@ -121,11 +126,14 @@ pub fn parse(clif: &str) -> Result<Function, CompileError> {
 }
 
 /// One object with the functions of all these modules.
-fn object(texts: &[&str], target: &Target<'_>) -> Result<MemoryBuffer<'static>, CompileError> {
+fn object(
+    modules: &[&Translation],
+    target: &Target<'_>,
+) -> Result<MemoryBuffer<'static>, CompileError> {
     let context = Context::create();
     let mut whole: Option<Module<'_>> = None;
-    for (index, text) in texts.iter().enumerate() {
-        let module = read_module(&context, text, index)?;
+    for (index, module) in modules.iter().enumerate() {
+        let module = read_module(&context, &module.text, index)?;
         match &whole {
             None => whole = Some(module),
             Some(whole) => whole

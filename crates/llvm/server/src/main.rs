@@ -8,6 +8,7 @@
 //! it is sent it does not trust.
 #![forbid(unsafe_code)]
 
+mod adapter;
 mod backend;
 mod listen;
 mod object_file;
@@ -102,6 +103,6 @@ fn emit(file: &Path) -> Result<(), String> {
         features: String::new(),
     };
     let module = backend::parse(&text).and_then(|func| translate::module(&func, &settings));
-    println!("{}", module.map_err(|error| error.to_string())?);
+    println!("{}", module.map_err(|error| error.to_string())?.text);
     Ok(())
 }

@@ -3,7 +3,9 @@
 //! The object has each function of a batch in a section of its own, constants in others, which functions may share, and the
 //! line tables that say where each stretch of code comes from. A function and its constants become one piece, the constants
 //! behind; what they refer to in each other is filled in here. Calls that stand for traps become the instruction that traps.
+//! In front of a function that takes arguments on the stack stands its adapter.
 
+use crate::adapter;
 use crate::prologue;
 use crate::translate::FUNCTION;
 use crate::translate::names::{self, Symbol};
@@ -45,13 +47,15 @@ pub fn section(index: usize) -> String {
     format!(".text.{}", symbol(index))
 }
 
-/// Reads the function at that place of a batch.
-pub fn read(bytes: &[u8], index: usize) -> Result<CompiledCode, CompileError> {
+/// Reads the function at that place of a batch, which takes so many bytes of arguments on the stack.
+pub fn read(bytes: &[u8], index: usize, stack_bytes: u16) -> Result<CompiledCode, CompileError> {
     let file = File::parse(bytes).map_err(failed)?;
     let text = file
         .section_by_name(&section(index))
         .ok_or_else(|| CompileError::Failed("the object has no code".to_owned()))?;
-    let mut placement = place(&file, &text)?;
+    let adapter = adapter::code(stack_bytes);
+    let adapter_bytes = adapter.len() as u32;
+    let mut placement = place(&file, &text, adapter)?;
     let mut code = CompiledCode {
         bytes: Vec::new(),
         alignment: placement.alignment,
@@ -59,8 +63,10 @@ pub fn read(bytes: &[u8], index: usize) -> Result<CompiledCode, CompileError> {
         relocations: Vec::new(),
         traps: Vec::new(),
         accesses: Vec::new(),
-        positions: positions(&file, &text)?,
-        frame_bytes: prologue::frame_bytes(text.data().map_err(failed)?),
+        positions: positions(&file, &text, adapter_bytes)?,
+        frame_bytes: prologue::frame_bytes(text.data().map_err(failed)?)
+            + adapter::frame_bytes(stack_bytes),
+        adapter_bytes,
         inlined: Vec::new(),
         call_sites: 0,
     };
@@ -80,11 +86,15 @@ fn failed(error: impl std::fmt::Display) -> CompileError {
     CompileError::Failed(format!("reading LLVM's object: {error}"))
 }
 
-/// The code, and behind it the constants that it and they refer to.
-fn place(file: &File<'_>, text: &Section<'_, '_>) -> Result<Placement, CompileError> {
+/// The adapter, the code, and behind it the constants that it and they refer to.
+fn place(
+    file: &File<'_>,
+    text: &Section<'_, '_>,
+    adapter: Vec<u8>,
+) -> Result<Placement, CompileError> {
     let mut placement = Placement {
         starts: Vec::new(),
-        bytes: Vec::new(),
+        bytes: adapter,
         alignment: 16,
     };
     placement.add(text)?;
@@ -222,8 +232,12 @@ fn plant_trap(
     write(&mut placement.bytes, offset, &TRAP)
 }
 
-/// The part of the line table about this section; a line is a source position plus one.
-fn positions(file: &File<'_>, text: &Section<'_, '_>) -> Result<Vec<SourcePosition>, CompileError> {
+/// The part of the line table about this section, which is at `start` in the code; a line is a source position plus one.
+fn positions(
+    file: &File<'_>,
+    text: &Section<'_, '_>,
+    start: u32,
+) -> Result<Vec<SourcePosition>, CompileError> {
     let mut positions: Vec<SourcePosition> = vec![SourcePosition {
         offset: 0,
         position: None,
@@ -235,11 +249,11 @@ fn positions(file: &File<'_>, text: &Section<'_, '_>) -> Result<Vec<SourcePositi
     let data = line_table(file, &section)?;
     let lines = gimli::DebugLine::from(EndianSlice::new(&data, LittleEndian));
     // One table a function, one behind the other.
-    let mut start = 0;
-    while start < data.len() {
-        let program = lines.program(gimli::DebugLineOffset(start), 8, None, None);
+    let mut table = 0;
+    while table < data.len() {
+        let program = lines.program(gimli::DebugLineOffset(table), 8, None, None);
         let program = program.map_err(failed)?;
-        start += program.header().unit_length() + LENGTH_BYTES;
+        table += program.header().unit_length() + LENGTH_BYTES;
         let mut rows = program.rows();
         while let Some((_, row)) = rows.next_row().map_err(failed)? {
             let offset = row.address() as u32;
@@ -247,6 +261,7 @@ fn positions(file: &File<'_>, text: &Section<'_, '_>) -> Result<Vec<SourcePositi
             if section != text.index().0 || u64::from(offset) >= text.size() || row.end_sequence() {
                 continue;
             }
+            let offset = start + offset;
             let line = row.line().and_then(|line| u32::try_from(line.get()).ok());
             let position = line.map(|line| line - 1);
             match positions.last_mut() {

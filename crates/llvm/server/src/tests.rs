@@ -116,13 +116,38 @@ block0(v0: i64):
     return v1
 }";
     let many = "function u0:0(i64, i64, i64, i64, i64, i64, i64) -> i64 tail {
+    sig0 = (i64) -> i64 tail
 block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64):
-    return v6
+    return_call_indirect sig0, v0(v6)
 }";
     for clif in [big_endian, many] {
         let error = compile(clif).unwrap_err();
         assert!(matches!(error, CompileError::Bailout(_)), "{error}");
     }
+}
+
+#[test]
+fn what_takes_arguments_on_the_stack_is_called_by_an_adapter() {
+    let code = compile(
+        "function u0:0(i64, i64, i64, i64, i64, i64, i64, i64) -> i64 tail {
+block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64, v7: i64):
+    v8 = udiv v6, v7
+    return v8
+}",
+    );
+    let code = code.unwrap();
+    assert_eq!(code.bytes[..4], [0x55, 0x48, 0x89, 0xe5]);
+    let adapter = code.adapter_bytes as usize;
+    assert!(adapter > 0 && adapter.is_multiple_of(16));
+    // It removes two arguments of eight bytes.
+    let removes = [0xc9, 0xc2, 16, 0];
+    assert!(
+        code.bytes[..adapter]
+            .windows(4)
+            .any(|bytes| bytes == removes)
+    );
+    assert_eq!(code.traps.len(), 1);
+    assert!(code.traps[0].offset >= code.adapter_bytes);
 }
 
 #[test]
@@ -346,7 +371,7 @@ fn translated(clif: &str) -> String {
         features: String::new(),
     };
     let func = backend::parse(clif).unwrap();
-    translate::module(&func, &settings).unwrap()
+    translate::module(&func, &settings).unwrap().text
 }
 
 #[test]

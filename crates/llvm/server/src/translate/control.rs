@@ -182,7 +182,11 @@ pub fn return_call(
     callee: &str,
     args: &[Value],
 ) -> Result<(), CompileError> {
-    let (_, results) = types::signature(&e.func.dfg.signatures[signature])?;
+    let callee_signature = &e.func.dfg.signatures[signature];
+    if stack_call::stack_bytes(callee_signature) > 0 {
+        return bailout("a tail call with more arguments than registers");
+    }
+    let (_, results) = types::signature(callee_signature)?;
     let args = to_registers(e, args)?;
     let call = format!(
         "musttail call {} {callee}({args}) #1{}",

@@ -72,19 +72,39 @@ const METADATA: &str = "\
 ";
 
 /// The module for one function.
+#[derive(Clone, Debug)]
+pub struct Translation {
+    /// LLVM IR.
+    pub text: String,
+    /// Bytes that the function's arguments on the stack take: it is compiled for the System V convention, in which the
+    /// caller removes them, and its callers expect that it does so itself.
+    pub stack_bytes: u16,
+}
+
+/// A function with more bytes of arguments on the stack is declined.
+const STACK_BYTES_MAX: u32 = 512;
+
+/// Translates a function.
 ///
 /// # Errors
 /// [`CompileError::Bailout`] if the function has something in it that is not translated.
-pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileError> {
+pub fn module(func: &Function, settings: &Settings) -> Result<Translation, CompileError> {
     if func.signature.call_conv != CallConv::Tail {
         return bailout("a function that is not of the guest's convention");
     }
     let tail_calls = control::has_tail_calls(func);
     let (params, results) = types::signature(&func.signature)?;
+    let stack_bytes = stack_call::stack_bytes(&func.signature);
     let params = match tail_calls {
+        true if stack_bytes > 0 => {
+            return bailout("arguments on the stack of a function with tail calls");
+        }
         true => control::all_registers().to_vec(),
         false => params,
     };
+    if stack_bytes > STACK_BYTES_MAX {
+        return bailout(format!("{stack_bytes} bytes of arguments on the stack"));
+    }
     let mut cfg = ControlFlowGraph::new();
     cfg.compute(func);
     let domtree = DominatorTree::with_function(func, &cfg);
@@ -123,7 +143,10 @@ pub fn module(func: &Function, settings: &Settings) -> Result<String, CompileErr
     text.push_str(&attributes(settings));
     text.push_str(METADATA);
     text.push_str(&e.metadata.text());
-    Ok(text)
+    Ok(Translation {
+        text,
+        stack_bytes: stack_bytes as u16,
+    })
 }
 
 fn attributes(settings: &Settings) -> String {

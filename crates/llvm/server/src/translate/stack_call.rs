@@ -54,9 +54,14 @@ fn param_types(signature: &Signature) -> impl Iterator<Item = Type> + '_ {
     signature.params.iter().map(|param| param.value_type)
 }
 
-/// Whether a call of that signature has arguments on the stack.
+/// Bytes that the arguments on the stack take in a call of that signature.
+pub fn stack_bytes(signature: &Signature) -> u32 {
+    places(param_types(signature)).1
+}
+
+/// Whether a call of that signature has arguments on the stack that the callee removes.
 pub fn is_needed(signature: &Signature) -> bool {
-    signature.call_conv == CallConv::Tail && places(param_types(signature)).1 > 0
+    signature.call_conv == CallConv::Tail && stack_bytes(signature) > 0
 }
 
 /// Bytes that the arguments on the stack of any call in the function take.
@@ -70,7 +75,7 @@ fn buffer_bytes(func: &Function) -> u32 {
     let signatures = calls.filter_map(|call| func.dfg.call_signature(call));
     let signatures = signatures.map(|signature| &func.dfg.signatures[signature]);
     let needing = signatures.filter(|signature| is_needed(signature));
-    let bytes = needing.map(|signature| places(param_types(signature)).1);
+    let bytes = needing.map(stack_bytes);
     bytes.max().unwrap_or(0)
 }
 

@@ -3,8 +3,8 @@
 //! Cranelift's `tail` convention saves the registers that System V does and passes arguments in the same ones, as long as
 //! there are enough registers for all: up to six integers and eight others. Integer results come in `rax`, `rcx`, `rdx`
 //! instead of `rax`, `rdx`, `rcx`: a matter of order. Beyond that the callee removes the arguments from the stack, which no
-//! convention of LLVM's does in the same way: a function that takes such arguments is declined, and a call that passes
-//! them is assembly (`stack_call`).
+//! convention of LLVM's does in the same way: in front of a function that takes such arguments comes an adapter
+//! ([`crate::adapter`]), and a call that passes them is assembly (`stack_call`).
 
 use cranelift_codegen::ir::{ArgumentPurpose, Signature, Type, types};
 use cranelift_codegen::isa::CallConv;
@@ -63,7 +63,6 @@ pub fn signature(signature: &Signature) -> Result<(Vec<String>, Results), Compil
             ));
         }
     };
-    let (mut integers, mut floats) = (0, 0);
     let mut params = Vec::with_capacity(signature.params.len());
     for param in &signature.params {
         if !matches!(
@@ -72,22 +71,12 @@ pub fn signature(signature: &Signature) -> Result<(Vec<String>, Results), Compil
         ) {
             return bailout("a parameter with a special purpose");
         }
-        count(param.value_type, &mut integers, &mut floats)?;
+        if param.value_type == types::I128 {
+            return bailout("a 128-bit integer is passed");
+        }
         params.push(name(param.value_type)?);
     }
-    if integers > INTEGER_PARAMS_MAX || floats > FLOAT_PARAMS_MAX {
-        return bailout("more arguments than registers");
-    }
     Ok((params, results(signature, tail)?))
-}
-
-fn count(ty: Type, integers: &mut usize, floats: &mut usize) -> Result<(), CompileError> {
-    match ty {
-        types::I128 => return bailout("a 128-bit integer is passed"),
-        _ if ty.is_int() => *integers += 1,
-        _ => *floats += 1,
-    }
-    Ok(())
 }
 
 fn results(signature: &Signature, tail: bool) -> Result<Results, CompileError> {
