@@ -22,6 +22,9 @@ pub struct Engine {
     pub flags: Vec<String>,
     /// For our own: what its events must show.
     pub expectation: Option<Expectation>,
+    /// Whether its compilers' time is to be told from the program's: it compiles with optimization what is called first, when
+    /// it is called.
+    pub compiles_late: bool,
     /// Whether it takes part in long runs.
     pub long: bool,
     /// Not an engine, but programs as machine code in this folder, by their names: those that there are.
@@ -80,6 +83,7 @@ pub fn own(root: &Path, binary: Option<&Path>, release: bool) -> Result<Vec<Engi
         binary: binary.clone(),
         flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
         expectation: Some(expectation),
+        compiles_late: matches!(expectation, Expectation::Only(1..) | Expectation::Llvm),
         long: true,
         native: None,
     };
@@ -114,7 +118,7 @@ pub fn own(root: &Path, binary: Option<&Path>, release: bool) -> Result<Vec<Engi
             "upshift-llvm",
             "Upshift LLVM",
             &["run", "-O", "llvm", "--tier", "2"],
-            Expectation::Only(2),
+            Expectation::Llvm,
         ));
     } else {
         println!(
@@ -170,6 +174,7 @@ pub fn native(root: &Path) -> Result<Option<Engine>> {
         binary: PathBuf::new(),
         flags: Vec::new(),
         expectation: None,
+        compiles_late: false,
         long: true,
         native: Some(folder),
     }))
@@ -235,6 +240,7 @@ pub fn peers(root: &Path, binary: Option<&Path>, quick: bool) -> Result<Vec<Engi
         binary: binary.clone(),
         flags: vec!["--engine".to_owned(), id.to_owned()],
         expectation: None,
+        compiles_late: false,
         long,
         native: None,
     };
@@ -291,6 +297,7 @@ pub fn node(root: &Path, quick: bool) -> Vec<Engine> {
             .map(|&flag| flag.to_owned())
             .collect(),
         expectation: None,
+        compiles_late: false,
         long: true,
         native: None,
     };

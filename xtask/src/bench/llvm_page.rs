@@ -10,8 +10,9 @@ const LLVM: &str = "upshift-llvm";
 const TIER_1: &str = "upshift-1";
 const TURBOFAN: &str = "node-turbofan";
 const CRANELIFT: &str = "wasmtime-cranelift";
-/// Programs most of whose time goes to loops over arrays that compilers for C make vector code of.
-const VECTORIZABLE: [&str; 5] = ["matmul", "gemm", "jacobi2d", "floydwarshall", "fdtd2d"];
+/// Programs most of whose time goes to loops that clang vectorizes, as its `-Rpass=loop-vectorize` says with the flags of
+/// native code. In `matmul` it vectorizes none: a sum of doubles in a fixed order, of elements that are not neighbours.
+const VECTORIZABLE: [&str; 5] = ["gemm", "jacobi2d", "floydwarshall", "fdtd2d", "nussinov"];
 /// LLVM's code is to take no more than this of native code's time.
 const NATIVE_MAX: f64 = 1.15;
 /// And of TurboFan's, in vectorizable programs.
@@ -131,15 +132,23 @@ pub fn write(page: &mut String, report: &Report) {
         }
         page.push('\n');
     }
-    page.push_str("| **geometric mean** |");
-    for &other in &others {
-        let all = compare(&programs(report, &[llvm, other]), llvm, other);
-        let _ = match mean(&all) {
-            Some(mean) => write!(page, " **{mean:.2}** ({}) |", all.len()),
-            None => write!(page, " |"),
-        };
+    let vectorizable = |one: &Compared<'_>| VECTORIZABLE.contains(&one.program);
+    for (label, vectorizable_only) in [
+        ("geometric mean", false),
+        ("of those whose loops clang vectorizes", true),
+    ] {
+        let _ = write!(page, "| **{label}** |");
+        for &other in &others {
+            let mut all = compare(&programs(report, &[llvm, other]), llvm, other);
+            all.retain(|one| !vectorizable_only || vectorizable(one));
+            let _ = match mean(&all) {
+                Some(mean) => write!(page, " **{mean:.2}** ({}) |", all.len()),
+                None => write!(page, " |"),
+            };
+        }
+        page.push('\n');
     }
-    page.push_str("\n\n");
+    page.push('\n');
 }
 
 /// What falls short of a goal.
@@ -165,13 +174,16 @@ pub fn falls_short(page: &mut String, report: &Report) {
             );
         }
     }
-    let mut short = against(TURBOFAN).unwrap_or_default();
-    short.retain(|one| VECTORIZABLE.contains(&one.program) && one.times > VECTORIZED_MAX);
-    if !short.is_empty() {
+    let mut vectorizable = against(TURBOFAN).unwrap_or_default();
+    vectorizable.retain(|one| VECTORIZABLE.contains(&one.program));
+    let mean = mean(&vectorizable);
+    vectorizable.retain(|one| one.times > VECTORIZED_MAX);
+    if let Some(mean) = mean.filter(|_| !vectorizable.is_empty()) {
         let _ = writeln!(
             page,
-            "- **Loops that LLVM vectorizes** are to take at most {VECTORIZED_MAX} of TurboFan's time; they take {}.",
-            named(&short)
+            "- **Loops that clang vectorizes** are to take at most {VECTORIZED_MAX} of TurboFan's time in LLVM's code; they take \
+             {mean:.2} (geometric mean), and more in {}.",
+            named(&vectorizable)
         );
     }
 }

@@ -51,8 +51,8 @@ const CURVE_WORK: [u32; 14] = [
 struct Ended {
     stdout: Vec<u8>,
     used: process::Ended,
-    /// Of which tiers its code was, if that was asked for.
-    tiers: Option<Tiers>,
+    /// What it wrote down, if that was asked for.
+    events: Option<Events>,
 }
 
 /// Everything about runs of one program.
@@ -193,9 +193,9 @@ impl Bench<'_> {
             match self.check_in(&case, engine)? {
                 Ok(ended) => {
                     if ended.used.seconds > self.plan.slow.as_secs_f64() {
-                        note(&mut case.outcomes[index], &ended);
+                        note(&mut case.outcomes[index], &ended, engine);
                     }
-                    case.outcomes[index].tiers = ended.tiers;
+                    case.outcomes[index].tiers = ended.events.as_ref().map(tiers);
                     outputs.push((index, ended.stdout));
                 }
                 Err(failure) => {
@@ -219,24 +219,15 @@ impl Bench<'_> {
 
     /// The run that is not for the clock. With our own engine, it writes down its events.
     fn check_in(&self, case: &Prepared, engine: &Engine) -> Result<Result<Ended, Failure>> {
-        let trace = self.folder().join("trace.jsonl");
-        let command = self.command(case, engine, engine.expectation.map(|_| trace.as_path()))?;
-        let mut ended = match self.run(&command, case.program.exit)? {
+        let ended = match self.run(case, engine, engine.expectation.is_some())? {
             Ok(ended) => ended,
             Err(failure) => return Ok(Err(failure)),
         };
-        let Some(expectation) = engine.expectation else {
-            return Ok(Ok(ended));
+        let verdict = match (engine.expectation, &ended.events) {
+            (Some(expectation), Some(events)) => events.verdict(expectation),
+            _ => Ok(()),
         };
-        let events = Events::read(&shell::read(&trace)?)?;
-        std::fs::remove_file(&trace)?;
-        let (hot, promoted) = events.promotions();
-        ended.tiers = Some(Tiers {
-            published: events.published,
-            hot,
-            promoted,
-        });
-        Ok(match events.verdict(expectation) {
+        Ok(match verdict {
             Ok(()) => Ok(ended),
             Err(why) => Err(Failure::Tier(why)),
         })
@@ -253,10 +244,10 @@ impl Bench<'_> {
         if outcome.failure.is_some() || once {
             return Ok(());
         }
-        let ended = self.run(&self.command(case, engine, None)?, case.program.exit)?;
+        let ended = self.run(case, engine, engine.compiles_late)?;
         let outcome = &mut case.outcomes[index];
         match ended {
-            Ok(ended) if ended.stdout == case.expected => note(outcome, &ended),
+            Ok(ended) if ended.stdout == case.expected => note(outcome, &ended, engine),
             Ok(_) => outcome.failure = Some(Failure::Differs),
             Err(failure) => outcome.failure = Some(failure),
         }
@@ -303,11 +294,19 @@ impl Bench<'_> {
         Ok(command)
     }
 
-    /// Runs a command to its end, from just before its start to just after its exit.
-    fn run(&self, command: &Command, exit: i32) -> Result<Result<Ended, Failure>> {
+    /// Runs a case to its end, from just before its start to just after its exit; it writes down its events if it is to.
+    fn run(
+        &self,
+        case: &Prepared,
+        engine: &Engine,
+        with_events: bool,
+    ) -> Result<Result<Ended, Failure>> {
+        let exit = case.program.exit;
+        let trace = with_events.then(|| self.folder().join("trace.jsonl"));
+        let command = self.command(case, engine, trace.as_deref())?;
         let (stdout_path, stderr_path) =
             (self.folder().join("stdout"), self.folder().join("stderr"));
-        let ended = process::run(command, self.plan.limit, &stdout_path, &stderr_path)?;
+        let ended = process::run(&command, self.plan.limit, &stdout_path, &stderr_path)?;
         let Some(used) = ended else {
             return Ok(Err(Failure::Stopped));
         };
@@ -319,19 +318,40 @@ impl Bench<'_> {
                 .unwrap_or("nothing was said");
             return Ok(Err(Failure::Broken(format!("{}: {first}", used.status))));
         }
+        let events = match &trace {
+            Some(trace) => {
+                let events = Events::read(&shell::read(trace)?)?;
+                std::fs::remove_file(trace)?;
+                Some(events)
+            }
+            None => None,
+        };
         Ok(Ok(Ended {
             stdout: std::fs::read(&stdout_path)?,
             used,
-            tiers: None,
+            events,
         }))
     }
 }
 
 /// Notes what a run took.
-fn note(outcome: &mut Outcome, ended: &Ended) {
+fn note(outcome: &mut Outcome, ended: &Ended, engine: &Engine) {
     outcome.seconds.push(ended.used.seconds);
     outcome.cpu_seconds.push(ended.used.cpu_seconds);
     outcome.peak_bytes.push(ended.used.peak_bytes);
+    if let Some(events) = ended.events.as_ref().filter(|_| engine.compiles_late) {
+        outcome.waited_seconds.push(events.waited_seconds());
+    }
+}
+
+/// What the report keeps of the events of a run.
+fn tiers(events: &Events) -> Tiers {
+    let (hot, promoted) = events.promotions();
+    Tiers {
+        published: events.published,
+        hot,
+        promoted,
+    }
 }
 
 /// The engines' numbers in the order of a round: each round another one begins, and every other round runs backwards.

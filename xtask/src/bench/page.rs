@@ -45,7 +45,8 @@ pub const PARTS: [Part; 3] = [
         picture: "performance-steady-state.svg",
         about: "The time that more work takes, without the start: a long run's time less that of the smallest. Programs \
                 with a thousand functions are still being compiled then; of these it is the time of a run that is \
-                several times as long, less that of the long run.",
+                several times as long, less that of the long run. Of tier 1 and of LLVM, which compile each function when it is \
+                called first, the time that the program waits for that is left out: other engines have compiled all before.",
     },
     Part {
         figure: Figure::TimeToResult,

@@ -173,6 +173,9 @@ pub struct Outcome {
     /// How much processor time it used, on all processors together.
     #[serde(default)]
     pub cpu_seconds: Vec<f64>,
+    /// For how much of each run the program waited for compilers, in seconds, if that was looked at.
+    #[serde(default)]
+    pub waited_seconds: Vec<f64>,
     /// The most memory that was in use at once, in bytes.
     #[serde(default)]
     pub peak_bytes: Vec<u64>,
@@ -186,6 +189,14 @@ impl Outcome {
     /// The time, if it counts.
     pub fn median(&self) -> Option<f64> {
         stats::median(&self.seconds).filter(|_| self.failure.is_none())
+    }
+
+    /// The times without those that the program waited for compilers, in seconds.
+    fn running_seconds(&self) -> Vec<f64> {
+        let waited = self.waited_seconds.iter().copied();
+        let waited = waited.chain(std::iter::repeat(0.0));
+        let times = self.seconds.iter().zip(waited);
+        times.map(|(seconds, waited)| seconds - waited).collect()
     }
 
     /// The processor time, if it counts.
@@ -324,7 +335,8 @@ pub const AUTO: &str = "upshift-auto";
 pub enum Figure {
     /// The time of its smallest run.
     StartUp,
-    /// The time that more work takes: that of the longest run without that of the one that is next in length.
+    /// The time that more work takes: that of the longest run without that of the one that is next in length. What the
+    /// program waits for compilers meanwhile is left out, where that is known: it belongs to the start.
     SteadyState,
     /// The time of the long run.
     TimeToResult,
@@ -368,9 +380,13 @@ impl ProgramRuns {
             Figure::StartUp => seconds(&self.short)?,
             Figure::TimeToResult => seconds(&self.long)?,
             Figure::SteadyState => {
+                let running = |case: &Option<Case>| {
+                    let outcome = case.as_ref()?.outcomes.get(engine)?;
+                    outcome.failure.is_none().then(|| outcome.running_seconds())
+                };
                 let (short, long) = match &self.longer {
-                    Some(_) => (seconds(&self.long)?, seconds(&self.longer)?),
-                    None => (seconds(&self.short)?, seconds(&self.long)?),
+                    Some(_) => (running(&self.long)?, running(&self.longer)?),
+                    None => (running(&self.short)?, running(&self.long)?),
                 };
                 let rounds = long.iter().zip(&short);
                 let differences: Vec<f64> = rounds.map(|(long, short)| long - short).collect();
@@ -502,6 +518,11 @@ mod tests {
         program.longer = case(&[&[31.0, 33.0, 33.0], &[4.0, 4.0, 4.0]]);
         let value = program.value(Figure::SteadyState, 0).unwrap();
         assert_eq!((value.least, value.median, value.most), (20.0, 20.0, 21.0));
+        if let Some(longer) = &mut program.longer {
+            longer.outcomes[0].waited_seconds = vec![1.0, 2.0, 3.0];
+        }
+        let value = program.value(Figure::SteadyState, 0).unwrap();
+        assert_eq!((value.least, value.median, value.most), (18.0, 18.0, 19.0));
         let once = ProgramRuns {
             longer: case(&[&[12.5], &[4.0]]),
             ..program.clone()

@@ -11,6 +11,8 @@ use serde_json::Value;
 pub enum Expectation {
     /// All code is of this tier.
     Only(u64),
+    /// All code is of LLVM, in the top tier.
+    Llvm,
     /// Functions begin in tier 0, and those that are found hot get code of tier 1.
     Promotion,
 }
@@ -26,6 +28,10 @@ pub struct Events {
     /// Functions that got tier 1 code, or were found not to need it.
     answered: HashSet<u64>,
     last_us: f64,
+    /// For how long the program's thread waited for compilers, in microseconds.
+    waited_us: f64,
+    /// How many compilations were not LLVM's.
+    of_others: usize,
 }
 
 impl Events {
@@ -51,6 +57,12 @@ impl Events {
             "promoted" => {
                 self.promoted.entry(function).or_insert(time);
             }
+            "compiled" => {
+                if line["on_program_thread"].as_bool()? {
+                    self.waited_us += line["duration_us"].as_f64()?;
+                }
+                self.of_others += usize::from(line["compiler"] != "llvm");
+            }
             "published" => {
                 *self.published.get_mut(tier()? as usize)? += 1;
                 if tier()? >= 1 {
@@ -70,6 +82,11 @@ impl Events {
             _ => {}
         }
         Some(())
+    }
+
+    /// For how many seconds the program's thread waited for compilers.
+    pub fn waited_seconds(&self) -> f64 {
+        self.waited_us / 1e6
     }
 
     /// How many functions were found hot in the first half of the run, and how many of them got code of tier 1 by its
@@ -94,6 +111,13 @@ impl Events {
             ));
         }
         match expectation {
+            Expectation::Llvm if self.of_others > 0 => {
+                return Err(format!(
+                    "{} functions were not compiled by LLVM",
+                    self.of_others
+                ));
+            }
+            Expectation::Llvm => return self.verdict(Expectation::Only(2)),
             Expectation::Only(tier) => {
                 let total: usize = self.published.iter().sum();
                 let right = self.published.get(tier as usize).copied().unwrap_or(0);
@@ -164,6 +188,28 @@ mod tests {
             "the run ended soon"
         );
         assert!(verdict(&[begin[1]], Expectation::Promotion).is_err());
+    }
+
+    #[test]
+    fn what_llvm_did_and_how_long_the_program_waited_is_known() {
+        let trace = |compilers: [&str; 2]| {
+            let lines = compilers.map(|compiler| {
+                let waited = compiler == "llvm";
+                format!(
+                    r#"{{"time_us":1,"event":"compiled","function":1,"tier":2,"compiler":"{compiler}","duration_us":1500.0,"on_program_thread":{waited}}}
+                       {{"time_us":2,"event":"published","function":1,"tier":2}}"#
+                )
+            });
+            let lines = lines.join("\n");
+            Events::read(&lines).unwrap()
+        };
+        let all = trace(["llvm", "llvm"]);
+        assert!(all.verdict(Expectation::Llvm).is_ok());
+        assert_eq!(all.waited_seconds(), 0.003);
+        let some = trace(["llvm", "cranelift-speed"]);
+        assert!(some.verdict(Expectation::Llvm).is_err());
+        assert!(some.verdict(Expectation::Only(2)).is_ok());
+        assert_eq!(some.waited_seconds(), 0.0015);
     }
 
     #[test]
