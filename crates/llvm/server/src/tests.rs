@@ -115,10 +115,10 @@ block0(v0: i64):
     v1 = load.i64 notrap big v0
     return v1
 }";
-    let many = "function u0:0(i64, i64, i64, i64, i64, i64, i64) -> i64 tail {
-    sig0 = (i64) -> i64 tail
-block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64):
-    return_call_indirect sig0, v0(v6)
+    let many = "function u0:0(i64, i64) -> i64 tail {
+    sig0 = (i64, i64, i64, i64, i64, i64, i64) -> i64 tail
+block0(v0: i64, v1: i64):
+    return_call_indirect sig0, v0(v1, v1, v1, v1, v1, v1, v1)
 }";
     for clif in [big_endian, many] {
         let error = compile(clif).unwrap_err();
@@ -141,13 +141,21 @@ block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64, v7: i64):
     assert!(adapter > 0 && adapter.is_multiple_of(16));
     // It removes two arguments of eight bytes.
     let removes = [0xc9, 0xc2, 16, 0];
-    assert!(
-        code.bytes[..adapter]
-            .windows(4)
-            .any(|bytes| bytes == removes)
-    );
+    let has_removal = |bytes: &[u8]| bytes.windows(4).any(|bytes| bytes == removes);
+    assert!(has_removal(&code.bytes[..adapter]));
     assert_eq!(code.traps.len(), 1);
     assert!(code.traps[0].offset >= code.adapter_bytes);
+    // One that leaves by a tail call, too.
+    let code = compile(
+        "function u0:0(i64, i64, i64, i64, i64, i64, i64, f32, i32) -> i64 tail {
+    sig0 = (i64, f32, i64) -> i64 tail
+block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64, v7: f32, v8: i32):
+    v9 = uextend.i64 v8
+    return_call_indirect sig0, v0(v9, v7, v6)
+}",
+    );
+    let code = code.unwrap();
+    assert!(has_removal(&code.bytes[..code.adapter_bytes as usize]));
 }
 
 #[test]

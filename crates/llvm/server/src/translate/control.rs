@@ -1,11 +1,12 @@
 //! Branches, calls and returns.
 
 use super::emitter::{Emitter, LIKELY, UNLIKELY};
-use super::types::{self, FLOAT_PARAMS_MAX, INTEGER_PARAMS_MAX, Results, bailout};
-use super::{names, stack_call};
+use super::names;
+use super::stack_call::{self, Place, WORD_BYTES};
+use super::types::{self, FLOAT_PARAMS_MAX, INTEGER_PARAMS_MAX, Results, as_int, bailout};
 use cranelift_codegen::ir::{
     Block, BlockArg, BlockCall, ExternalName, FuncRef, Function, Inst, JumpTable, Opcode, SigRef,
-    Type, Value, types as clif,
+    Signature, Type, Value, types as clif,
 };
 use std::collections::HashMap;
 use upshift_codegen::{CompileError, Target, symbol};
@@ -22,7 +23,8 @@ fn opcodes(func: &Function) -> impl Iterator<Item = Opcode> {
 }
 
 /// Whether the function ends with calls of others. Such a function is declared to take all registers that can hold
-/// arguments: LLVM guarantees a tail call only between functions of the same type.
+/// arguments, and the words of its arguments on the stack, and so is what it calls: LLVM guarantees a tail call only
+/// between functions of the same type.
 pub fn has_tail_calls(func: &Function) -> bool {
     opcodes(func).any(|opcode| opcode.is_return() && opcode.is_call())
 }
@@ -40,30 +42,58 @@ pub fn all_registers() -> [String; INTEGER_PARAMS_MAX + FLOAT_PARAMS_MAX] {
     })
 }
 
-/// The parameters of these types out of all the registers.
-pub fn from_registers(e: &mut Emitter<'_>, params: &[Type]) -> Result<Vec<String>, CompileError> {
-    let (mut integers, mut floats) = (0, INTEGER_PARAMS_MAX);
+/// The types of all registers that can hold arguments, and of the words on the stack that do in a function of that
+/// signature.
+pub fn all_places(signature: &Signature) -> Vec<String> {
+    let mut all = all_registers().to_vec();
+    all.extend(stack_words(signature).map(|_| "i64".to_owned()));
+    all
+}
+
+/// The words of the arguments on the stack.
+fn stack_words(signature: &Signature) -> std::ops::Range<u32> {
+    0..stack_call::stack_bytes(signature) / WORD_BYTES
+}
+
+/// The parameters of these types out of all the registers and words.
+pub fn from_places(e: &mut Emitter<'_>, params: &[Type]) -> Result<Vec<String>, CompileError> {
     let mut values = Vec::with_capacity(params.len());
-    for &ty in params {
+    let (places, _) = stack_call::places(params.iter().copied());
+    for (&ty, place) in params.iter().zip(places) {
         let name = types::name(ty)?;
-        let value = if ty.is_int() {
-            integers += 1;
-            let register = format!("%p{}", integers - 1);
-            match ty {
-                clif::I64 => register,
-                _ => e.op(format!("trunc i64 {register} to {name}")),
+        let value = match place {
+            Place::Integer(number) => e.narrow(&format!("%p{number}"), ty)?,
+            Place::Other(number) => {
+                let register = format!("%p{}", INTEGER_PARAMS_MAX + number);
+                let lanes = lanes_of_register(ty)?;
+                let vector = match lanes.as_str() {
+                    VECTOR_REGISTER => register,
+                    _ => e.op(format!("bitcast {VECTOR_REGISTER} {register} to {lanes}")),
+                };
+                match ty.is_vector() {
+                    true => vector,
+                    false => e.op(format!("extractelement {lanes} {vector}, i64 0")),
+                }
             }
-        } else {
-            floats += 1;
-            let register = format!("%p{}", floats - 1);
-            let lanes = lanes_of_register(ty)?;
-            let vector = match lanes.as_str() {
-                VECTOR_REGISTER => register,
-                _ => e.op(format!("bitcast {VECTOR_REGISTER} {register} to {lanes}")),
-            };
-            match ty.is_vector() {
-                true => vector,
-                false => e.op(format!("extractelement {lanes} {vector}, i64 0")),
+            Place::Stack(offset) => {
+                let first = INTEGER_PARAMS_MAX + FLOAT_PARAMS_MAX + (offset / WORD_BYTES) as usize;
+                let word = format!("%p{first}");
+                match ty.bytes() {
+                    16 => {
+                        let low =
+                            e.op(format!("insertelement <2 x i64> poison, i64 {word}, i64 0"));
+                        let next = first + 1;
+                        let both = e.op(format!(
+                            "insertelement <2 x i64> {low}, i64 %p{next}, i64 1"
+                        ));
+                        e.op(format!("bitcast <2 x i64> {both} to {name}"))
+                    }
+                    _ if ty.is_int() => e.narrow(&word, ty)?,
+                    bytes => {
+                        let bits = e.narrow(&word, as_int(ty))?;
+                        e.op(format!("bitcast i{} {bits} to {name}", bytes * 8))
+                    }
+                }
             }
         };
         values.push(value);
@@ -187,7 +217,11 @@ pub fn return_call(
         return bailout("a tail call with more arguments than registers");
     }
     let (_, results) = types::signature(callee_signature)?;
-    let args = to_registers(e, args)?;
+    let mut args = to_registers(e, args)?;
+    // What is on the stack stays as it is: the adapter removes it.
+    for _ in stack_words(&e.func.signature) {
+        args.push_str(", i64 poison");
+    }
     let call = format!(
         "musttail call {} {callee}({args}) #1{}",
         results.ty, e.position

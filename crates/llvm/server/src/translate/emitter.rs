@@ -6,7 +6,7 @@ use super::names;
 use super::plan::{self, Fast, Versions};
 use super::types::{self, bailout};
 use cranelift_codegen::ir::{
-    Block, Function, Inst, InstructionData, Opcode, Type, Value, ValueDef,
+    Block, Function, Inst, InstructionData, Opcode, Type, Value, ValueDef, types as clif,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -178,6 +178,14 @@ impl<'f> Emitter<'f> {
         self.text.push_str("  ");
         self.text.push_str(line.as_ref());
         self.text.push('\n');
+    }
+
+    /// An integer of type `ty` out of the low bits of a word.
+    pub fn narrow(&mut self, word: &str, ty: Type) -> Result<String, CompileError> {
+        Ok(match ty {
+            clif::I64 => word.to_owned(),
+            _ => self.op(format!("trunc i64 {word} to {}", types::name(ty)?)),
+        })
     }
 
     /// An instruction with a result, whose name is returned.

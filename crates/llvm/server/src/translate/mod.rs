@@ -96,10 +96,7 @@ pub fn module(func: &Function, settings: &Settings) -> Result<Translation, Compi
     let (params, results) = types::signature(&func.signature)?;
     let stack_bytes = stack_call::stack_bytes(&func.signature);
     let params = match tail_calls {
-        true if stack_bytes > 0 => {
-            return bailout("arguments on the stack of a function with tail calls");
-        }
-        true => control::all_registers().to_vec(),
+        true => control::all_places(&func.signature),
         false => params,
     };
     if stack_bytes > STACK_BYTES_MAX {
@@ -270,7 +267,7 @@ fn prologue(e: &mut Emitter<'_>, tail_calls: bool) -> Result<(), CompileError> {
         .map(|param| param.value_type)
         .collect();
     let args = match tail_calls {
-        true => control::from_registers(e, &types)?,
+        true => control::from_places(e, &types)?,
         false => (0..types.len()).map(|index| format!("%p{index}")).collect(),
     };
     for line in e.versions.slot_lines() {

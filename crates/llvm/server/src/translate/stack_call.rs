@@ -23,25 +23,29 @@ const FLOAT_RESULTS_MAX: usize = 2;
 const STACK_ALIGN: u32 = 16;
 const NAME: &str = "stack_args";
 
-/// Where an argument is: the number of an output of the assembly, or an offset on the stack.
-enum Place {
-    Register(usize),
+/// Bytes of a word on the stack.
+pub const WORD_BYTES: u32 = 8;
+
+/// Where an argument is: in a register for integers or another, by its number, or on the stack, at an offset.
+pub enum Place {
+    Integer(usize),
+    Other(usize),
     Stack(u32),
 }
 
 /// Where arguments of these types are, and how many bytes of the stack they take.
-fn places(params: impl Iterator<Item = Type>) -> (Vec<Place>, u32) {
+pub fn places(params: impl Iterator<Item = Type>) -> (Vec<Place>, u32) {
     let (mut integers, mut floats, mut bytes) = (0, 0, 0u32);
     let place = |ty: Type| {
-        let (used, max, first) = match ty.is_int() {
-            true => (&mut integers, INTEGER_PARAMS_MAX, 0),
-            false => (&mut floats, FLOAT_PARAMS_MAX, INTEGERS.len()),
-        };
-        if *used < max {
-            *used += 1;
-            return Place::Register(first + *used - 1);
+        if ty.is_int() && integers < INTEGER_PARAMS_MAX {
+            integers += 1;
+            return Place::Integer(integers - 1);
         }
-        let size = ty.bytes().max(8);
+        if !ty.is_int() && floats < FLOAT_PARAMS_MAX {
+            floats += 1;
+            return Place::Other(floats - 1);
+        }
+        let size = ty.bytes().max(WORD_BYTES);
         let offset = bytes.next_multiple_of(size);
         bytes = offset + size;
         Place::Stack(offset)
@@ -107,7 +111,10 @@ pub fn call(
     let mut inputs = vec![None; INTEGERS.len() + FLOAT_PARAMS_MAX];
     for (&arg, place) in args.iter().zip(&places) {
         match *place {
-            Place::Register(number) => inputs[number] = Some(to_register(e, arg)?),
+            Place::Integer(number) => inputs[number] = Some(to_register(e, arg)?),
+            Place::Other(number) => {
+                inputs[INTEGERS.len() + number] = Some(to_register(e, arg)?);
+            }
             Place::Stack(offset) => {
                 let place = e.op(format!("getelementptr i8, ptr %{NAME}, i64 {offset}"));
                 let typed = e.typed(arg)?;
