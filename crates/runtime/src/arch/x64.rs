@@ -189,6 +189,42 @@ pub(crate) unsafe extern "C" fn osr_entry() {
 /// [`COUNTER_TRIPPED`].
 pub(crate) static GUARD_FAILED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
+/// An instruction of this form for each vector register: its number, and where on the stack it is kept.
+macro_rules! for_each_vector {
+    ($form:ident) => {
+        concat!(
+            $form!(0, 0),
+            $form!(1, 16),
+            $form!(2, 32),
+            $form!(3, 48),
+            $form!(4, 64),
+            $form!(5, 80),
+            $form!(6, 96),
+            $form!(7, 112),
+            $form!(8, 128),
+            $form!(9, 144),
+            $form!(10, 160),
+            $form!(11, 176),
+            $form!(12, 192),
+            $form!(13, 208),
+            $form!(14, 224),
+            $form!(15, 240)
+        )
+    };
+}
+
+macro_rules! store_vector {
+    ($number:literal, $place:literal) => {
+        concat!("movups [rsp + ", $place, "], xmm", $number, "\n")
+    };
+}
+
+macro_rules! load_vector {
+    ($number:literal, $place:literal) => {
+        concat!("movups xmm", $number, ", [rsp + ", $place, "]\n")
+    };
+}
+
 /// Where guest code arrives when a guard fails. `xmm0` is the address of a [`GuardMessage`]; the third argument of
 /// [`GUARD_FAILED`] is where this returns to. Preserves all registers. Nothing is probed: code with guards has a stack
 /// limit, and what is below it suffices.
@@ -210,22 +246,7 @@ pub(crate) unsafe extern "C" fn guard_failed_entry() {
         "push r10",
         "push r11",
         "sub rsp, 264",
-        "movups [rsp], xmm0",
-        "movups [rsp + 16], xmm1",
-        "movups [rsp + 32], xmm2",
-        "movups [rsp + 48], xmm3",
-        "movups [rsp + 64], xmm4",
-        "movups [rsp + 80], xmm5",
-        "movups [rsp + 96], xmm6",
-        "movups [rsp + 112], xmm7",
-        "movups [rsp + 128], xmm8",
-        "movups [rsp + 144], xmm9",
-        "movups [rsp + 160], xmm10",
-        "movups [rsp + 176], xmm11",
-        "movups [rsp + 192], xmm12",
-        "movups [rsp + 208], xmm13",
-        "movups [rsp + 224], xmm14",
-        "movups [rsp + 240], xmm15",
+        for_each_vector!(store_vector),
         "movq rax, xmm0",
         "mov rdi, [rax + {cell}]",
         "mov esi, [rax + {number}]",
@@ -233,22 +254,7 @@ pub(crate) unsafe extern "C" fn guard_failed_entry() {
         "call qword ptr [rip + {failed}]",
         "mov rdx, [rsp]",
         "mov [rdx + {record}], rax",
-        "movups xmm0, [rsp]",
-        "movups xmm1, [rsp + 16]",
-        "movups xmm2, [rsp + 32]",
-        "movups xmm3, [rsp + 48]",
-        "movups xmm4, [rsp + 64]",
-        "movups xmm5, [rsp + 80]",
-        "movups xmm6, [rsp + 96]",
-        "movups xmm7, [rsp + 112]",
-        "movups xmm8, [rsp + 128]",
-        "movups xmm9, [rsp + 144]",
-        "movups xmm10, [rsp + 160]",
-        "movups xmm11, [rsp + 176]",
-        "movups xmm12, [rsp + 192]",
-        "movups xmm13, [rsp + 208]",
-        "movups xmm14, [rsp + 224]",
-        "movups xmm15, [rsp + 240]",
+        for_each_vector!(load_vector),
         "add rsp, 264",
         "pop r11",
         "pop r10",
