@@ -74,23 +74,19 @@ const fn peer(label: &'static str, flags: &'static [&'static str]) -> Compiler {
     }
 }
 
-/// The label of the compiler that others are compared with.
+/// The labels of compilers that are compared with one another.
+pub const PASS: &str = "Upshift tier 0, the pass alone";
+pub const TIER_0: &str = "Upshift tier 0, all included";
 pub const LIFTOFF: &str = "V8 Liftoff";
+pub const WINCH: &str = "Winch";
+pub const NONE: &str = "Cranelift `none` in Upshift";
 
 const COMPILERS: [Compiler; 7] = [
     Compiler {
         parts: &["copy_and_patch_ms"],
-        ..own(
-            "Upshift tier 0, the pass alone",
-            &["compile", "--tier", "0", "--json"],
-            true,
-        )
+        ..own(PASS, &["compile", "--tier", "0", "--json"], true)
     },
-    own(
-        "Upshift tier 0, all included",
-        &["compile", "--tier", "0", "--json"],
-        true,
-    ),
+    own(TIER_0, &["compile", "--tier", "0", "--json"], true),
     Compiler {
         label: LIFTOFF,
         engine: "node-liftoff",
@@ -98,12 +94,8 @@ const COMPILERS: [Compiler; 7] = [
         ..peer("", &[])
     }
     .quick(),
-    peer("Winch", &["--engine", "wasmtime-winch", "--compile"]),
-    own(
-        "Cranelift `none` in Upshift",
-        &["compile", "--tier", "0", "--clif", "--json"],
-        false,
-    ),
+    peer(WINCH, &["--engine", "wasmtime-winch", "--compile"]),
+    own(NONE, &["compile", "--tier", "0", "--clif", "--json"], false),
     own(
         "Upshift tier 1",
         &["compile", "--tier", "1", "--json"],

@@ -109,6 +109,7 @@ fn falls_short(page: &mut String, report: &Report) {
     more_memory(page, report);
     slower_than_tier_1(page, report);
     late_promotions(page, report);
+    compile_page::falls_short(page, &report.compilers);
     llvm_page::falls_short(page, report);
     if let Some(costs) = &report.costs {
         costs::falls_short(page, costs);
