@@ -99,6 +99,7 @@ impl Bench<'_> {
             short: program.short.and_then(|_| cases.next()),
             long: program.long.and_then(|_| cases.next()),
             longer: program.longer.and_then(|_| cases.next()),
+            again: None,
         })
     }
 

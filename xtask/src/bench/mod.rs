@@ -31,7 +31,7 @@ use anyhow::{Context as _, Result, bail};
 use self::engines::Engine;
 use self::measure::{Bench, Plan};
 use self::programs::Program;
-use self::report::{EngineInfo, Failure, Report, Swap};
+use self::report::{EngineInfo, Failure, Moment, Report, Swap};
 use crate::shell;
 
 /// What `cargo xtask bench` was asked for.
@@ -225,8 +225,14 @@ fn curves_again(root: &Path, options: &Options) -> Result<Report> {
 fn programs_again(root: &Path, options: &Options) -> Result<Report> {
     let (mut report, engines) = measured_in_the_same(root, options)?;
     let bench = bench(root, &engines, options);
+    let machine = machine::describe(root)?;
+    let moment = Moment {
+        date: machine.date,
+        revision: machine.revision,
+    };
     for program in programs::load(root, &options.again)? {
-        let runs = bench.measure(&program)?;
+        let mut runs = bench.measure(&program)?;
+        runs.again = Some(moment.clone());
         report.machine.busy = report.machine.busy.max(machine::busy()?);
         match report.programs.iter_mut().find(|old| old.name == runs.name) {
             Some(old) => *old = runs,

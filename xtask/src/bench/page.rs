@@ -62,7 +62,16 @@ const TIER_1: &str = "upshift-1";
 pub fn write(report: &Report) -> String {
     let mut page = String::from("# Performance\n\n");
     page.push_str("`cargo xtask bench` measured all of this and wrote this page; nothing here is typed by hand. ");
-    let _ = writeln!(page, "Measured on {}.\n", report.machine.date);
+    let _ = write!(page, "Measured on {}", report.machine.date);
+    for (moment, programs) in report.again() {
+        let (date, revision) = (&moment.date, &moment.revision);
+        let _ = write!(
+            page,
+            "; again on {date}, of Upshift {revision}: {}",
+            programs.join(", ")
+        );
+    }
+    page.push_str(".\n\n");
     falls_short(&mut page, report);
     overview(&mut page, report);
     for part in &PARTS {

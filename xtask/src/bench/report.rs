@@ -1,5 +1,7 @@
 //! What was measured, as it is kept in `corpus/bench/results.json`, and the figures that the page takes from it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::engines::NATIVE;
@@ -74,6 +76,15 @@ pub struct Machine {
     pub busy: f64,
 }
 
+/// When something was measured, and of what.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Moment {
+    /// In UTC.
+    pub date: String,
+    /// The project's commit.
+    pub revision: String,
+}
+
 /// An engine, in one of its modes.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct EngineInfo {
@@ -99,6 +110,9 @@ pub struct ProgramRuns {
     pub short: Option<Case>,
     /// A run in which its work is what takes time.
     pub long: Option<Case>,
+    /// When and of what it was measured, if that was after all others.
+    #[serde(default)]
+    pub again: Option<Moment>,
     /// A run that is so long that compilation is over when most of its work is done, if the long run is not.
     #[serde(default)]
     pub longer: Option<Case>,
@@ -411,6 +425,17 @@ impl ProgramRuns {
 }
 
 impl Report {
+    /// The programs that were measured again, by the moment.
+    pub fn again(&self) -> BTreeMap<&Moment, Vec<&str>> {
+        let mut again: BTreeMap<&Moment, Vec<&str>> = BTreeMap::new();
+        for program in &self.programs {
+            if let Some(moment) = &program.again {
+                again.entry(moment).or_default().push(&program.name);
+            }
+        }
+        again
+    }
+
     /// The number of the engine with this short name.
     pub fn engine(&self, id: &str) -> Option<usize> {
         self.engines.iter().position(|engine| engine.id == id)
@@ -505,6 +530,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_measured_again_is_told_by_the_moment() {
+        let program = |name: &str, date: Option<&str>| ProgramRuns {
+            name: name.to_owned(),
+            about: String::new(),
+            short: None,
+            long: None,
+            longer: None,
+            again: date.map(|date| Moment {
+                date: date.to_owned(),
+                revision: "r".to_owned(),
+            }),
+        };
+        let report = Report {
+            programs: vec![
+                program("a", Some("2")),
+                program("b", None),
+                program("c", Some("1")),
+                program("d", Some("2")),
+            ],
+            ..Report::default()
+        };
+        let again: Vec<_> = report.again().into_values().collect();
+        assert_eq!(again, [vec!["c"], vec!["a", "d"]]);
+    }
+
+    #[test]
     fn figures_come_from_runs_of_the_same_round() {
         let mut program = ProgramRuns {
             name: "p".to_owned(),
@@ -512,6 +563,7 @@ mod tests {
             short: case(&[&[1.0, 2.0, 3.0], &[1.0, 1.0, 1.0]]),
             long: case(&[&[11.0, 13.0, 12.0], &[2.0, 2.0, 2.0]]),
             longer: None,
+            again: None,
         };
         let value = program.value(Figure::SteadyState, 0).unwrap();
         assert_eq!((value.least, value.median, value.most), (9.0, 10.0, 11.0));
