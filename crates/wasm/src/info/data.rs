@@ -109,6 +109,8 @@ pub struct ModuleInfo {
     pub(super) exports_by_name: Vec<u32>,
     /// The globals that are exported.
     pub(super) exported_globals: HashSet<u32>,
+    /// The memories that are exported.
+    pub(super) exported_memories: HashSet<u32>,
     /// The function to call at the end of instantiation.
     pub start: Option<u32>,
     /// The element segments.
@@ -197,8 +199,7 @@ impl ModuleInfo {
 
     /// Whether only this module's own code can get at memory `index`.
     fn is_private_memory(&self, index: u32) -> bool {
-        let is_it = |export: &Export| matches!(export.index, ExternIndex::Memory(i) if i == index);
-        index >= self.imported_memories && !self.exports.iter().any(is_it)
+        index >= self.imported_memories && !self.exported_memories.contains(&index)
     }
 
     /// The function that element `element` of a table is a reference to in every instance and at all times, if there is

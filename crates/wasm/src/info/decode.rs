@@ -401,14 +401,18 @@ impl Sections {
         let imported_memories = imported(|ty| matches!(ty, ExternType::Memory(_)));
         let mut exports_by_name: Vec<u32> = (0..self.exports.len() as u32).collect();
         exports_by_name.sort_unstable_by_key(|&index| &self.exports[index as usize].name);
-        let exported_globals: HashSet<u32> = self
-            .exports
-            .iter()
-            .filter_map(|export| match export.index {
-                ExternIndex::Global(index) => Some(index),
-                _ => None,
-            })
-            .collect();
+        let exported = |pick: fn(ExternIndex) -> Option<u32>| -> HashSet<u32> {
+            let exports = self.exports.iter();
+            exports.filter_map(|export| pick(export.index)).collect()
+        };
+        let exported_globals = exported(|export| match export {
+            ExternIndex::Global(index) => Some(index),
+            _ => None,
+        });
+        let exported_memories = exported(|export| match export {
+            ExternIndex::Memory(index) => Some(index),
+            _ => None,
+        });
         Ok(ModuleInfo {
             bytes,
             options,
@@ -427,6 +431,7 @@ impl Sections {
             exports: self.exports,
             exports_by_name,
             exported_globals,
+            exported_memories,
             start: self.start,
             elements: self.elements,
             data: self.data,
