@@ -69,13 +69,19 @@ pub struct StressGuards {
     pub seed: u64,
 }
 
-/// One operation in so many has a guard in a stress test.
+/// In a stress test, one operation in so many has a guard.
 const STRESS_SPACING: u32 = 3;
 
+/// In a body of more bytes than this many times the spacing, they are further apart by as much: each guard has a copy of
+/// the frame, so that with one in three the code of a large function is a hundred times the size of its body. Other seeds
+/// choose other places.
+const STRESS_BODY_SHARE: u32 = 128;
+
 impl StressGuards {
-    /// Whether the operation at `position` is to have a guard.
-    pub fn chooses(self, position: u32) -> bool {
-        scramble(position ^ scramble(fold(self.seed))).is_multiple_of(STRESS_SPACING)
+    /// Whether the operation at `position` is to have a guard, in a body of so many bytes.
+    pub fn chooses(self, position: u32, body_bytes: u32) -> bool {
+        let spacing = STRESS_SPACING.max(body_bytes / STRESS_BODY_SHARE);
+        scramble(position ^ scramble(fold(self.seed))).is_multiple_of(spacing)
     }
 }
 
@@ -120,13 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn stress_guards_are_at_one_place_in_three() {
-        let chosen = |seed| {
+    fn stress_guards_are_at_one_place_in_three_and_further_apart_in_large_functions() {
+        let chosen = |seed, body_bytes| {
             (0..3000)
-                .filter(|at| StressGuards { seed }.chooses(*at))
+                .filter(|at| StressGuards { seed }.chooses(*at, body_bytes))
                 .collect::<Vec<u32>>()
         };
-        assert!((800..1200).contains(&chosen(1).len()));
-        assert_ne!(chosen(1), chosen(2));
+        assert!((800..1200).contains(&chosen(1, 100).len()));
+        assert_ne!(chosen(1, 100), chosen(2, 100));
+        assert!((200..400).contains(&chosen(1, 1280).len()));
     }
 }

@@ -19,9 +19,9 @@ pub struct FrameLog {
 }
 
 impl FrameLog {
-    /// Whether the frame before the operation at `position` is logged.
-    pub fn chooses(self, position: u32) -> bool {
-        StressGuards { seed: self.seed }.chooses(position)
+    /// Whether the frame before the operation at `position` is logged, in a body of so many bytes.
+    pub fn chooses(self, position: u32, body_bytes: u32) -> bool {
+        StressGuards { seed: self.seed }.chooses(position, body_bytes)
     }
 }
 

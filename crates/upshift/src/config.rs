@@ -269,9 +269,9 @@ impl Config {
     }
 
     /// A stress test of going back to tier 0 from the middle of optimized code: functions are optimized before their first
-    /// call, one operation in three has a guard, and every `period`-th guard that a function comes to fails though it
-    /// holds. `seed` chooses where the guards are; if it is not 0, the number of guards between two failures varies
-    /// around `period`. A period of zero counts as one.
+    /// call, one operation in three has a guard (fewer in large functions), and every `period`-th guard that a function
+    /// comes to fails though it holds. `seed` chooses where the guards are; if it is not 0, the number of guards between
+    /// two failures varies around `period`. A period of zero counts as one.
     pub fn stress_deopt(mut self, period: u32, seed: u64) -> Config {
         self.deopt_stress = Some(DeoptStress {
             period: period.clamp(1, i32::MAX as u32),

@@ -5,11 +5,11 @@
 //! `programs/expected/`.
 
 mod build;
+mod check;
 pub mod fetch;
 mod run;
 mod table;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +50,9 @@ pub struct Options {
     /// With --check: build the command, optimized
     #[arg(long)]
     release: bool,
+    /// With --check: so many programs run at the same time [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     /// Stop a program that runs for longer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     limit: u64,
@@ -68,7 +71,10 @@ impl Options {
             stress,
             release: !quick,
             upshift,
-            limit: 300,
+            jobs: None,
+            // What takes longest, a compiler that goes back to tier 0 all the time, was not done in ten minutes when two
+            // of it shared a core.
+            limit: 1800,
         }
     }
 }
@@ -100,10 +106,35 @@ pub fn run(options: &Options) -> Result<bool> {
         }
     }
     if options.check {
-        good = check(&ready, &places, options)?;
+        let check = check::Check {
+            programs: &ready,
+            ways: ways(options),
+            binary: upshift(options, &places)?,
+            limit: Duration::from_secs(options.limit),
+            places: &places,
+        };
+        good = check.run(options.jobs)?;
     }
     println!("{} programs, {skipped} of them skipped", programs.len());
     Ok(good && (skipped == 0 || options.names.is_empty()))
+}
+
+/// The tiers and stress tests to run a program in.
+fn ways(options: &Options) -> Vec<check::Way<'_>> {
+    let tiers: Vec<&str> = match options.tiers.as_slice() {
+        [] => vec!["0", "1", "auto"],
+        tiers => tiers.iter().map(String::as_str).collect(),
+    };
+    let stress: Vec<Option<&str>> = match options.stress.as_slice() {
+        [] => vec![None],
+        stress => stress.iter().map(|test| Some(test.as_str())).collect(),
+    };
+    let with_each = |tier| {
+        stress
+            .iter()
+            .map(move |&stress| check::Way { tier, stress })
+    };
+    tiers.into_iter().flat_map(with_each).collect()
 }
 
 fn chosen(names: &[String], quick: bool) -> Result<Vec<&'static Program>> {
@@ -287,107 +318,6 @@ fn upshift(options: &Options, places: &Places) -> Result<PathBuf> {
     Ok(Path::new(target)
         .join(if options.release { "release" } else { "debug" })
         .join("upshift"))
-}
-
-fn check(programs: &[&Program], places: &Places, options: &Options) -> Result<bool> {
-    let binary = upshift(options, places)?;
-    let tiers: Vec<&str> = match options.tiers.as_slice() {
-        [] => vec!["0", "1", "auto"],
-        tiers => tiers.iter().map(String::as_str).collect(),
-    };
-    let stress: Vec<Option<&str>> = match options.stress.as_slice() {
-        [] => vec![None],
-        stress => stress.iter().map(|test| Some(test.as_str())).collect(),
-    };
-    let ways: Vec<_> = tiers
-        .iter()
-        .flat_map(|tier| stress.iter().map(move |test| (*tier, *test)))
-        .collect();
-    let limit = Duration::from_secs(options.limit);
-    let mut wrong: HashMap<&str, usize> = HashMap::new();
-    let mut frames: u64 = 0;
-    for program in programs {
-        let path = places
-            .root
-            .join(format!("programs/expected/{}.txt", program.name));
-        let expected = std::fs::read(&path).with_context(|| {
-            format!(
-                "cannot read {}; `cargo xtask corpus --expect` makes it",
-                path.display()
-            )
-        })?;
-        let mut in_tier_0: HashMap<String, Option<String>> = HashMap::new();
-        for &(tier, test) in &ways {
-            if let Some(test) = run::frame_test(test)
-                && !in_tier_0.contains_key(&test)
-            {
-                let frames = frames_in_tier_0(&binary, program, places, &test, limit)?;
-                in_tier_0.insert(test, frames);
-            }
-            let ended = run::upshift(&binary, program, places, (tier, test), limit)?;
-            let verdict = run::verdict(program, &ended, &expected)
-                .or_else(|| other_frames(test, &ended, &in_tier_0));
-            let comparable = run::frame_test(test).and_then(|test| in_tier_0.get(&test)?.as_ref());
-            frames += comparable.map_or(0, |_| compared_frames(&ended));
-            let mark = if verdict.is_none() { "ok" } else { "WRONG" };
-            println!(
-                "{:<14} tier {tier:<5} {:<13} {mark:<5} {:>8.2} s",
-                program.name,
-                test.unwrap_or_default(),
-                ended.time.as_secs_f64()
-            );
-            if let Some(verdict) = verdict {
-                *wrong.entry(program.name).or_default() += 1;
-                println!("{verdict}");
-            }
-        }
-    }
-    let total: usize = wrong.values().sum();
-    println!(
-        "{} runs, {total} of them wrong",
-        programs.len() * ways.len()
-    );
-    if frames > 0 {
-        println!("{frames} frames compared with those of tier 0");
-    }
-    Ok(total == 0)
-}
-
-/// What a program's frames are in tier 0; nothing if they are others each time, because it uses the time or random
-/// numbers.
-fn frames_in_tier_0(
-    binary: &Path,
-    program: &Program,
-    places: &Places,
-    test: &str,
-    limit: Duration,
-) -> Result<Option<String>> {
-    let run = || run::upshift(binary, program, places, ("0", Some(test)), limit);
-    let (first, second) = (run()?, run()?);
-    let frames = run::frames(&first).filter(|frames| run::frames(&second) == Some(frames));
-    if frames.is_none() {
-        println!(
-            "{}: its frames are others in each run of tier 0, and are not compared",
-            program.name
-        );
-    }
-    Ok(frames.map(str::to_owned))
-}
-
-/// How the frames of a run differ from those in tier 0, by the test that logged them, if it compares them.
-fn other_frames(
-    test: Option<&str>,
-    ended: &run::Ended,
-    in_tier_0: &HashMap<String, Option<String>>,
-) -> Option<String> {
-    let expected = in_tier_0.get(&run::frame_test(test)?)?.as_ref()?;
-    let found = run::frames(ended).unwrap_or("nothing");
-    (found != expected).then(|| format!("its frames are {found}, in tier 0 {expected}"))
-}
-
-fn compared_frames(ended: &run::Ended) -> u64 {
-    let count = run::frames(ended).and_then(|frames| frames.split(',').next());
-    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -85,7 +85,9 @@ pub fn upshift(
     (tier, stress): (&str, Option<&str>),
     limit: Duration,
 ) -> Result<Ended> {
-    let run = format!("{}.tier-{tier}", program.name);
+    // Several may run at the same time.
+    let test = stress.map(|test| format!(".{}", test.replace([',', '='], "-")));
+    let run = format!("{}.tier-{tier}{}", program.name, test.unwrap_or_default());
     let mut command = Command::new(binary);
     command
         .args(["run", "--tier", tier])

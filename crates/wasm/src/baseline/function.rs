@@ -186,6 +186,7 @@ fn logged(
     };
     let params = info.func_type(info.imported_functions + own).params();
     let locals = count_locals(body, params.len())?;
+    let body_bytes = body.as_bytes().len() as u32;
     let mut positions = Vec::new();
     for operator in body
         .get_operators_reader()
@@ -196,12 +197,12 @@ fn logged(
         })
         .map_err(|error| CompileError::Failed(error.to_string()))?
     {
-        if is_chosen(log, operator.1 as u32, &operator.0) {
+        if is_chosen(log, operator.1 as u32, body_bytes, &operator.0) {
             positions.push(operator.1 as u32);
         }
     }
     positions.reverse();
-    let wanted = |at, operator: &Operator<'_>| is_logged(log, at, operator);
+    let wanted = |at, operator: &Operator<'_>| is_logged(log, at, body_bytes, operator);
     Ok(Logged {
         plan: request.frame_log,
         positions,

@@ -28,15 +28,16 @@ pub fn frames_logged(
     Ok((!references).then_some(log))
 }
 
-/// Whether the frame before `operator`, at `position`, is logged, or that at the header of the loop that it begins.
-pub fn is_logged(log: FrameLog, position: u32, operator: &Operator<'_>) -> bool {
-    matches!(operator, Operator::Loop { .. }) || is_chosen(log, position, operator)
+/// Whether the frame before `operator`, at `position` in a body of so many bytes, is logged, or that at the header of the
+/// loop that it begins.
+pub fn is_logged(log: FrameLog, position: u32, body_bytes: u32, operator: &Operator<'_>) -> bool {
+    matches!(operator, Operator::Loop { .. }) || is_chosen(log, position, body_bytes, operator)
 }
 
-/// Whether the frame before `operator`, at `position`, is logged. Not where an operation has a guard inside: behind that,
-/// tier 0 is there a second time.
-pub fn is_chosen(log: FrameLog, position: u32, operator: &Operator<'_>) -> bool {
-    log.chooses(position) && !is_guarded(operator)
+/// Whether the frame before `operator`, at `position` in a body of so many bytes, is logged. Not where an operation has a
+/// guard inside: behind that, tier 0 is there a second time.
+pub fn is_chosen(log: FrameLog, position: u32, body_bytes: u32, operator: &Operator<'_>) -> bool {
+    log.chooses(position, body_bytes) && !is_guarded(operator)
 }
 
 fn handles_references(

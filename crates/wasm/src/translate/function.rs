@@ -60,7 +60,7 @@ pub fn function_version<'m>(
         ..*request
     };
     let liveness = live_locals(&body, ty.params().len(), request)?;
-    let mut osr = Osr::new(*request, liveness);
+    let mut osr = Osr::new(*request, liveness, body.as_bytes().len() as u32);
     let mut function = Function::with_name_signature(name, signature);
     // A continuation takes the place of a frame that was checked; see `upshift::embed::deopt`.
     if !matches!(request.entry, BodyEntry::Points(_)) {
@@ -123,15 +123,17 @@ fn live_locals(
     let locals = count_locals(body, params)?;
     let stress = request.speculation.and_then(|s| s.stress);
     let log = request.frame_log;
+    let body_bytes = body.as_bytes().len() as u32;
+    let is_stressed = |position| stress.is_some_and(|s| s.chooses(position, body_bytes));
     liveness(body, locals, |position, operator| {
-        log.is_some_and(|log| is_logged(log, position, operator))
+        log.is_some_and(|log| is_logged(log, position, body_bytes, operator))
             || match request.entry {
                 BodyEntry::Points(points) => {
                     let at = |point: &FramePoint| point.position.cmp(&position);
                     points.binary_search_by(at).is_ok()
                 }
                 _ if request.speculation.is_none() => false,
-                _ => is_call(operator) || stress.is_some_and(|stress| stress.chooses(position)),
+                _ => is_call(operator) || is_stressed(position),
             }
     })
 }
@@ -164,7 +166,7 @@ fn translate_body(
         if t.osr
             .version
             .frame_log
-            .is_some_and(|log| is_chosen(log, t.osr.position, &op))
+            .is_some_and(|log| is_chosen(log, t.osr.position, t.osr.body_bytes, &op))
         {
             osr::log_frame(t);
         }

@@ -241,7 +241,7 @@ pub(super) fn guard(t: &mut Translator<'_, '_>, condition: Value, reason: GuardR
 /// Plants a guard that holds, if the stress test wants one here.
 pub(super) fn stress_guard(t: &mut Translator<'_, '_>) {
     let stress = t.osr.version.speculation.and_then(|s| s.stress);
-    let chosen = stress.is_some_and(|stress| stress.chooses(t.osr.position));
+    let chosen = stress.is_some_and(|s| s.chooses(t.osr.position, t.osr.body_bytes));
     if chosen && may_assume(t, GuardReason::Stress) {
         let holds = t.b.ins().iconst(types::I8, 1);
         guard(t, holds, GuardReason::Stress);

@@ -21,6 +21,8 @@ pub(super) struct Osr<'v> {
     pub(super) loops: u32,
     /// The operation that is being translated.
     pub(super) position: u32,
+    /// How long the body is.
+    pub(super) body_bytes: u32,
     /// The ways in, by their number, that have not led anywhere yet.
     pub(super) ways_in: Vec<Option<WayIn>>,
     /// The frame that each way in expects.
@@ -36,12 +38,13 @@ pub(super) struct WayIn {
 }
 
 impl<'v> Osr<'v> {
-    pub(super) fn new(version: BodyRequest<'v>, liveness: Liveness) -> Osr<'v> {
+    pub(super) fn new(version: BodyRequest<'v>, liveness: Liveness, body_bytes: u32) -> Osr<'v> {
         Osr {
             version,
             liveness,
             loops: 0,
             position: 0,
+            body_bytes,
             ways_in: Vec::new(),
             frames: Vec::new(),
             slots: HashMap::new(),
