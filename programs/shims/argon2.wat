@@ -2,7 +2,7 @@
 ;;
 ;; First the three test vectors of RFC 9106, section 5 (version 0x13, 32 KiB, 3 passes, 4 lanes, with a secret and
 ;; associated data), as raw hex; then each of the three types with 16 MiB, which makes the module's heap grow, in the
-;; encoded form. Run with the preloads a=argon2_env.wat and argon2=argon2.wasm (or argon2-simd.wasm).
+;; encoded form, as often as the first argument says. Run with the preloads a=argon2_env.wat and argon2=argon2.wasm (or argon2-simd.wasm).
 (module
   (import "argon2" "c" (memory 1))
   (import "argon2" "d" (func $call_constructors))
@@ -13,6 +13,8 @@
   (import "argon2" "l" (func $hash_ext
     (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
   (import "a" "host" (table $host 2 2 funcref))
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
   (export "memory" (memory 0))
@@ -108,15 +110,42 @@
     (i32.store8 (i32.add (local.get $encoded) (local.get $bytes)) (i32.const 10))
     (call $write (local.get $encoded) (i32.add (local.get $bytes) (i32.const 1))))
 
+  ;; How often the work is done: what the first argument says, once if there is none.
+  (func $rounds (result i32)
+    (local $sizes i32) (local $vector i32) (local $at i32) (local $digit i32) (local $rounds i32)
+    (local.set $sizes (call $malloc (i32.const 8)))
+    (if (call $args_sizes_get (local.get $sizes) (i32.add (local.get $sizes) (i32.const 4)))
+      (then (call $proc_exit (i32.const 1))))
+    (if (i32.lt_u (i32.load (local.get $sizes)) (i32.const 2))
+      (then (return (i32.const 1))))
+    (local.set $vector (call $malloc (i32.shl (i32.load (local.get $sizes)) (i32.const 2))))
+    (if (call $args_get (local.get $vector) (call $malloc (i32.load offset=4 (local.get $sizes))))
+      (then (call $proc_exit (i32.const 1))))
+    (local.set $at (i32.load offset=4 (local.get $vector)))
+    (loop $next
+      (local.set $digit (i32.sub (i32.load8_u (local.get $at)) (i32.const 48)))
+      (if (i32.lt_u (local.get $digit) (i32.const 10))
+        (then
+          (local.set $rounds (i32.add (i32.mul (local.get $rounds) (i32.const 10)) (local.get $digit)))
+          (local.set $at (i32.add (local.get $at) (i32.const 1)))
+          (br $next))))
+    (local.get $rounds))
+
   (func (export "_start")
-    (local $type i32)
+    (local $type i32) (local $round i32) (local $rounds i32)
     (call $call_constructors)
     (loop $vectors
       (call $test_vector (local.get $type))
       (local.set $type (i32.add (local.get $type) (i32.const 1)))
       (br_if $vectors (i32.lt_u (local.get $type) (i32.const 3))))
-    (local.set $type (i32.const 0))
-    (loop $large
-      (call $large_hash (local.get $type))
-      (local.set $type (i32.add (local.get $type) (i32.const 1)))
-      (br_if $large (i32.lt_u (local.get $type) (i32.const 3))))))
+    (local.set $rounds (call $rounds))
+    (loop $next
+      (if (i32.lt_u (local.get $round) (local.get $rounds))
+        (then
+          (local.set $type (i32.const 0))
+          (loop $large
+            (call $large_hash (local.get $type))
+            (local.set $type (i32.add (local.get $type) (i32.const 1)))
+            (br_if $large (i32.lt_u (local.get $type) (i32.const 3))))
+          (local.set $round (i32.add (local.get $round) (i32.const 1)))
+          (br $next))))))

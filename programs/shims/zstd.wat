@@ -1,6 +1,6 @@
 ;; Compresses and decompresses text with zstd-wasm's module and prints, for each level, the compressed size, a checksum
 ;; of the compressed bytes, and a checksum of what decompressing gives back (it must equal the input's: exit code 3 if
-;; not). Run with the preloads a=zstd_env.wat and zstd=zstd.wasm.
+;; not). All of it as often as the first argument says. Run with the preloads a=zstd_env.wat and zstd=zstd.wasm.
 (module
   (import "zstd" "f" (memory 1))
   (import "zstd" "g" (func $call_constructors))
@@ -13,6 +13,8 @@
   (import "zstd" "s" (func $malloc (param i32) (result i32)))
   (import "zstd" "t" (func $free (param i32)))
   (import "a" "host" (table $host 1 1 funcref))
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
   (export "memory" (memory 0))
@@ -125,16 +127,43 @@
     (call $free (local.get $back))
     (call $free (local.get $packed)))
 
+  ;; How often the work is done: what the first argument says, once if there is none.
+  (func $rounds (result i32)
+    (local $sizes i32) (local $vector i32) (local $at i32) (local $digit i32) (local $rounds i32)
+    (local.set $sizes (call $malloc (i32.const 8)))
+    (if (call $args_sizes_get (local.get $sizes) (i32.add (local.get $sizes) (i32.const 4)))
+      (then (call $proc_exit (i32.const 1))))
+    (if (i32.lt_u (i32.load (local.get $sizes)) (i32.const 2))
+      (then (return (i32.const 1))))
+    (local.set $vector (call $malloc (i32.shl (i32.load (local.get $sizes)) (i32.const 2))))
+    (if (call $args_get (local.get $vector) (call $malloc (i32.load offset=4 (local.get $sizes))))
+      (then (call $proc_exit (i32.const 1))))
+    (local.set $at (i32.load offset=4 (local.get $vector)))
+    (loop $next
+      (local.set $digit (i32.sub (i32.load8_u (local.get $at)) (i32.const 48)))
+      (if (i32.lt_u (local.get $digit) (i32.const 10))
+        (then
+          (local.set $rounds (i32.add (i32.mul (local.get $rounds) (i32.const 10)) (local.get $digit)))
+          (local.set $at (i32.add (local.get $at) (i32.const 1)))
+          (br $next))))
+    (local.get $rounds))
+
   (func (export "_start")
-    (local $text i32) (local $bytes i32)
+    (local $text i32) (local $bytes i32) (local $round i32) (local $rounds i32)
     (call $call_constructors)
     (global.set $line (i32.add (call $malloc (i32.const 128)) (i32.const 16)))
     (local.set $bytes (i32.const 1000003))
     (local.set $text (call $malloc (local.get $bytes)))
     (call $make_text (local.get $text) (local.get $bytes))
-    (call $round_trip (local.get $text) (local.get $bytes) (i32.const -5))
-    (call $round_trip (local.get $text) (local.get $bytes) (i32.const 1))
-    (call $round_trip (local.get $text) (local.get $bytes) (i32.const 3))
-    (call $round_trip (local.get $text) (local.get $bytes) (i32.const 9))
-    (call $round_trip (local.get $text) (i32.const 200000) (i32.const 19))
-    (call $round_trip (local.get $text) (i32.const 1) (i32.const 3))))
+    (local.set $rounds (call $rounds))
+    (loop $next
+      (if (i32.lt_u (local.get $round) (local.get $rounds))
+        (then
+          (call $round_trip (local.get $text) (local.get $bytes) (i32.const -5))
+          (call $round_trip (local.get $text) (local.get $bytes) (i32.const 1))
+          (call $round_trip (local.get $text) (local.get $bytes) (i32.const 3))
+          (call $round_trip (local.get $text) (local.get $bytes) (i32.const 9))
+          (call $round_trip (local.get $text) (i32.const 200000) (i32.const 19))
+          (call $round_trip (local.get $text) (i32.const 1) (i32.const 3))
+          (local.set $round (i32.add (local.get $round) (i32.const 1)))
+          (br $next))))))

@@ -27,15 +27,23 @@ pub struct Engine {
     pub compiles_late: bool,
     /// Whether it takes part in long runs.
     pub long: bool,
-    /// Not an engine, but programs as machine code in this folder, by their names: those that there are.
-    pub native: Option<PathBuf>,
+    /// Not an engine, but programs as machine code.
+    pub native: Option<Native>,
+}
+
+/// Programs as machine code, by their names: those that there are.
+pub struct Native {
+    /// The folder that they are in.
+    pub programs: PathBuf,
+    /// A folder with the same, compiled without instructions on several numbers at once.
+    pub without_vectors: PathBuf,
 }
 
 impl Engine {
     /// Whether it can run the program of that name.
     pub fn runs(&self, program: &str) -> bool {
         let native = self.native.as_ref();
-        native.is_none_or(|folder| folder.join(program).is_file())
+        native.is_none_or(|native| native.programs.join(program).is_file())
     }
 }
 
@@ -44,6 +52,8 @@ pub const NATIVE: &str = "native";
 /// What makes it, and how. Without fusing multiplications and additions, which would give other results.
 const NATIVE_COMPILER: &str = "clang-19";
 const NATIVE_FLAGS: [&str; 3] = ["-O3", "-march=native", "-ffp-contract=off"];
+/// What leaves out its vectors.
+const SCALAR_FLAGS: [&str; 2] = ["-fno-vectorize", "-fno-slp-vectorize"];
 
 /// The package of the newest Node.js when this was written, and the hash of what `npm pack` makes of it.
 const NODE_VERSION: &str = "26.10.0";
@@ -152,18 +162,21 @@ pub fn native(root: &Path) -> Result<Option<Engine>> {
         println!("skipped native code: there is no {NATIVE_COMPILER}");
         return Ok(None);
     }
-    let folder = root.join("corpus/bench/native");
-    shell::create_folder(&folder)?;
-    for source in c_files(&root.join("programs/kernels"), &["c"])? {
-        let program = folder.join(source.file_stem().unwrap_or_default());
-        let mut compile = Command::new(NATIVE_COMPILER);
-        compile
-            .args(NATIVE_FLAGS)
-            .arg(&source)
-            .arg("-o")
-            .arg(program)
-            .arg("-lm");
-        shell::output(&mut compile)?;
+    let native = Native {
+        programs: root.join("corpus/bench/native"),
+        without_vectors: root.join("corpus/bench/native-without-vectors"),
+    };
+    for (folder, flags) in [
+        (&native.programs, &[][..]),
+        (&native.without_vectors, &SCALAR_FLAGS),
+    ] {
+        shell::create_folder(folder)?;
+        for source in c_files(&root.join("programs/kernels"), &["c"])? {
+            let program = folder.join(source.file_stem().unwrap_or_default());
+            let mut compile = Command::new(NATIVE_COMPILER);
+            compile.args(NATIVE_FLAGS).args(flags).arg(&source);
+            shell::output(compile.arg("-o").arg(program).arg("-lm"))?;
+        }
     }
     let version = shell::output(Command::new(NATIVE_COMPILER).arg("-dumpversion"))?;
     Ok(Some(Engine {
@@ -176,7 +189,7 @@ pub fn native(root: &Path) -> Result<Option<Engine>> {
         expectation: None,
         compiles_late: false,
         long: true,
-        native: Some(folder),
+        native: Some(native),
     }))
 }
 

@@ -12,7 +12,7 @@ use anyhow::Result;
 use super::engines::Engine;
 use super::process;
 use super::programs::Program;
-use super::report::{Case, Curve, CurvePoint, Failure, Outcome, ProgramRuns, Tiers};
+use super::report::{Case, Curve, CurvePoint, Failure, Outcome, ProgramRuns, Tiers, Vectors};
 use super::tiers::Events;
 use crate::shell;
 
@@ -100,6 +100,7 @@ impl Bench<'_> {
             long: program.long.and_then(|_| cases.next()),
             longer: program.longer.and_then(|_| cases.next()),
             again: None,
+            vectors: self.vectors(program)?,
         })
     }
 
@@ -135,6 +136,34 @@ impl Bench<'_> {
             about: program.about.to_owned(),
             points,
         })
+    }
+
+    /// The long run as native code with vectors and without, in turns.
+    fn vectors(&self, program: &Program) -> Result<Option<Vectors>> {
+        let native = self.engines.iter().find_map(|e| e.native.as_ref());
+        let (Some(native), Some(arguments)) = (native, program.long) else {
+            return Ok(None);
+        };
+        let binary = |folder: &Path| folder.join(program.name);
+        let binaries = [binary(&native.programs), binary(&native.without_vectors)];
+        if !binaries.iter().all(|binary| binary.is_file()) {
+            return Ok(None);
+        }
+        let (stdout, stderr) = (self.folder().join("stdout"), self.folder().join("stderr"));
+        let mut seconds = [Vec::new(), Vec::new()];
+        for round in 0..self.plan.runs {
+            for index in turns(binaries.len(), round) {
+                let mut command = Command::new(&binaries[index]);
+                command.args(arguments);
+                let ended = process::run(&command, self.plan.limit, &stdout, &stderr)?;
+                let Some(ended) = ended.filter(|ended| ended.code == Some(program.exit)) else {
+                    return Ok(None);
+                };
+                seconds[index].push(ended.seconds);
+            }
+        }
+        let [with, without] = seconds;
+        Ok(Some(Vectors { with, without }))
     }
 
     /// The runs for the clock.
@@ -272,8 +301,8 @@ impl Bench<'_> {
     }
 
     fn command(&self, case: &Prepared, engine: &Engine, trace: Option<&Path>) -> Result<Command> {
-        if let Some(folder) = &engine.native {
-            let mut command = Command::new(folder.join(case.program.name));
+        if let Some(native) = &engine.native {
+            let mut command = Command::new(native.programs.join(case.program.name));
             command.current_dir(self.root).args(&case.arguments);
             return Ok(command);
         }

@@ -148,9 +148,9 @@ const ENTRIES: &[Entry] = &[
         &["5000", "/data/shop.db"],
         &["50000", "/data/shop.db"],
     ),
-    once("argon2", "a password hash", &[]),
-    once("argon2-simd", "the same with SIMD", &[]),
-    once("zstd", "compression", &[]),
+    large("argon2", "a password hash", &["0"], &["1"], &["6"]),
+    large("argon2-simd", "the same with SIMD", &["0"], &["1"], &["6"]),
+    large("zstd", "compression", &["0"], &["1"], &["5"]),
     Entry {
         name: "clang-version",
         about: "a module of 75 MB",

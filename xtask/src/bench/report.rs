@@ -116,6 +116,25 @@ pub struct ProgramRuns {
     /// A run that is so long that compilation is over when most of its work is done, if the long run is not.
     #[serde(default)]
     pub longer: Option<Case>,
+    /// What vectors gain in native code, if there is any.
+    #[serde(default)]
+    pub vectors: Option<Vectors>,
+}
+
+/// A program's long run as native code, in seconds.
+#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+pub struct Vectors {
+    /// As the compiler makes it.
+    pub with: Vec<f64>,
+    /// Compiled without instructions on several numbers at once.
+    pub without: Vec<f64>,
+}
+
+impl Vectors {
+    /// How many times as fast the program is because of vectors.
+    pub fn gain(&self) -> Option<f64> {
+        Some(stats::median(&self.without)? / stats::median(&self.with)?)
+    }
 }
 
 /// A program with its arguments, in each engine.
@@ -537,6 +556,7 @@ mod tests {
             short: None,
             long: None,
             longer: None,
+            vectors: None,
             again: date.map(|date| Moment {
                 date: date.to_owned(),
                 revision: "r".to_owned(),
@@ -564,6 +584,7 @@ mod tests {
             long: case(&[&[11.0, 13.0, 12.0], &[2.0, 2.0, 2.0]]),
             longer: None,
             again: None,
+            vectors: None,
         };
         let value = program.value(Figure::SteadyState, 0).unwrap();
         assert_eq!((value.least, value.median, value.most), (9.0, 10.0, 11.0));
