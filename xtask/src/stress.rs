@@ -1,13 +1,14 @@
 //! `cargo xtask stress`: the specification's tests and the corpus while activations and calls change tiers all the time.
 //!
-//! The tests run with each combination of tiers that there is, the corpus with the tiers that the command has. Every
-//! run is the same again with the same seed. What the frames of running functions look like is compared with tier 0's.
+//! Both run with each combination of tiers that there is, the largest programs in the usual one. Every run is the same again
+//! with the same seed. What the frames of running functions look like is compared with tier 0's.
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
-use crate::{corpus, spec};
+use crate::corpus::Programs;
+use crate::{corpus, llvm, spec};
 
 /// What `cargo xtask stress` was asked for.
 #[derive(clap::Args)]
@@ -23,34 +24,73 @@ pub struct Options {
     upshift: Option<PathBuf>,
 }
 
+/// The stress tests that make no random choices.
+const SEEDLESS: [&str; 2] = ["osr", "inline"];
+/// Those that do.
+const KINDS: [&str; 5] = [
+    "osr=3",
+    "flip",
+    "deopt=3",
+    "deopt=7,flip",
+    "deopt=5,osr=3,frames",
+];
+/// Those for kernels with a tier above the one that optimizes first, where only calls that change tiers at random get to.
+const FLIPPING: [&str; 2] = ["deopt=7,flip", "flip,frames"];
+
 /// Runs all of it; false if anything was wrong.
 pub fn run(options: &Options) -> Result<bool> {
-    let good = spec::run(&spec::Options::with(vec![format!(
-        "--random={}",
-        options.seeds
-    )]))?;
-    let good = spec::run(&spec::Options::with(vec![format!(
-        "--frames={}",
-        options.seeds
-    )]))?
-        && good;
-    let mut tests = vec!["osr".to_owned()];
-    for seed in 1..=options.seeds {
-        let stressed = |test: &str| format!("{test},seed={seed}");
-        let kinds = [
-            "osr=3",
-            "flip",
-            "deopt=3",
-            "deopt=7,flip",
-            "deopt=5,osr=3,frames",
-        ];
-        // The last ones take Lua and SQLite minutes.
-        let kinds = match options.quick {
-            true => &kinds[..3],
-            false => &kinds[..],
-        };
-        tests.extend(kinds.iter().map(|kind| stressed(kind)));
+    let good = spec_stressed(options.seeds)?;
+    Ok(corpus_stressed(options)? && good)
+}
+
+/// Runs the corpus: with tiers 0 and 1; all but the largest programs again with tier 0 by way of CLIF, and with LLVM's tier
+/// above the two. A function full of guards is a second's work for LLVM, so only kernels have them there.
+fn corpus_stressed(options: &Options) -> Result<bool> {
+    let (all, small) = match options.quick {
+        true => (Programs::Quick, Programs::Kernels),
+        false => (Programs::All, Programs::Quick),
+    };
+    // The last ones take Lua and SQLite minutes.
+    let kinds = match options.quick {
+        true => &KINDS[..3],
+        false => &KINDS[..],
+    };
+    let check = |programs, optimization: Option<String>, kinds: &[&str]| {
+        let of_seed = |seed| kinds.iter().map(move |kind| format!("{kind},seed={seed}"));
+        let tests = (1..=options.seeds).flat_map(of_seed);
+        let tests = SEEDLESS.map(str::to_owned).into_iter().chain(tests);
+        let command = (options.quick, options.upshift.clone());
+        corpus::run(&corpus::Options::stressed(
+            programs,
+            optimization,
+            tests.collect(),
+            command,
+        ))
+    };
+    let mut good = check(all, None, kinds)?;
+    good &= check(small, Some("clif".to_owned()), kinds)?;
+    let Some(server) = llvm::server()? else {
+        println!("skipped the corpus with LLVM");
+        return Ok(good);
+    };
+    let server = Some(format!("llvm-server={}", server.display()));
+    good &= check(small, server.clone(), &["flip"])?;
+    if !options.quick {
+        good &= check(Programs::Kernels, server, &FLIPPING)?;
     }
-    let corpus = corpus::Options::stressed(tests, options.quick, options.upshift.clone());
-    Ok(corpus::run(&corpus)? && good)
+    Ok(good)
+}
+
+/// Runs the specification's tests, and compares their frames, side by side: either is one thread's work.
+fn spec_stressed(seeds: u64) -> Result<bool> {
+    let parts = ["--random", "--frames"].map(|part| {
+        let argument = format!("{part}={seeds}");
+        std::thread::spawn(move || spec::run(&spec::Options::with(vec![argument])))
+    });
+    let mut good = true;
+    for part in parts {
+        let ended = part.join();
+        good &= ended.map_err(|_| anyhow!("a part of the stress test panicked"))??;
+    }
+    Ok(good)
 }

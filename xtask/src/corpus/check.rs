@@ -8,17 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::run::{self, Places};
+use super::run::{self, Places, Way};
 use super::table::Program;
-
-/// A way to run a program.
-#[derive(Clone, Copy)]
-pub struct Way<'o> {
-    /// The tier, as `upshift run --tier` takes it.
-    pub tier: &'o str,
-    /// The stress test, as `--stress` takes it.
-    pub stress: Option<&'o str>,
-}
 
 /// Programs, and the ways to run each.
 pub struct Check<'o> {
@@ -105,19 +96,12 @@ impl Check<'_> {
     }
 
     fn check(&self, program: &'static Program, way: Way<'_>, progress: &Progress) -> Result<()> {
-        let Way { tier, stress } = way;
         let expected = self.expected(program)?;
-        let in_tier_0 = match run::frame_test(stress) {
+        let in_tier_0 = match run::frame_test(way.stress) {
             Some(test) => self.frames_in_tier_0(program, &test, progress)?,
             None => None,
         };
-        let ended = run::upshift(
-            &self.binary,
-            program,
-            self.places,
-            (tier, stress),
-            self.limit,
-        )?;
+        let ended = run::upshift(&self.binary, program, self.places, way, self.limit)?;
         let other_frames = || other_frames(&ended, in_tier_0.as_deref()?);
         let verdict = run::verdict(program, &ended, &expected).or_else(other_frames);
         if in_tier_0.is_some() {
@@ -128,9 +112,11 @@ impl Check<'_> {
         }
         let mark = if verdict.is_none() { "ok" } else { "WRONG" };
         let mut line = format!(
-            "{:<14} tier {tier:<5} {:<13} {mark:<5} {:>8.2} s",
+            "{:<14} tier {:<5} {:<5} {:<27} {mark:<5} {:>8.2} s",
             program.name,
-            stress.unwrap_or_default(),
+            way.tier,
+            way.optimization.map_or("", run::shown),
+            way.stress.unwrap_or_default(),
             ended.time.as_secs_f64()
         );
         if let Some(verdict) = verdict {
@@ -179,7 +165,11 @@ impl Check<'_> {
     }
 
     fn log_twice(&self, program: &Program, test: &str) -> Result<Option<String>> {
-        let way = ("0", Some(test));
+        let way = Way {
+            tier: "0",
+            optimization: None,
+            stress: Some(test),
+        };
         let run = || run::upshift(&self.binary, program, self.places, way, self.limit);
         let (first, second) = (run()?, run()?);
         let frames = run::frames(&first).filter(|frames| run::frames(&second) == Some(frames));

@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use self::fetch::Unavailable;
-use self::run::Places;
+use self::run::{Places, Way};
 use self::table::{Origin, PROGRAMS, Program};
 use crate::shell;
 
@@ -41,6 +41,9 @@ pub struct Options {
     /// With --check: the tiers to run in [default: 0, 1 and auto]
     #[arg(long = "tier", value_name = "TIER")]
     tiers: Vec<String>,
+    /// With --check: how code is made, as `upshift run -O` takes it
+    #[arg(short = 'O', value_name = "OPTION")]
+    optimization: Option<String>,
     /// With --check: the stress tests to run under, as `upshift run --stress` takes them
     #[arg(long, value_name = "TEST")]
     stress: Vec<String>,
@@ -58,22 +61,43 @@ pub struct Options {
     limit: u64,
 }
 
+/// Which programs a stress test is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Programs {
+    /// All of them.
+    All,
+    /// Those that `--quick` leaves.
+    Quick,
+    /// Only small ones of our own.
+    Kernels,
+}
+
 impl Options {
-    /// Checks the programs in tiers 0 and 1 with each of these stress tests; `quick` as above.
-    pub fn stressed(stress: Vec<String>, quick: bool, upshift: Option<PathBuf>) -> Options {
+    /// Checks these programs in all tiers that there are with each of these stress tests; `quick`: with a command that is
+    /// not optimized.
+    pub fn stressed(
+        programs: Programs,
+        optimization: Option<String>,
+        stress: Vec<String>,
+        (quick, upshift): (bool, Option<PathBuf>),
+    ) -> Options {
+        let kernels = || PROGRAMS.iter().filter(|program| program.is_kernel());
         Options {
-            names: Vec::new(),
-            quick,
+            names: match programs {
+                Programs::Kernels => kernels().map(|program| program.name.to_owned()).collect(),
+                Programs::All | Programs::Quick => Vec::new(),
+            },
+            quick: programs == Programs::Quick,
             list: false,
             check: true,
             expect: false,
             tiers: vec!["auto".to_owned()],
+            optimization,
             stress,
             release: !quick,
             upshift,
             jobs: None,
-            // What takes longest, a compiler that goes back to tier 0 all the time, was not done in ten minutes when two
-            // of it shared a core.
+            // A compiler that goes back to tier 0 all the time takes minutes, more of them where others run beside it.
             limit: 1800,
         }
     }
@@ -120,7 +144,7 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 /// The tiers and stress tests to run a program in.
-fn ways(options: &Options) -> Vec<check::Way<'_>> {
+fn ways(options: &Options) -> Vec<Way<'_>> {
     let tiers: Vec<&str> = match options.tiers.as_slice() {
         [] => vec!["0", "1", "auto"],
         tiers => tiers.iter().map(String::as_str).collect(),
@@ -129,11 +153,13 @@ fn ways(options: &Options) -> Vec<check::Way<'_>> {
         [] => vec![None],
         stress => stress.iter().map(|test| Some(test.as_str())).collect(),
     };
-    let with_each = |tier| {
-        stress
-            .iter()
-            .map(move |&stress| check::Way { tier, stress })
+    let optimization = options.optimization.as_deref();
+    let way = move |tier, stress| Way {
+        tier,
+        optimization,
+        stress,
     };
+    let with_each = |tier| stress.iter().map(move |&stress| way(tier, stress));
     tiers.into_iter().flat_map(with_each).collect()
 }
 

@@ -77,20 +77,43 @@ pub fn arguments(
     Ok(arguments)
 }
 
-/// Runs a program with `upshift run --tier TIER`, under a stress test if there is one.
+/// A way to run a program in Upshift.
+#[derive(Clone, Copy)]
+pub struct Way<'o> {
+    /// The tier, as `upshift run --tier` takes it.
+    pub tier: &'o str,
+    /// How code is made, as `-O` takes it.
+    pub optimization: Option<&'o str>,
+    /// The stress test, as `--stress` takes it.
+    pub stress: Option<&'o str>,
+}
+
+/// What is shown of an option that may name a file.
+pub fn shown(option: &str) -> &str {
+    option.split_once('=').map_or(option, |(name, _)| name)
+}
+
+/// Runs a program with `upshift run`.
 pub fn upshift(
     binary: &Path,
     program: &Program,
     places: &Places,
-    (tier, stress): (&str, Option<&str>),
+    way: Way<'_>,
     limit: Duration,
 ) -> Result<Ended> {
+    let Way {
+        tier,
+        optimization,
+        stress,
+    } = way;
     // Several may run at the same time.
-    let test = stress.map(|test| format!(".{}", test.replace([',', '='], "-")));
-    let run = format!("{}.tier-{tier}{}", program.name, test.unwrap_or_default());
+    let words = [Some(program.name), Some(tier), optimization, stress];
+    let words: Vec<&str> = words.into_iter().flatten().collect();
+    let run = words.join(".").replace([',', '=', '/'], "-");
     let mut command = Command::new(binary);
     command
         .args(["run", "--tier", tier])
+        .args(optimization.map(|option| format!("-O{option}")))
         .args(stress.map(|test| format!("--stress={test}")))
         // Otherwise the bits of a NaN that an operation makes are its own in each tier.
         .args(frame_test(stress).map(|_| "-Wnan-canonicalization"))

@@ -114,6 +114,13 @@ pub struct Program {
     pub slow: bool,
 }
 
+impl Program {
+    /// Whether it is a small program of our own.
+    pub fn is_kernel(&self) -> bool {
+        matches!(self.origin, Origin::Kept | Origin::Kernel)
+    }
+}
+
 const fn kernel(
     name: &'static str,
     file: &'static str,
