@@ -59,12 +59,12 @@ fn corpus_stressed(options: &Options) -> Result<bool> {
         let of_seed = |seed| kinds.iter().map(move |kind| format!("{kind},seed={seed}"));
         let tests = (1..=options.seeds).flat_map(of_seed);
         let tests = SEEDLESS.map(str::to_owned).into_iter().chain(tests);
-        let command = (options.quick, options.upshift.clone());
         corpus::run(&corpus::Options::stressed(
             programs,
             optimization,
             tests.collect(),
-            command,
+            options.upshift.clone(),
+            !options.quick,
         ))
     };
     let mut good = check(all, None, kinds)?;

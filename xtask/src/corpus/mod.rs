@@ -29,6 +29,9 @@ pub struct Options {
     /// Leave out the programs that take long to fetch or to run, unless they are named
     #[arg(long)]
     quick: bool,
+    /// Only kernels.
+    #[arg(skip)]
+    kernels: bool,
     /// Print the programs and whether their files are there, and do nothing
     #[arg(long)]
     list: bool,
@@ -73,28 +76,26 @@ pub enum Programs {
 }
 
 impl Options {
-    /// Checks these programs in all tiers that there are with each of these stress tests; `quick`: with a command that is
-    /// not optimized.
+    /// Checks these programs in all tiers that there are with each of these stress tests, in the given command or in one
+    /// that is built now, optimized if it is for `release`.
     pub fn stressed(
         programs: Programs,
         optimization: Option<String>,
         stress: Vec<String>,
-        (quick, upshift): (bool, Option<PathBuf>),
+        upshift: Option<PathBuf>,
+        release: bool,
     ) -> Options {
-        let kernels = || PROGRAMS.iter().filter(|program| program.is_kernel());
         Options {
-            names: match programs {
-                Programs::Kernels => kernels().map(|program| program.name.to_owned()).collect(),
-                Programs::All | Programs::Quick => Vec::new(),
-            },
+            names: Vec::new(),
             quick: programs == Programs::Quick,
+            kernels: programs == Programs::Kernels,
             list: false,
             check: true,
             expect: false,
             tiers: vec!["auto".to_owned()],
             optimization,
             stress,
-            release: !quick,
+            release,
             upshift,
             jobs: None,
             // A compiler that goes back to tier 0 all the time takes minutes, more of them where others run beside it.
@@ -110,7 +111,7 @@ pub fn run(options: &Options) -> Result<bool> {
         corpus: root.join("corpus"),
         root,
     };
-    let programs = chosen(&options.names, options.quick)?;
+    let programs = chosen(&options.names, options.quick, options.kernels)?;
     if options.list {
         list(&programs, &places);
         return Ok(true);
@@ -163,11 +164,11 @@ fn ways(options: &Options) -> Vec<Way<'_>> {
     tiers.into_iter().flat_map(with_each).collect()
 }
 
-fn chosen(names: &[String], quick: bool) -> Result<Vec<&'static Program>> {
+fn chosen(names: &[String], quick: bool, kernels: bool) -> Result<Vec<&'static Program>> {
     if names.is_empty() {
         return Ok(PROGRAMS
             .iter()
-            .filter(|program| !(quick && program.slow))
+            .filter(|program| !(quick && program.slow) && (!kernels || program.is_kernel()))
             .collect());
     }
     let find = |name: &String| {
@@ -352,7 +353,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_known_ones() {
-        let error = chosen(&["nothing".to_owned()], false)
+        let error = chosen(&["nothing".to_owned()], false, false)
             .map(|_| ())
             .unwrap_err()
             .to_string();
@@ -360,10 +361,14 @@ mod tests {
             error.contains("nothing") && error.contains("sha256"),
             "{error}"
         );
-        assert_eq!(chosen(&["sha256".to_owned()], true).unwrap().len(), 1);
-        assert_eq!(chosen(&[], false).unwrap().len(), PROGRAMS.len());
-        let quick = chosen(&[], true).unwrap();
+        assert_eq!(
+            chosen(&["sha256".to_owned()], true, false).unwrap().len(),
+            1
+        );
+        assert_eq!(chosen(&[], false, false).unwrap().len(), PROGRAMS.len());
+        let quick = chosen(&[], true, false).unwrap();
         assert!(quick.len() < PROGRAMS.len() && quick.iter().all(|program| !program.slow));
+        assert!(chosen(&[], false, true).unwrap().len() < quick.len());
     }
 
     #[test]
