@@ -289,7 +289,7 @@ mod tests {
             "{page}"
         );
         assert!(
-            page.contains("gemm 0.67") && !page.contains("Cranelift"),
+            page.contains("gemm 0.67") && !page.contains("fib") && !page.contains("Cranelift"),
             "{page}"
         );
     }
