@@ -735,6 +735,11 @@ impl Code {
         self.bytes.push([0x0f, 0x0b]);
     }
 
+    /// Everything that comes before it in memory is done before anything that comes after it.
+    pub fn fence(&mut self) {
+        self.bytes.push([0x0f, 0xae, 0xf0]);
+    }
+
     /// `push rbp; mov rbp, rsp`.
     pub fn enter_frame(&mut self) {
         self.bytes.push(STENCIL_PROLOGUE);

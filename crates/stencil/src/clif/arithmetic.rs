@@ -1,9 +1,10 @@
 //! Arithmetic and conversions that the assembler encodes directly.
 
 use super::state::{Driver, bailout, is_narrow, kept_as, kind};
+use super::stencils;
 use crate::arch::x64::Condition;
 use crate::assembler::Assembler;
-use crate::value::{FloatOp, IntOp, ShiftOp, Ty};
+use crate::value::{FloatOp, IntOp, IntTest, ShiftOp, Ty};
 use cranelift_codegen::ir::{Inst, Opcode, TrapCode, Value, types};
 use upshift_codegen::CompileError;
 
@@ -116,13 +117,20 @@ pub(super) fn overflow(d: &mut Driver<'_>, inst: Inst, opcode: Opcode) -> Result
     };
     let args = pair(d, inst)?;
     let ty = d.ty(args[0]);
-    if is_narrow(ty) {
-        return Err(bailout(format!("{opcode}.{ty}")));
-    }
-    d.push(args[0])?;
-    d.push(args[1])?;
-    d.consume_all(&args);
-    d.asm.int_binary_with_flags(op, ty == types::I64);
+    let condition = match (opcode, ty) {
+        (Opcode::UmulOverflow, types::I64) => multiply_with_high_half(d, args)?,
+        _ if is_narrow(ty) || opcode == Opcode::UmulOverflow => {
+            let is_signed = condition == OVERFLOW && opcode != Opcode::UmulOverflow;
+            compute_wider(d, args, op, is_signed)?
+        }
+        _ => {
+            d.push(args[0])?;
+            d.push(args[1])?;
+            d.consume_all(&args);
+            d.asm.int_binary_with_flags(op, ty == types::I64);
+            condition
+        }
+    };
     let reg = d.asm.allocate(false);
     d.asm.code.set_if(condition, reg);
     d.asm.push_register(Ty::I32, reg);
@@ -131,6 +139,63 @@ pub(super) fn overflow(d: &mut Driver<'_>, inst: Inst, opcode: Opcode) -> Result
     d.define_as(results[0], result, false);
     d.define_as(results[1], overflowed, true);
     Ok(())
+}
+
+/// Pushes the result of an operation on more bits than its type has, so that it is exact. The condition says whether
+/// it is another number of that type.
+fn compute_wider(
+    d: &mut Driver<'_>,
+    args: [Value; 2],
+    op: IntOp,
+    is_signed: bool,
+) -> Result<Condition, CompileError> {
+    let bits = d.ty(args[0]).bits() as u8;
+    let wide = bits == 32;
+    for arg in args {
+        match is_signed {
+            true => d.push_signed(arg)?,
+            false => d.push_unsigned(arg)?,
+        }
+        if wide {
+            d.asm.zero_extend();
+        }
+    }
+    d.consume_all(&args);
+    d.asm.int_binary(op, wide);
+    let exact = d.asm.pop();
+    // Twice, so that its register is not changed.
+    d.asm.push_again(exact);
+    d.asm.push_again(exact);
+    match (is_signed, wide) {
+        (true, _) => d.asm.sign_extend(bits, wide),
+        (false, true) => d.asm.wrap(),
+        (false, false) => d.asm.narrow(bits),
+    }
+    let (result, exact) = (d.asm.pop(), d.asm.pop());
+    for val in [result, exact, result] {
+        d.asm.push_again(val);
+    }
+    if wide {
+        d.asm.zero_extend();
+    }
+    Ok(d.asm.int_compare(IntTest::Ne, wide, false))
+}
+
+/// Pushes the low half of a product of 64 bits. The condition says whether the high half is not 0.
+fn multiply_with_high_half(
+    d: &mut Driver<'_>,
+    args: [Value; 2],
+) -> Result<Condition, CompileError> {
+    let [left, right] = args;
+    for arg in [left, right, left, right] {
+        d.push(arg)?;
+    }
+    d.consume_all(&args);
+    stencils::copy(d, Opcode::Umulhi, types::I64, types::I64)?;
+    let high = d.asm.pop();
+    d.asm.int_binary(IntOp::Mul, true);
+    d.asm.push_again(high);
+    Ok(d.asm.int_test(true, false))
 }
 
 /// A float operation of two operands.

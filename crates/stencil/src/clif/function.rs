@@ -2,7 +2,7 @@
 
 use super::arithmetic as int;
 use super::scan::Scan;
-use super::state::{BlockState, Driver, bailout, kind};
+use super::state::{BlockState, Driver, bailout, check_order, kind};
 use super::values::{Place, Values};
 use super::{call, condition, memory, stencils};
 use crate::arch::x64::{FRAME, IS_HOST, Mem};
@@ -195,8 +195,17 @@ fn instruction(d: &mut Driver<'_>, inst: Inst) -> Result<(), CompileError> {
         InstructionData::LoadNoOffset { flags, .. } if opcode == Opcode::AtomicLoad => {
             return memory::load(d, inst, opcode, (flags, 0));
         }
+        InstructionData::StoreNoOffset { flags, .. } if opcode == Opcode::AtomicStore => {
+            memory::store(d, inst, opcode, (flags, 0))?;
+            // Loads that follow must not be done before it.
+            d.asm.code.fence();
+            return Ok(());
+        }
+        InstructionData::AtomicRmw { flags, .. } | InstructionData::AtomicCas { flags, .. } => {
+            return stencils::access(d, inst, flags);
+        }
         InstructionData::LoadNoOffset { flags, .. } if opcode == Opcode::Bitcast => {
-            memory::check_order(d, flags)?;
+            check_order(d, flags)?;
             return int::bitcast(d, inst);
         }
         InstructionData::UnaryConst {
@@ -263,6 +272,12 @@ fn other(d: &mut Driver<'_>, inst: Inst, data: &InstructionData) -> Result<(), C
         InstructionData::NullAry {
             opcode: Opcode::Nop | Opcode::SequencePoint,
         } => Ok(()),
+        InstructionData::NullAry {
+            opcode: Opcode::Fence,
+        } => {
+            d.asm.code.fence();
+            Ok(())
+        }
         InstructionData::NullAry { opcode } => frame_address(d, inst, opcode),
         _ => stencils::operation(d, inst),
     }
@@ -315,6 +330,7 @@ fn binary(d: &mut Driver<'_>, inst: Inst, opcode: Opcode) -> Result<(), CompileE
         | Opcode::SaddOverflow
         | Opcode::UsubOverflow
         | Opcode::SsubOverflow
+        | Opcode::UmulOverflow
         | Opcode::SmulOverflow => int::overflow(d, inst, opcode),
         Opcode::Fadd if !d.canonical_nans => int::float_binary(d, inst, FloatOp::Add),
         Opcode::Fsub if !d.canonical_nans => int::float_binary(d, inst, FloatOp::Sub),

@@ -1,31 +1,18 @@
 //! Loads, stores and addresses.
 
-use super::state::{Driver, bailout, kept_as, kind};
+use super::state::{Driver, bailout, fault, kept_as};
+use super::stencils;
 use super::values::Place;
 use crate::arch::x64::{FRAME, Mem};
 use crate::operate::short;
 use crate::value::{LoadKind, StoreKind, Ty};
 use cranelift_codegen::ir::{
-    ArgumentPurpose, Constant, Endianness, GlobalValue, GlobalValueData, Inst, MemFlags, Opcode,
-    Type, UserExternalName, Value, types,
+    ArgumentPurpose, Constant, GlobalValue, GlobalValueData, Inst, MemFlags, Opcode, Type,
+    UserExternalName, Value, types,
 };
 use cranelift_codegen::ir::{ExternalName, FuncRef};
 use upshift_base::TrapKind;
 use upshift_codegen::{CompileError, RelocKind, Target, symbol};
-
-/// Checks that bytes are in the machine's order.
-pub(super) fn check_order(d: &Driver<'_>, flags: MemFlags) -> Result<(), CompileError> {
-    match d.body.dfg.mem_flags[flags].endianness(Endianness::Little) {
-        Endianness::Little => Ok(()),
-        Endianness::Big => Err(bailout("an access in big-endian order")),
-    }
-}
-
-/// What a fault of an access means; `None` if it cannot fault.
-fn fault(d: &Driver<'_>, flags: MemFlags) -> Result<Option<TrapKind>, CompileError> {
-    check_order(d, flags)?;
-    Ok(d.body.dfg.mem_flags[flags].trap_code().map(kind))
-}
 
 /// Where an access goes. The address, if it was pushed, is popped.
 fn location(d: &mut Driver<'_>, address: Option<()>, frame: i32, offset: i32) -> Mem {
@@ -84,8 +71,16 @@ pub(super) fn load(
 ) -> Result<(), CompileError> {
     let (address, result) = (d.args(inst)[0], d.result(inst));
     let ty = d.ty(result);
-    let (kind, clean) = load_kind(opcode, ty)?;
-    let kept = kept_as(ty)?;
+    let widening = widening(opcode);
+    let (kind, clean) = match widening {
+        // The eight bytes, to be widened in the register.
+        Some(_) => (LoadKind::Full(Ty::F64), false),
+        None => load_kind(opcode, ty)?,
+    };
+    let kept = match widening {
+        Some(_) => Ty::V128,
+        None => kept_as(ty)?,
+    };
     let fault = fault(d, flags)?;
     let (pushed, frame) = push_address(d, address)?;
     d.consume(address);
@@ -98,15 +93,33 @@ pub(super) fn load(
     note_fault(d, fault);
     d.asm.code.load_kind(kind, to, from);
     d.asm.push_register(kept, to);
+    if let Some((opcode, narrow)) = widening {
+        stencils::copy(d, opcode, narrow, ty)?;
+    }
     d.define(result, clean);
     Ok(())
 }
 
+/// How the lanes of a load that widens are widened, and what they are in memory.
+fn widening(opcode: Opcode) -> Option<(Opcode, Type)> {
+    Some(match opcode {
+        Opcode::Sload8x8 => (Opcode::SwidenLow, types::I8X16),
+        Opcode::Uload8x8 => (Opcode::UwidenLow, types::I8X16),
+        Opcode::Sload16x4 => (Opcode::SwidenLow, types::I16X8),
+        Opcode::Uload16x4 => (Opcode::UwidenLow, types::I16X8),
+        Opcode::Sload32x2 => (Opcode::SwidenLow, types::I32X4),
+        Opcode::Uload32x2 => (Opcode::UwidenLow, types::I32X4),
+        _ => return None,
+    })
+}
+
 fn store_kind(opcode: Opcode, ty: Type) -> Result<StoreKind, CompileError> {
     Ok(match (opcode, ty) {
-        (Opcode::Store, types::I8) | (Opcode::Istore8, _) => StoreKind::Low8,
-        (Opcode::Store, types::I16) | (Opcode::Istore16, _) => StoreKind::Low16,
-        (Opcode::Store, _) => StoreKind::Full(kept_as(ty)?),
+        (Opcode::Store | Opcode::AtomicStore, types::I8) | (Opcode::Istore8, _) => StoreKind::Low8,
+        (Opcode::Store | Opcode::AtomicStore, types::I16) | (Opcode::Istore16, _) => {
+            StoreKind::Low16
+        }
+        (Opcode::Store | Opcode::AtomicStore, _) => StoreKind::Full(kept_as(ty)?),
         (Opcode::Istore32, _) => StoreKind::Low32,
         _ => return Err(bailout(format!("{opcode}.{ty}"))),
     })

@@ -5,7 +5,9 @@ use crate::arch::x64::{FRAME, Mem, Reg};
 use crate::assembler::{Assembler, Val};
 use crate::code::Label;
 use crate::value::Ty;
-use cranelift_codegen::ir::{Block, Function, Inst, StackSlot, TrapCode, Type, Value, types};
+use cranelift_codegen::ir::{
+    Block, Endianness, Function, Inst, MemFlags, StackSlot, TrapCode, Type, Value, types,
+};
 use upshift_base::TrapKind;
 use upshift_codegen::CompileError;
 
@@ -82,6 +84,20 @@ pub(super) fn kept_as(ty: Type) -> Result<Ty, CompileError> {
         _ if ty.is_vector() && ty.bits() == 128 => Ok(Ty::V128),
         _ => Err(bailout(format!("values of type {ty}"))),
     }
+}
+
+/// Checks that bytes are in the machine's order.
+pub(super) fn check_order(d: &Driver<'_>, flags: MemFlags) -> Result<(), CompileError> {
+    match d.body.dfg.mem_flags[flags].endianness(Endianness::Little) {
+        Endianness::Little => Ok(()),
+        Endianness::Big => Err(bailout("an access in big-endian order")),
+    }
+}
+
+/// What a fault of an access means; `None` if it cannot fault.
+pub(super) fn fault(d: &Driver<'_>, flags: MemFlags) -> Result<Option<TrapKind>, CompileError> {
+    check_order(d, flags)?;
+    Ok(d.body.dfg.mem_flags[flags].trap_code().map(kind))
 }
 
 /// What a trap code means.
@@ -234,7 +250,7 @@ impl<'f> Driver<'f> {
 
 impl Assembler {
     /// Clears the bits above the low 8 or 16 of the number on top.
-    fn narrow(&mut self, bits: u8) {
+    pub(super) fn narrow(&mut self, bits: u8) {
         let val = self.pop();
         let from = self.in_register(val);
         let to = if self.is_owned(val) {

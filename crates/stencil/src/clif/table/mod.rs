@@ -6,9 +6,9 @@ mod generated;
 mod row;
 
 use crate::arch::x64::level;
-use crate::stencil::Stencil;
-use cranelift_codegen::ir::{Opcode, Type, types};
-use generated::x64::{CODE, ROWS, TRAPS};
+use crate::stencil::{Hole, Stencil};
+use cranelift_codegen::ir::{InstructionData, Opcode, Type, types};
+use generated::x64::{CODE, HOLES, ROWS, TRAPS};
 use std::sync::OnceLock;
 
 pub use row::OPERANDS_MAX;
@@ -29,12 +29,30 @@ const TYPES: [Type; 12] = [
     types::F64X2,
 ];
 
-/// The number of the operation of that opcode, by the types of its first operand and its result; `None` if it has no
-/// stencil for sure.
-pub fn operation_key(opcode: Opcode, operand: Type, result: Type) -> Option<u32> {
+/// The number of an operation, by its opcode, what is chosen by numbers in the instruction, and the types of its first
+/// operand and its result; `None` if it has no stencil for sure.
+pub fn operation_key(data: &InstructionData, operand: Type, result: Type) -> Option<u32> {
+    let choice = match *data {
+        InstructionData::Unary { .. }
+        | InstructionData::Binary { .. }
+        | InstructionData::Ternary { .. }
+        | InstructionData::AtomicCas { .. }
+        // What is chosen fills holes.
+        | InstructionData::Shuffle { .. } => 0,
+        InstructionData::BinaryImm8 { imm, .. } | InstructionData::TernaryImm8 { imm, .. } => imm,
+        InstructionData::AtomicRmw { op, .. } => op as u8,
+        InstructionData::IntCompare { cond, .. } => cond as u8,
+        InstructionData::FloatCompare { cond, .. } => cond as u8,
+        _ => return None,
+    };
+    numbered(data.opcode(), choice, operand, result)
+}
+
+/// The same for an opcode and a choice.
+pub(super) fn numbered(opcode: Opcode, choice: u8, operand: Type, result: Type) -> Option<u32> {
     let number = |ty: Type| TYPES.iter().position(|known| *known == ty);
     let (operand, result) = (number(operand)? as u32, number(result)? as u32);
-    Some((opcode as u32) << 8 | operand << 4 | result)
+    Some((opcode as u32) << 16 | u32::from(choice) << 8 | operand << 4 | result)
 }
 
 /// The stencil of an operation on this processor, if there is one.
@@ -52,7 +70,7 @@ pub(super) fn find(key: u32, canonical_nans: bool) -> Option<Stencil<'static>> {
         clobbers: row.clobbers,
         aligned: row.aligned,
         traps: part(TRAPS, row.traps),
-        holes: &[],
+        holes: part::<Hole>(HOLES, row.holes),
     })
 }
 
@@ -72,10 +90,10 @@ mod tests {
 
     #[test]
     fn an_operation_is_found_by_its_types() {
-        let key = operation_key(Opcode::Udiv, types::I32, types::I32).unwrap();
+        let key = numbered(Opcode::Udiv, 0, types::I32, types::I32).unwrap();
         assert_eq!(find(key, false).unwrap().operands, [Ty::I32, Ty::I32]);
-        let key = operation_key(Opcode::Iadd, types::I32, types::I32).unwrap();
+        let key = numbered(Opcode::Iadd, 0, types::I32, types::I32).unwrap();
         assert!(find(key, false).is_none(), "it is encoded directly");
-        assert!(operation_key(Opcode::Udiv, types::I128, types::I128).is_none());
+        assert!(numbered(Opcode::Udiv, 0, types::I128, types::I128).is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! The rows that the table is written in.
 
-use crate::stencil::StencilTrap;
+use crate::stencil::{Hole, HoleKind, StencilTrap};
 use crate::value::Ty;
 
 /// The most operands that an operation has.
@@ -17,6 +17,7 @@ pub(super) struct Row {
     pub(super) aligned: bool,
     /// Where its parts are in the lists of all stencils, and how many there are.
     pub(super) traps: (usize, usize),
+    pub(super) holes: (usize, usize),
     pub(super) code: (usize, usize),
 }
 
@@ -26,7 +27,7 @@ pub(super) const fn row(
     operands: ([Ty; OPERANDS_MAX], usize),
     result: Ty,
     (clobbers, aligned): (u64, bool),
-    traps: (usize, usize),
+    (traps, holes): ((usize, usize), (usize, usize)),
     code: (usize, usize),
 ) -> Row {
     Row {
@@ -37,6 +38,7 @@ pub(super) const fn row(
         clobbers,
         aligned,
         traps,
+        holes,
         code,
     }
 }
@@ -44,4 +46,9 @@ pub(super) const fn row(
 /// A place that may trap.
 pub(super) const fn trap(offset: u16, kind: u8) -> StencilTrap {
     StencilTrap { offset, kind }
+}
+
+/// A byte that depends on an immediate.
+pub(super) const fn hole(offset: u16, byte: u8, kind: HoleKind) -> Hole {
+    Hole { offset, byte, kind }
 }
