@@ -43,12 +43,12 @@ pub fn run(options: &Options) -> Result<bool> {
     Ok(corpus_stressed(options)? && good)
 }
 
-/// Runs the corpus: with tiers 0 and 1; all but the largest programs again with tier 0 by way of CLIF, and with LLVM's tier
-/// above the two. A function full of guards is a second's work for LLVM, so only kernels have them there.
+/// Runs the corpus: with tiers 0 and 1; all but one program again with tier 0 by way of CLIF, and with LLVM's tier above the
+/// two. A function full of guards is a second's work for LLVM, so only kernels have them there.
 fn corpus_stressed(options: &Options) -> Result<bool> {
     let (all, small) = match options.quick {
         true => (Programs::Quick, Programs::Kernels),
-        false => (Programs::All, Programs::Quick),
+        false => (Programs::All, Programs::Most),
     };
     // The last ones take Lua and SQLite minutes.
     let kinds = match options.quick {

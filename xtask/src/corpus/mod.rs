@@ -29,9 +29,9 @@ pub struct Options {
     /// Leave out the programs that take long to fetch or to run, unless they are named
     #[arg(long)]
     quick: bool,
-    /// Only kernels.
+    /// Which of them a stress test is for.
     #[arg(skip)]
-    kernels: bool,
+    stressed: Option<Programs>,
     /// Print the programs and whether their files are there, and do nothing
     #[arg(long)]
     list: bool,
@@ -69,10 +69,23 @@ pub struct Options {
 pub enum Programs {
     /// All of them.
     All,
+    /// All but the one that takes longest, clang making machine code.
+    Most,
     /// Those that `--quick` leaves.
     Quick,
     /// Only small ones of our own.
     Kernels,
+}
+
+impl Programs {
+    fn has(self, program: &Program) -> bool {
+        match self {
+            Programs::All => true,
+            Programs::Most => program.name != "clang-asm",
+            Programs::Quick => !program.slow,
+            Programs::Kernels => program.is_kernel(),
+        }
+    }
 }
 
 impl Options {
@@ -87,8 +100,8 @@ impl Options {
     ) -> Options {
         Options {
             names: Vec::new(),
-            quick: programs == Programs::Quick,
-            kernels: programs == Programs::Kernels,
+            quick: false,
+            stressed: Some(programs),
             list: false,
             check: true,
             expect: false,
@@ -111,7 +124,11 @@ pub fn run(options: &Options) -> Result<bool> {
         corpus: root.join("corpus"),
         root,
     };
-    let programs = chosen(&options.names, options.quick, options.kernels)?;
+    let by_length = match options.quick {
+        true => Programs::Quick,
+        false => Programs::All,
+    };
+    let programs = chosen(&options.names, options.stressed.unwrap_or(by_length))?;
     if options.list {
         list(&programs, &places);
         return Ok(true);
@@ -164,12 +181,10 @@ fn ways(options: &Options) -> Vec<Way<'_>> {
     tiers.into_iter().flat_map(with_each).collect()
 }
 
-fn chosen(names: &[String], quick: bool, kernels: bool) -> Result<Vec<&'static Program>> {
+fn chosen(names: &[String], programs: Programs) -> Result<Vec<&'static Program>> {
     if names.is_empty() {
-        return Ok(PROGRAMS
-            .iter()
-            .filter(|program| !(quick && program.slow) && (!kernels || program.is_kernel()))
-            .collect());
+        let chosen = PROGRAMS.iter().filter(|program| programs.has(program));
+        return Ok(chosen.collect());
     }
     let find = |name: &String| {
         PROGRAMS
@@ -353,7 +368,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_known_ones() {
-        let error = chosen(&["nothing".to_owned()], false, false)
+        let error = chosen(&["nothing".to_owned()], Programs::All)
             .map(|_| ())
             .unwrap_err()
             .to_string();
@@ -361,14 +376,14 @@ mod tests {
             error.contains("nothing") && error.contains("sha256"),
             "{error}"
         );
-        assert_eq!(
-            chosen(&["sha256".to_owned()], true, false).unwrap().len(),
-            1
-        );
-        assert_eq!(chosen(&[], false, false).unwrap().len(), PROGRAMS.len());
-        let quick = chosen(&[], true, false).unwrap();
+        let named = chosen(&["sha256".to_owned()], Programs::Quick);
+        assert_eq!(named.unwrap().len(), 1);
+        let all = |programs| chosen(&[], programs).unwrap();
+        assert_eq!(all(Programs::All).len(), PROGRAMS.len());
+        assert_eq!(all(Programs::Most).len(), PROGRAMS.len() - 1);
+        let quick = all(Programs::Quick);
         assert!(quick.len() < PROGRAMS.len() && quick.iter().all(|program| !program.slow));
-        assert!(chosen(&[], false, true).unwrap().len() < quick.len());
+        assert!(all(Programs::Kernels).len() < quick.len());
     }
 
     #[test]
