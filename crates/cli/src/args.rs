@@ -180,6 +180,10 @@ pub struct RunArgs {
         help_heading = "The program's world"
     )]
     pub preloads: Vec<Preload>,
+    /// Let the program see the same in every run: clocks that start with the year 2000 and move by a microsecond at each look,
+    /// random numbers that are always the same, and files without ages of their own
+    #[arg(long, help_heading = "The program's world")]
+    pub deterministic: bool,
     /// Tell the program that this is its name, instead of its file's
     #[arg(long, value_name = "NAME", help_heading = "The program's world")]
     pub argv0: Option<OsString>,

@@ -213,6 +213,9 @@ fn wasi(args: &RunArgs, path: &OsStr, program_args: &[OsString]) -> Result<WasiC
     for dir in &args.dirs {
         builder = builder.preopened_dir(&dir.host, dir.guest.as_str(), Access::ReadWrite);
     }
+    if args.deterministic {
+        builder = builder.deterministic(0);
+    }
     // Its message says what its source says too.
     builder.build().map_err(|error| anyhow!("{error}"))
 }

@@ -1,6 +1,7 @@
 //! What one guest has of the world: its arguments, its environment and its open descriptors.
 
 use crate::abi::Rights;
+use crate::chance::Chance;
 use crate::interrupt::Interrupts;
 use crate::resolve::Resolver;
 use crate::stdio::{Input, InputKind, Output, OutputKind, duplicate};
@@ -22,6 +23,7 @@ pub struct WasiCtx {
     pub(crate) table: Table,
     pub(crate) resolver: Resolver,
     pub(crate) interrupts: Interrupts,
+    pub(crate) chance: Chance,
 }
 
 impl WasiCtx {
@@ -102,6 +104,7 @@ pub struct WasiCtxBuilder {
     preopens: Vec<(PathBuf, Vec<u8>, Access)>,
     descriptors_max: usize,
     resolver: Resolver,
+    seed: Option<u64>,
 }
 
 impl Default for WasiCtxBuilder {
@@ -122,6 +125,7 @@ impl WasiCtxBuilder {
             preopens: Vec::new(),
             descriptors_max: DESCRIPTORS_MAX,
             resolver: Resolver::Kernel,
+            seed: None,
         }
     }
 
@@ -204,6 +208,15 @@ impl WasiCtxBuilder {
         self
     }
 
+    /// Lets the guest see the same in every run with the same seed, files aside: clocks start with the year 2000 and move by a
+    /// microsecond whenever they are looked at, and by what the guest waits for; random numbers come from the seed, which
+    /// makes them no secret; all files are as old as the clocks, and are numbered in the order in which the guest sees them.
+    /// What depends on the order of a directory's entries, or on others who change files, still differs.
+    pub fn deterministic(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Resolves paths one component at a time, as on a kernel that cannot do it itself; for tests.
     #[doc(hidden)]
     pub fn resolve_by_walking(mut self) -> Self {
@@ -242,6 +255,7 @@ impl WasiCtxBuilder {
             table,
             resolver: self.resolver,
             interrupts: Interrupts::default(),
+            chance: self.seed.map_or(Chance::Host, Chance::repeatable),
         })
     }
 }

@@ -32,14 +32,16 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Fills `out` with the entries from `cookie` on and returns the bytes used: less than `out.len()` only at the end.
+    /// Fills `out` with the entries from `cookie` on and returns the bytes used: less than `out.len()` only at the end. Files
+    /// have the numbers that `number` makes of the host's.
     pub(crate) fn read(
         &mut self,
         fd: BorrowedFd<'_>,
         cookie: u64,
         out: &mut [u8],
+        mut number: impl FnMut(u64, u64) -> u64,
     ) -> Result<usize, Errno> {
-        let own_inode = rustix::fs::fstat(fd)?.st_ino;
+        let own = rustix::fs::fstat(fd)?;
         let (mut index, position) = self.start(cookie);
         rustix::fs::seek(fd, SeekFrom::Start(position))?;
         self.marks.clear();
@@ -53,7 +55,13 @@ impl Listing {
             let entry = entry?;
             index += 1;
             if index > cookie {
-                used += put(&mut out[used..], index, &entry, own_inode, fd);
+                // What lies above is none of the guest's business, not even its number.
+                let inode = match entry.file_name().to_bytes() {
+                    b".." => own.st_ino,
+                    _ => entry.ino(),
+                };
+                let inode = number(own.st_dev, inode);
+                used += put(&mut out[used..], index, &entry, inode, fd);
             }
             self.mark(index, entry.next_entry_cookie());
         }
@@ -82,16 +90,10 @@ fn put(
     out: &mut [u8],
     next: u64,
     entry: &RawDirEntry<'_>,
-    own_inode: u64,
+    inode: u64,
     fd: BorrowedFd<'_>,
 ) -> usize {
     let name = entry.file_name().to_bytes();
-    // What lies above is none of the guest's business, not even its number.
-    let inode = if name == b".." {
-        own_inode
-    } else {
-        entry.ino()
-    };
     let header = abi::dirent(next, inode, name.len() as u32, kind(entry, fd));
     let header_len = DIRENT_SIZE.min(out.len());
     out[..header_len].copy_from_slice(&header[..header_len]);

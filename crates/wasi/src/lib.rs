@@ -9,7 +9,7 @@
 //! time where that is missing, and acts on a single name.
 //!
 //! Four layers, each knowing only those before it: the vocabulary (`errno`, `abi`, `memory`), what a guest has
-//! (`resolve`, `directory`, `stdio`, `interrupt`, `table`, `context`), the functions ([`snapshot`], and their list, [`FUNCTIONS`]), and
+//! (`resolve`, `directory`, `stdio`, `interrupt`, `table`, `chance`, `context`), the functions ([`snapshot`], and their list, [`FUNCTIONS`]), and
 //! their import into an instance ([`add_to_linker`]). Only the last knows the engine: to the others a guest is a
 //! [`WasiCtx`] and some bytes.
 //!
@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod chance;
 mod context;
 mod directory;
 mod errno;

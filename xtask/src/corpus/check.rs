@@ -25,14 +25,8 @@ pub struct Check<'o> {
     pub places: &'o Places,
 }
 
-/// What a program's frames are in tier 0 under a test that logs them.
-struct Logged {
-    /// Nothing if they are others in each run.
-    frames: Option<String>,
-}
-
-/// Filled by whoever needs it first.
-type FirstLogged = Arc<Mutex<Option<Logged>>>;
+/// What a program's frames are in tier 0 under a test that logs them. Filled by whoever needs it first.
+type FirstLogged = Arc<Mutex<Option<String>>>;
 
 /// What all threads share.
 struct Progress {
@@ -98,7 +92,7 @@ impl Check<'_> {
     fn check(&self, program: &'static Program, way: Way<'_>, progress: &Progress) -> Result<()> {
         let expected = self.expected(program)?;
         let in_tier_0 = match run::frame_test(way.stress) {
-            Some(test) => self.frames_in_tier_0(program, &test, progress)?,
+            Some(test) => Some(self.frames_in_tier_0(program, &test, progress)?),
             None => None,
         };
         let ended = run::upshift(&self.binary, program, self.places, way, self.limit)?;
@@ -140,14 +134,13 @@ impl Check<'_> {
         })
     }
 
-    /// What a program's frames are in tier 0; nothing if they are others each time, because it uses the time or random
-    /// numbers. Whoever asks first finds out, the others wait.
+    /// What a program's frames are in tier 0. Whoever asks first finds out, the others wait.
     fn frames_in_tier_0(
         &self,
         program: &'static Program,
         test: &str,
         progress: &Progress,
-    ) -> Result<Option<String>> {
+    ) -> Result<String> {
         let poisoned = || anyhow!("a check panicked");
         let key = (program.name, test.to_owned());
         let entry = {
@@ -157,29 +150,26 @@ impl Check<'_> {
         let mut known = entry.lock().map_err(|_| poisoned())?;
         let logged = match known.take() {
             Some(logged) => logged,
-            None => Logged {
-                frames: self.log_twice(program, test)?,
-            },
+            None => self.log_in_tier_0(program, test)?,
         };
-        Ok(known.insert(logged).frames.clone())
+        Ok(known.insert(logged).clone())
     }
 
-    fn log_twice(&self, program: &Program, test: &str) -> Result<Option<String>> {
+    fn log_in_tier_0(&self, program: &Program, test: &str) -> Result<String> {
         let way = Way {
             tier: "0",
             optimization: None,
             stress: Some(test),
         };
-        let run = || run::upshift(&self.binary, program, self.places, way, self.limit);
-        let (first, second) = (run()?, run()?);
-        let frames = run::frames(&first).filter(|frames| run::frames(&second) == Some(frames));
-        if frames.is_none() {
-            println!(
-                "{}: its frames are others in each run of tier 0, and are not compared",
-                program.name
-            );
-        }
-        Ok(frames.map(str::to_owned))
+        let ended = run::upshift(&self.binary, program, self.places, way, self.limit)?;
+        let frames = run::frames(&ended).map(str::to_owned);
+        frames.with_context(|| {
+            let name = program.name;
+            format!(
+                "{name} in tier 0 under {test} says nothing of frames:\n{}",
+                ended.said
+            )
+        })
     }
 }
 

@@ -115,8 +115,10 @@ pub fn upshift(
         .args(["run", "--tier", tier])
         .args(optimization.map(|option| format!("-O{option}")))
         .args(stress.map(|test| format!("--stress={test}")))
-        // Otherwise the bits of a NaN that an operation makes are its own in each tier.
+        // Otherwise the bits of a NaN that an operation makes are its own in each tier, and times and random numbers are
+        // others in each run.
         .args(frame_test(stress).map(|_| "-Wnan-canonicalization"))
+        .args(frame_test(stress).map(|_| "--deterministic"))
         .args(arguments(program, places, &run, false)?);
     finish(&mut command, &places.output(&run), limit)
 }

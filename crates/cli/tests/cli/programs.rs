@@ -74,6 +74,39 @@ fn standard_input_and_files_are_read() {
 }
 
 #[test]
+fn a_deterministic_run_is_like_the_one_before() {
+    // Ten random bytes and a time's low half, as letters.
+    let letters = WASI.replacen(
+        "(memory",
+        r#"(import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))
+  (memory"#,
+        1,
+    );
+    let start = "(local $at i32)
+        (drop (call $random_get (i32.const 64) (i32.const 10)))
+        (drop (call $clock_time_get (i32.const 0) (i64.const 1) (i32.const 74)))
+        (loop $again
+          (i32.store8 (i32.add (i32.const 64) (local.get $at))
+            (i32.add (i32.const 97)
+              (i32.and (i32.const 15) (i32.load8_u (i32.add (i32.const 64) (local.get $at))))))
+          (local.set $at (i32.add (local.get $at) (i32.const 1)))
+          (br_if $again (i32.lt_u (local.get $at) (i32.const 14))))
+        (call $print (i32.const 64) (i32.const 14))";
+    let program = format!("(module {letters} (func (export \"_start\") {start}))");
+    let place = Place::new(&[("letters.wat", &program)]);
+    let first = place.upshift(&["run", "--deterministic", "letters.wat"]);
+    let first = first.code(0).stdout;
+    assert_eq!(first.len(), 14);
+    for mode in MODES {
+        let args = ["--deterministic", "letters.wat"];
+        place.run(mode, &args).code(0).stdout(&first);
+    }
+    let otherwise = place.upshift(&["run", "letters.wat"]).code(0).stdout;
+    assert_ne!(otherwise, first);
+}
+
+#[test]
 fn arguments_and_variables_arrive() {
     // The strings and their zero bytes, as they lie in memory.
     let print_args = program(

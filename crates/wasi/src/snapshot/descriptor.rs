@@ -81,7 +81,7 @@ pub fn fd_filestat_get(ctx: &mut WasiCtx, mem: &mut [u8], fd: u32, stat: u32) ->
     let descriptor = ctx.table.get(fd)?;
     descriptor.require(Rights::FD_FILESTAT_GET)?;
     let layout = match descriptor.host_fd() {
-        Some(fd) => abi::filestat(&rustix::fs::fstat(fd)?),
+        Some(fd) => ctx.chance.filestat(&rustix::fs::fstat(fd)?),
         None => {
             let mut layout = [0; FILESTAT_SIZE as usize];
             layout[16] = GuestFileType::Unknown as u8;
@@ -177,7 +177,9 @@ pub fn fd_readdir(
         return Err(Errno::NotDir);
     };
     let out = memory::bytes_mut(mem, buf, buf_len)?;
-    let out_used = directory.listing.read(directory.fd.as_fd(), cookie, out)?;
+    let number = |device, inode| ctx.chance.inode(device, inode);
+    let fd = directory.fd.as_fd();
+    let out_used = directory.listing.read(fd, cookie, out, number)?;
     memory::write_u32(mem, used, out_used as u32)
 }
 

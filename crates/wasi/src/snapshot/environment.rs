@@ -3,7 +3,6 @@
 use crate::context::WasiCtx;
 use crate::errno::Errno;
 use crate::memory;
-use rustix::rand::GetRandomFlags;
 
 /// The guest called `proc_exit`. Not an error of ours, but it ends the guest's run like one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,18 +47,9 @@ pub fn environ_sizes_get(
     store_sizes(&ctx.env, mem, count, buf_size)
 }
 
-/// Fills a buffer with bytes from the host's random generator.
-pub fn random_get(_ctx: &mut WasiCtx, mem: &mut [u8], buf: u32, buf_len: u32) -> Result<(), Errno> {
-    let mut rest = memory::bytes_mut(mem, buf, buf_len)?;
-    while !rest.is_empty() {
-        match rustix::rand::getrandom(&mut *rest, GetRandomFlags::empty()) {
-            Ok(0) => return Err(Errno::Io),
-            Ok(len) => rest = rest.get_mut(len..).ok_or(Errno::Io)?,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
+/// Fills a buffer with random bytes.
+pub fn random_get(ctx: &mut WasiCtx, mem: &mut [u8], buf: u32, buf_len: u32) -> Result<(), Errno> {
+    ctx.chance.fill(memory::bytes_mut(mem, buf, buf_len)?)
 }
 
 /// Lets other threads of the host run.

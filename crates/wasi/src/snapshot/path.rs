@@ -91,7 +91,7 @@ pub fn path_filestat_get(
     let follow = lookup_follow(flags)?;
     let base = Base::readable(ctx, fd, Rights::PATH_FILESTAT_GET)?;
     let found = base.stat(path_bytes(mem, path, path_len)?, follow)?;
-    memory::write(mem, stat, &abi::filestat(&found))
+    memory::write(mem, stat, &ctx.chance.filestat(&found))
 }
 
 /// Sets a file's times.

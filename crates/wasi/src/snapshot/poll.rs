@@ -1,7 +1,8 @@
 //! `poll_oneoff`: waiting for a time to come or a descriptor to become ready, whichever is first.
 
-use super::clock::{clock, now};
+use super::clock::clock;
 use crate::abi::{Rights, file_type, known_bits};
+use crate::chance::{Chance, host_now};
 use crate::context::WasiCtx;
 use crate::errno::Errno;
 use crate::interrupt::Interrupts;
@@ -57,6 +58,9 @@ pub fn poll_oneoff(
         }
     }
     wait(&ctx.interrupts, &timers, &watches, &mut happened)?;
+    let expired = timers.iter().filter(|(_, timer)| timer.remaining() == 0);
+    let waited = expired.map(|(_, timer)| timer.distance).max();
+    ctx.chance.pass(waited.unwrap_or(0));
     for (index, event) in happened.iter().enumerate() {
         memory::write(mem, events + index as u32 * EVENT_SIZE, event)?;
     }
@@ -112,11 +116,13 @@ enum Pending<'ctx> {
 struct Timer {
     clock: ClockId,
     deadline: u64,
+    /// How far away that is for the guest, if it knows no other clock.
+    distance: u64,
 }
 
 impl Timer {
     fn remaining(&self) -> u64 {
-        self.deadline.saturating_sub(now(self.clock))
+        self.deadline.saturating_sub(host_now(self.clock))
     }
 }
 
@@ -132,7 +138,7 @@ fn prepare<'ctx>(
     subscription: &Subscription,
 ) -> Result<Pending<'ctx>, Errno> {
     match subscription.tag {
-        TAG_CLOCK => Ok(Pending::Timer(timer(entry)?)),
+        TAG_CLOCK => Ok(Pending::Timer(timer(entry, &ctx.chance)?)),
         TAG_FD_READ => watch(
             ctx.table.get(memory::read_u32(entry, 16)?)?,
             PollFlags::IN,
@@ -147,7 +153,7 @@ fn prepare<'ctx>(
     }
 }
 
-fn timer(entry: &[u8]) -> Result<Timer, Errno> {
+fn timer(entry: &[u8], chance: &Chance) -> Result<Timer, Errno> {
     let clock = clock(memory::read_u32(entry, 16)?)?;
     let timeout = memory::read_u64(entry, 24)?;
     let flags = known_bits(u32::from(memory::read_u16(entry, 40)?), CLOCK_ABSOLUTE)?;
@@ -156,17 +162,23 @@ fn timer(entry: &[u8]) -> Result<Timer, Errno> {
         // Time on these stands still while we wait.
         _ => return Err(Errno::NotSup),
     }
-    if flags == CLOCK_ABSOLUTE {
+    let distance = match flags {
+        CLOCK_ABSOLUTE => chance.distance(clock, timeout),
+        _ => Some(timeout),
+    };
+    let Some(distance) = distance else {
         return Ok(Timer {
             clock,
             deadline: timeout,
+            distance: 0,
         });
-    }
+    };
     // A distance from now does not change when somebody sets the clock.
     let clock = ClockId::Monotonic;
     Ok(Timer {
         clock,
-        deadline: now(clock).saturating_add(timeout),
+        deadline: host_now(clock).saturating_add(distance),
+        distance,
     })
 }
 

@@ -1,5 +1,6 @@
 //! A guest without an engine: a context, some memory, and calls of the functions the way a C library makes them.
 
+mod deterministic;
 mod environment;
 mod files;
 mod hostile;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-const REALTIME: u32 = 0;
-const MONOTONIC: u32 = 1;
+pub(super) const REALTIME: u32 = 0;
+pub(super) const MONOTONIC: u32 = 1;
 
 /// An event: user data, error, type, bytes, flags.
-type Event = (u64, u16, u8, u64, u16);
+pub(super) type Event = (u64, u16, u8, u64, u16);
 
-fn clock(userdata: u64, id: u32, timeout: u64, absolute: u16) -> [u8; 48] {
+pub(super) fn clock(userdata: u64, id: u32, timeout: u64, absolute: u16) -> [u8; 48] {
     let mut out = [0; 48];
     out[0..8].copy_from_slice(&userdata.to_le_bytes());
     out[16..20].copy_from_slice(&id.to_le_bytes());
@@ -31,7 +31,7 @@ fn descriptor(userdata: u64, tag: u8, fd: u32) -> [u8; 48] {
     out
 }
 
-fn poll(guest: &mut Guest, subscriptions: &[[u8; 48]]) -> Result<Vec<Event>, Errno> {
+pub(super) fn poll(guest: &mut Guest, subscriptions: &[[u8; 48]]) -> Result<Vec<Event>, Errno> {
     let at = 4096;
     let bytes = subscriptions.concat();
     guest.mem[at..at + bytes.len()].copy_from_slice(&bytes);
