@@ -311,8 +311,21 @@ fn conversions_of_integers() {
 
 #[test]
 fn float_operations() {
-    let binary = ["fadd", "fsub", "fmul", "fdiv", "fmin", "fmax", "fcopysign"];
-    let unary = ["sqrt", "fneg", "fabs", "ceil", "floor", "trunc", "nearest"];
+    let binary = [
+        "fadd",
+        "fsub",
+        "fmul",
+        "fdiv",
+        "fmin",
+        "fmax",
+        "fcopysign",
+        "band",
+        "bor",
+        "bxor",
+    ];
+    let unary = [
+        "sqrt", "fneg", "fabs", "ceil", "floor", "trunc", "nearest", "bnot",
+    ];
     let mut programs = Vec::new();
     for ty in ["f32", "f64"] {
         for op in binary {
@@ -323,6 +336,8 @@ fn float_operations() {
             let text = one(as_floats(ty), &format!("v4 = {op} v2"), from(ty));
             programs.push((format!("{op}.{ty}"), text));
         }
+        let text = one(as_floats(ty), "v4 = bitselect v2, v3, v2", from(ty));
+        programs.push((format!("bitselect.{ty}"), text));
         for integer in INTEGERS {
             for op in ["fcvt_from_uint", "fcvt_from_sint"] {
                 let text = one(
