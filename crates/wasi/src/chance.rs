@@ -27,6 +27,8 @@ pub(crate) struct Repeatable {
 
 /// When every program starts: the year 2000, in nanoseconds since the epoch. All files are as old.
 const START: u64 = 946_684_800 * 1_000_000_000;
+/// So many files have numbers of the program's own; any more keep the host's. A program can make files without end.
+const FILES_MAX: usize = 1 << 20;
 /// How much time passes from one look at a clock to the next.
 const STEP: u64 = 1_000;
 
@@ -98,8 +100,16 @@ impl Chance {
         match self {
             Chance::Host => inode,
             Chance::Repeatable(world) => {
-                let next = world.files.len() as u64 + 1;
-                *world.files.entry((device, inode)).or_insert(next)
+                let known = world.files.len();
+                match world.files.get(&(device, inode)) {
+                    Some(number) => *number,
+                    None if known < FILES_MAX => {
+                        let number = known as u64 + 1;
+                        world.files.insert((device, inode), number);
+                        number
+                    }
+                    None => inode,
+                }
             }
         }
     }

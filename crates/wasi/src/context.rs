@@ -211,7 +211,8 @@ impl WasiCtxBuilder {
     /// Lets the guest see the same in every run with the same seed, files aside: clocks start with the year 2000 and move by a
     /// microsecond whenever they are looked at, and by what the guest waits for; random numbers come from the seed, which
     /// makes them no secret; all files are as old as the clocks, and are numbered in the order in which the guest sees them.
-    /// What depends on the order of a directory's entries, or on others who change files, still differs.
+    /// What depends on the order of a directory's entries, on numbers that the host gives to new files again, or on others
+    /// who change files, still differs; the first 2^20 files have numbers of their own.
     pub fn deterministic(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self

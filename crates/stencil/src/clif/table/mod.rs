@@ -6,7 +6,7 @@ mod generated;
 mod row;
 
 use crate::arch::x64::level;
-use crate::stencil::{Hole, Stencil};
+use crate::stencil::Stencil;
 use cranelift_codegen::ir::{InstructionData, Opcode, Type, types};
 use generated::x64::{CODE, HOLES, ROWS, TRAPS};
 use std::sync::OnceLock;
@@ -70,7 +70,7 @@ pub(super) fn find(key: u32, canonical_nans: bool) -> Option<Stencil<'static>> {
         clobbers: row.clobbers,
         aligned: row.aligned,
         traps: part(TRAPS, row.traps),
-        holes: part::<Hole>(HOLES, row.holes),
+        holes: part(HOLES, row.holes),
     })
 }
 
