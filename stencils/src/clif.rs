@@ -8,7 +8,7 @@ use cranelift_codegen::ir::{
 use cranelift_frontend::FunctionBuilder;
 use std::fmt::Write as _;
 use upshift::embed::StencilMaker;
-use upshift::embed::stencil::{OPERANDS_MAX, StencilBuf, Ty, operation_key};
+use upshift::embed::stencil::{OPERANDS_MAX, StencilBuf, Ty, operation_key, shuffle_masks};
 
 /// The file, from the workspace's root.
 pub const FILE: &str = "crates/stencil/src/clif/table/generated/x64.rs";
@@ -38,9 +38,6 @@ const INTEGERS: [Type; 4] = [types::I8, types::I16, types::I32, types::I64];
 const FLOATS: [Type; 2] = [types::F32, types::F64];
 const INTEGER_VECTORS: [Type; 4] = [types::I8X16, types::I16X8, types::I32X4, types::I64X2];
 const FLOAT_VECTORS: [Type; 2] = [types::F32X4, types::F64X2];
-
-/// Masks that the code of a shuffle is compared with.
-const SHUFFLES: usize = 12;
 
 /// Collects operations.
 struct Operations(Vec<Operation>);
@@ -249,16 +246,7 @@ impl Operation {
     fn make_with_holes(&self, maker: &StencilMaker) -> Result<(u32, StencilBuf)> {
         let mut samples = Vec::new();
         let mut number = 0;
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        for _ in 0..SHUFFLES {
-            let mut mask = [0; 16];
-            for byte in &mut mask {
-                // Marsaglia's xorshift.
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                *byte = (state >> 40) as u8 % 32;
-            }
+        for mask in shuffle_masks() {
             let sample = Operation {
                 choice: Choice::Mask(mask),
                 operands: self.operands.clone(),

@@ -65,7 +65,7 @@ pub fn run(args: RunArgs) -> Result<i32> {
 /// each. What is freed here stays with the heap: it does not take more than it needs from other allocators either.
 fn grow_heap() {
     // Freeing something larger first raises the size up to which memory comes from the heap. A module of 133,000 functions
-    // takes 12 MiB.
+    // takes more than 8 MiB.
     for bytes in [24 << 20, 20 << 20] {
         drop(std::hint::black_box(Vec::<u8>::with_capacity(bytes)));
     }

@@ -50,7 +50,7 @@ pub use frame::Workspace;
 pub use operate::{Memory, TableLayout};
 pub use plan::{Loop, Plan};
 #[cfg(feature = "generator")]
-pub use shape::{Architecture, ShapeError, StencilBuf, TextError};
+pub use shape::{Architecture, ShapeError, StencilBuf, TextError, shuffle_masks};
 pub use stencil::{Hole, HoleKind, Stencil, StencilTrap};
 pub use value::{
     FloatOp, FloatTest, IntOp, IntTest, LoadIndex, LoadKind, ShiftOp, StoreIndex, StoreKind, Ty,

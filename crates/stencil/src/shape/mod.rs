@@ -49,6 +49,22 @@ impl Architecture {
     }
 }
 
+/// How many masks a shuffle's code is compared with.
+const SHUFFLES: usize = 12;
+
+/// Masks of shuffles of two vectors of 16 lanes, without any regularity, for [`StencilBuf::with_holes`].
+pub fn shuffle_masks() -> impl Iterator<Item = [u8; 16]> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut byte = move || {
+        // Marsaglia's xorshift.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as u8 % 32
+    };
+    (0..SHUFFLES).map(move |_| std::array::from_fn(|_| byte()))
+}
+
 impl StencilBuf {
     /// Makes a stencil of a function from `operands` to `result`.
     ///

@@ -8,14 +8,11 @@ use cranelift_codegen::ir::{MemFlagsData, TrapCode, types};
 use std::fmt::Write;
 use upshift::Error;
 use upshift::embed::StencilMaker;
-use upshift::embed::stencil::{StencilBuf, Ty};
+use upshift::embed::stencil::{StencilBuf, Ty, shuffle_masks};
 use wasmparser::{BinaryReader, Operator, OperatorsReader};
 
 pub use super::table::level as processor_level;
 pub use super::table::row::operation_number;
-
-/// Masks that the code of a shuffle is compared with.
-const SHUFFLES: usize = 12;
 
 /// One stencil of a table.
 #[derive(Clone, Debug)]
@@ -120,17 +117,8 @@ fn make(
 /// of the others it knows something better.
 fn shuffle(maker: &StencilMaker, operation: usize) -> Result<(&'static str, StencilBuf), Error> {
     let mut samples = Vec::new();
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut name = "i8x16_shuffle";
-    for _ in 0..SHUFFLES {
-        let mut mask = [0; 16];
-        for byte in &mut mask {
-            // Marsaglia's xorshift.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            *byte = (state >> 40) as u8 % 32;
-        }
+    for mask in shuffle_masks() {
         let bytes = encode(operation, &mask);
         let made = read(&bytes)
             .map(|operator| make(maker, &operator))
