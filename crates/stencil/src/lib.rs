@@ -7,8 +7,8 @@
 //! Every value has a home slot in the frame. At each jump, loop header and call the frame is *canonical*: the homes hold
 //! all live values, whatever registers hold them too.
 //!
-//! `value` names the operations, `arch` encodes them, `code` holds what was encoded. `assembler` tracks values,
-//! `local`, `operate`, `flow` and `call` are the operations in terms of it, `frame` begins and
+//! `value` and `lanes` name the operations, `arch` encodes them, `code` holds what was encoded. `assembler` tracks values,
+//! `local`, `operate`, `vector`, `flow` and `call` are the operations in terms of it, `frame` begins and
 //! ends a function, `continuation` begins one in the middle. `stencil` copies stencils; `shape`, behind the feature
 //! `generator`, makes them. `clif` drives all of this for functions that come as CLIF.
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ mod code;
 mod continuation;
 mod flow;
 mod frame;
+mod lanes;
 mod local;
 mod moves;
 mod operate;
@@ -31,6 +32,7 @@ mod shape;
 mod shuffle;
 mod stencil;
 mod value;
+mod vector;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ pub use clif::{ClifCompiler, OPERANDS_MAX, operation_key};
 pub use code::Label;
 pub use flow::{Destination, JumpTable};
 pub use frame::Workspace;
+pub use lanes::{Lane, VectorOp, VectorShift, VectorUnary, is_encoded_shuffle};
 pub use operate::{Memory, TableLayout};
 pub use plan::{Loop, Plan};
 #[cfg(feature = "generator")]

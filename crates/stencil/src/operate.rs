@@ -440,19 +440,6 @@ impl Assembler {
         self.push_as(val.ty, val);
     }
 
-    /// Pops an index and pushes the native address of an access in its stead, below the `count` operands on top.
-    pub fn native_address(&mut self, memory: Memory, offset: u64, count: usize) {
-        let above: Vec<Val> = (0..count).map(|_| self.pop()).collect();
-        let index = self.pop();
-        let place = self.place(memory, index, offset);
-        let to = self.allocate(false);
-        self.code.address(true, to, place);
-        self.push_register(Ty::I64, to);
-        for val in above.into_iter().rev() {
-            self.push_again(val);
-        }
-    }
-
     /// The address of an element of a table, whose header's address is in the context. Pops the index.
     pub fn table_element(&mut self, table: TableLayout) {
         let index = self.pop();
@@ -529,21 +516,6 @@ impl Assembler {
         self.code.position(self.position);
         self.code.trap_site(kind);
         self.code.trap();
-    }
-
-    /// Pushes a vector constant: written to the home that it gets.
-    pub fn push_vector(&mut self, value: u128) {
-        self.push_home(Ty::V128);
-        let Some(&val) = self.vals.last() else {
-            return;
-        };
-        for half in 0..2 {
-            let bits = (value >> (64 * half)) as u64;
-            let mut home = val.home();
-            home.displacement += 8 * half;
-            let word = Val::new(Ty::I64, Loc::Const(bits), false, val.home);
-            self.store_to(word, home);
-        }
     }
 }
 

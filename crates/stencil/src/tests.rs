@@ -1,5 +1,7 @@
 //! The encoders against a decoder, moves against a model, and what is no stencil.
 
+mod vectors;
+
 use crate::arch::x64::{CONTEXT, Condition, FRAME, MEMORY_BASE, Mem, RSP, Reg, xmm};
 use crate::code::Code;
 use crate::frame::Workspace;

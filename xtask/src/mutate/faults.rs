@@ -591,6 +591,20 @@ pub const FAULTS: &[Fault] = &[
         tests: STENCILS,
     },
     Fault {
+        name: "a vector operation that takes its operands the other way round does not",
+        file: "crates/stencil/src/vector.rs",
+        find: "Order::Swapped => true,",
+        replace: "Order::Swapped => false,",
+        tests: STENCILS,
+    },
+    Fault {
+        name: "a rotation of a vector's bytes goes half as far",
+        file: "crates/stencil/src/lanes.rs",
+        find: "(start + at as u8) % 16).then_some(Shuffle::Rotation(first, start))",
+        replace: "(start + at as u8) % 16).then_some(Shuffle::Rotation(first, start / 2))",
+        tests: STENCILS,
+    },
+    Fault {
         name: "a cycle of moves loses a value",
         file: "crates/stencil/src/shuffle.rs",
         find: "self.code.move_register(ty, moves[index].to, from);\n                    reads[from.index()] -= 1;",

@@ -3,8 +3,11 @@
 //! Only the forms that the assembler uses are here. Encodings follow the Intel manual's volume 2, sections 2.1 and 2.2:
 //! legacy prefix, REX, opcode, ModRM, SIB, displacement, immediate.
 
+mod vectors;
+
 use crate::code::{Code, Label};
 use crate::value::{FloatOp, IntOp, LoadIndex, LoadKind, ShiftOp, StoreIndex, StoreKind, Ty};
+pub(crate) use vectors::{Order, order};
 
 /// Whether code for this architecture runs here.
 pub const IS_HOST: bool = cfg!(target_arch = "x86_64");
@@ -218,7 +221,7 @@ enum Rm {
 struct Op {
     prefix: u8,
     len: u8,
-    bytes: u16,
+    bytes: u32,
 }
 
 /// An opcode of one byte.
@@ -226,7 +229,7 @@ const fn one(byte: u8) -> Op {
     Op {
         prefix: 0,
         len: 1,
-        bytes: byte as u16,
+        bytes: byte as u32,
     }
 }
 
@@ -235,7 +238,7 @@ const fn two(prefix: u8, byte: u8) -> Op {
     Op {
         prefix,
         len: 2,
-        bytes: 0x0f | ((byte as u16) << 8),
+        bytes: 0x0f | ((byte as u32) << 8),
     }
 }
 
@@ -292,7 +295,7 @@ impl Code {
         let mut at = usize::from(op.prefix != 0);
         window[at] = 0x40 | rex;
         at += usize::from(rex != 0 || byte);
-        window[at..at + 2].copy_from_slice(&op.bytes.to_le_bytes());
+        window[at..at + 4].copy_from_slice(&op.bytes.to_le_bytes());
         at += usize::from(op.len & 3);
         window[at..at + 2].copy_from_slice(&operands.modrm_sib);
         at += 1 + usize::from(operands.has_sib);

@@ -1,12 +1,14 @@
 //! One function, from its first byte to its last.
 
 use super::call::{call, call_indirect};
+use super::condition::{select, test};
 use super::control::{self, block, loop_};
 use super::opcode::Op;
 use super::reader::Reader;
 use super::resource::{global_get, global_set, resource};
 use super::state::{Driver, Frame, Kind, Logged, WaysIn, bailout, memory, ty, types};
 use super::stencils;
+use super::vector::vector;
 use crate::info::ModuleInfo;
 use crate::translate::{count_locals, frames_logged, is_chosen, is_logged, liveness};
 use crate::vmctx::offset;
@@ -14,11 +16,10 @@ use std::cell::Cell;
 use upshift::embed::deopt::{FrameLayout, FramePoint};
 use upshift::embed::osr::FrameValue;
 use upshift::embed::stencil::{
-    Assembler, Condition, IS_SUPPORTED, LoadIndex, LoadKind, Plan, StoreIndex, StoreKind, Ty,
-    Workspace, results_fit,
+    Assembler, IS_SUPPORTED, LoadIndex, Plan, StoreIndex, Ty, Workspace, results_fit,
 };
 use upshift::embed::{BaselineRequest, CompileError, CompiledCode, FuncId};
-use wasmparser::{FunctionBody, MemArg, Operator, OperatorsReaderAllocations};
+use wasmparser::{FunctionBody, Operator, OperatorsReaderAllocations};
 
 thread_local! {
     /// Memory for the thread's next function.
@@ -296,6 +297,11 @@ fn step(d: &mut Driver<'_, '_>, byte: u8) -> Result<(), CompileError> {
         Op::CallIndirect => return call_indirect(d, false),
         Op::ReturnCallIndirect => return call_indirect(d, true),
         Op::Unreachable => return control::unreachable(d),
+        Op::Vector => {
+            if !vector(d)? {
+                return other(d, at);
+            }
+        }
         Op::Other => return other(d, at),
     }
     Ok(())
@@ -334,93 +340,12 @@ fn store(d: &mut Driver<'_, '_>, kind: StoreIndex) {
     d.asm.store(kind, memory, access.offset);
 }
 
-/// A comparison.
-#[inline(always)]
-fn test(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
-    let flush = matches!(d.peek(), Op::If | Op::BrIf);
-    let condition = match op {
-        Op::IntTest(test, wide) => d.asm.int_compare(test, wide, flush),
-        Op::FloatTest(test, double) => d.asm.float_compare(test, double, flush),
-        _ => d.asm.int_test(op == Op::IsZero(true), flush).inverted(),
-    };
-    use_condition(d, condition, flush)
-}
-
-fn select(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
-    skip_select_type(d, op)?;
-    let condition = d.asm.int_test(false, false);
-    d.asm.select(condition);
-    Ok(())
-}
-
 /// An operator that takes more to be read than its first byte, or has no encoder of its own.
 fn other(d: &mut Driver<'_, '_>, at: usize) -> Result<(), CompileError> {
     let operator = d.read_operator(at)?;
     match operator {
-        Operator::V128Const { value } => {
-            d.asm.push_vector(u128::from_le_bytes(*value.bytes()));
-        }
-        Operator::V128Load { memarg } => {
-            let (memory, MemArg { offset, .. }) = (d.memory_of(&memarg)?, memarg);
-            let (kind, ty) = (LoadIndex::of(LoadKind::Full(Ty::V128)), Ty::V128);
-            d.asm.load(kind, ty, memory, offset);
-        }
-        Operator::V128Store { memarg } => {
-            let (memory, MemArg { offset, .. }) = (d.memory_of(&memarg)?, memarg);
-            let kind = StoreIndex::of(StoreKind::Full(Ty::V128));
-            d.asm.store(kind, memory, offset);
-        }
         _ if resource(d, &operator)? => {}
         _ => stencils::operation(d, &operator)?,
-    }
-    Ok(())
-}
-
-/// The types that a `select` names say nothing that is not known.
-fn skip_select_type(d: &mut Driver<'_, '_>, op: Op) -> Result<(), CompileError> {
-    if op == Op::TypedSelect {
-        for _ in 0..d.reader.u32() {
-            d.reader.value_type()?;
-        }
-    }
-    Ok(())
-}
-
-/// What becomes of a condition: the next operator looks at the flags, if it can, else it is made a number. Whether the frame
-/// is canonical already is in `flushed`.
-#[inline]
-fn use_condition(
-    d: &mut Driver<'_, '_>,
-    mut condition: Condition,
-    flushed: bool,
-) -> Result<(), CompileError> {
-    let mut next = d.peek();
-    while next == Op::IsZero(false) {
-        d.reader.byte();
-        condition = condition.inverted();
-        next = d.peek();
-    }
-    match next {
-        Op::BrIf => {
-            d.reader.byte();
-            if !flushed {
-                d.asm.flush();
-            }
-            control::br_if(d, condition);
-        }
-        Op::If => {
-            d.reader.byte();
-            if !flushed {
-                d.asm.flush();
-            }
-            control::if_(d, condition)?;
-        }
-        Op::Select | Op::TypedSelect => {
-            d.reader.byte();
-            skip_select_type(d, next)?;
-            d.asm.select(condition);
-        }
-        _ => d.asm.push_condition(condition),
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Makes the tables of stencils: every operation that the assembler does not encode by itself, from its one lowering.
 
-use super::stencils::{self, is_encoded, lane};
+use super::stencils::{self, is_encoded};
 use super::table::row::{OPERATIONS, variant};
 use crate::info::FEATURES;
 use crate::lower::{self, Location};
@@ -19,8 +19,6 @@ pub use super::table::row::operation_number;
 pub struct TableRow {
     /// The operation's number; see [`operation_number`].
     pub operation: usize,
-    /// The lane that it is about, or 0.
-    pub lane: u8,
     /// The name of its lowering.
     pub name: &'static str,
     /// The variants that this is the stencil of, as bits.
@@ -34,28 +32,37 @@ pub struct TableRow {
 /// # Errors
 /// If an operation has no stencil. The error says which and why.
 pub fn table(makers: &[[StencilMaker; 2]]) -> Result<Vec<TableRow>, Error> {
+    rows(makers, false)
+}
+
+/// The same for all operations, those that the assembler encodes by itself among them, so that tests know of all.
+///
+/// # Errors
+/// If an operation has no stencil.
+pub fn all_operations(makers: &[[StencilMaker; 2]]) -> Result<Vec<TableRow>, Error> {
+    rows(makers, true)
+}
+
+fn rows(makers: &[[StencilMaker; 2]], with_encoded: bool) -> Result<Vec<TableRow>, Error> {
     let mut rows: Vec<TableRow> = Vec::new();
     for operation in 0..OPERATIONS {
-        for lane in 0..lanes(operation) {
-            let first = rows.len();
-            for (level, pair) in makers.iter().enumerate() {
-                for (canonical_nans, maker) in [false, true].into_iter().zip(pair) {
-                    let made = one(maker, operation, lane, canonical_nans)?;
-                    let Some((name, stencil)) = made else {
-                        continue;
-                    };
-                    let bit = 1 << variant(level, canonical_nans);
-                    let known = rows[first..].iter_mut().find(|row| row.stencil == stencil);
-                    match known {
-                        Some(row) => row.variants |= bit,
-                        None => rows.push(TableRow {
-                            operation,
-                            lane,
-                            name,
-                            variants: bit,
-                            stencil,
-                        }),
-                    }
+        let first = rows.len();
+        for (level, pair) in makers.iter().enumerate() {
+            for (canonical_nans, maker) in [false, true].into_iter().zip(pair) {
+                let made = one(maker, operation, canonical_nans, with_encoded)?;
+                let Some((name, stencil)) = made else {
+                    continue;
+                };
+                let bit = 1 << variant(level, canonical_nans);
+                let known = rows[first..].iter_mut().find(|row| row.stencil == stencil);
+                match known {
+                    Some(row) => row.variants |= bit,
+                    None => rows.push(TableRow {
+                        operation,
+                        name,
+                        variants: bit,
+                        stencil,
+                    }),
                 }
             }
         }
@@ -67,18 +74,18 @@ pub fn table(makers: &[[StencilMaker; 2]]) -> Result<Vec<TableRow>, Error> {
 fn one(
     maker: &StencilMaker,
     operation: usize,
-    lane: u8,
     canonical_nans: bool,
+    with_encoded: bool,
 ) -> Result<Option<(&'static str, StencilBuf)>, Error> {
-    let bytes = encode(operation, &[lane; 16]);
+    let bytes = encode(operation, &[0; 16]);
     let Some(operator) = read(&bytes) else {
         return Ok(None);
     };
-    if is_encoded(&bytes, &operator, canonical_nans) {
-        return Ok(None);
-    }
     if let Operator::I8x16Shuffle { .. } = operator {
         return shuffle(maker, operation).map(Some);
+    }
+    if !with_encoded && is_encoded(&bytes, &operator, canonical_nans) {
+        return Ok(None);
     }
     make(maker, &operator)
 }
@@ -89,6 +96,10 @@ fn make(
 ) -> Result<Option<(&'static str, StencilBuf)>, Error> {
     if let Some(operation) = lower::operation(operator) {
         let name = operation.name;
+        if operation.operands.contains(&types::INVALID) {
+            // `select` is of any type.
+            return Ok(None);
+        }
         let stencil = maker.make(
             name,
             operation.operands,
@@ -153,28 +164,6 @@ fn read(bytes: &[u8]) -> Option<Operator<'_>> {
     OperatorsReader::new(reader).read().ok()
 }
 
-/// How many lanes an operation can be about; one if there is no choice.
-fn lanes(operation: usize) -> u8 {
-    let bytes = encode(operation, &[0; 16]);
-    let Some(operator) = read(&bytes) else {
-        return 1;
-    };
-    let name = match (lower::operation(&operator), lower::access(&operator)) {
-        (Some(operation), _) => operation.name,
-        (_, Some(access)) => access.name,
-        _ => return 1,
-    };
-    if lane(&operator).is_none() {
-        return 1;
-    }
-    let lanes = [("16", 8), ("8", 16), ("32", 4), ("64", 2)];
-    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let digits = digits.strip_prefix("128_").unwrap_or(digits);
-    let digits = digits.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let found = lanes.iter().find(|(bits, _)| digits.starts_with(bits));
-    found.map_or(1, |&(_, count)| count)
-}
-
 /// The stencils of a table as Rust source.
 pub fn source(architecture: &str, rows: &[TableRow]) -> String {
     let mut text = format!(
@@ -182,7 +171,7 @@ pub fn source(architecture: &str, rows: &[TableRow]) -> String {
          use crate::baseline::table::row::{{Row, hole, row, trap}};\n\
          use upshift::embed::stencil::HoleKind::*;\n\
          use upshift::embed::stencil::Ty::*;\n\n\
-         /// All of them, sorted by operation and lane.\n\
+         /// All of them, sorted by operation.\n\
          #[rustfmt::skip]\npub const ROWS: &[Row] = &[\n"
     );
     for row in rows {
@@ -207,9 +196,8 @@ fn line(text: &mut String, row: &TableRow) {
         .collect();
     let _ = writeln!(
         text,
-        "    row(({:#05x}, {}), {:#06b}, ({}, {:?}), {:#x}, {}, ({}, {}), \"{code}\"), // {}",
+        "    row({:#05x}, {:#06b}, ({}, {:?}), {:#x}, {}, ({}, {}), \"{code}\"), // {}",
         row.operation,
-        row.lane,
         row.variants,
         types(stencil.operands),
         stencil.result,

@@ -14,6 +14,8 @@ use upshift::embed::stencil::{
 pub(super) enum Op {
     /// One that takes more to be read, or has no encoder of its own.
     Other,
+    /// One behind the prefix of those on vectors.
+    Vector,
     Unreachable,
     Nop,
     Block,
@@ -65,6 +67,9 @@ impl Op {
         OPERATORS[usize::from(byte)]
     }
 }
+
+/// The first byte of operators on vectors.
+pub(super) const VECTOR_PREFIX: u8 = 0xfd;
 
 static OPERATORS: [Op; 256] = {
     let mut operators = [Op::Other; 256];
@@ -215,6 +220,7 @@ const LIST: &[(u8, &str, Op)] = &[
     (0xc2, "I64Extend8S", Op::SignExtend(8, true)),
     (0xc3, "I64Extend16S", Op::SignExtend(16, true)),
     (0xc4, "I64Extend32S", Op::SignExtend(32, true)),
+    (VECTOR_PREFIX, "V128Load8x8S", Op::Vector),
 ];
 
 #[cfg(test)]

@@ -184,6 +184,11 @@ impl<'m> Reader<'m> {
         u64::from_le_bytes(self.array())
     }
 
+    /// The next 16 bytes.
+    pub(super) fn bits128(&mut self) -> u128 {
+        u128::from_le_bytes(self.array())
+    }
+
     fn array<const N: usize>(&mut self) -> [u8; N] {
         let bytes = self.bytes_from(self.position()).first_chunk().copied();
         self.at += N;

@@ -11,9 +11,7 @@ use upshift::embed::deopt::{FrameLayout, FramePoint};
 use upshift::embed::frame_log::FrameLogPlan;
 use upshift::embed::stencil::{Assembler, Callee, Destination, Memory, Ty};
 use upshift::embed::{BaselineRequest, CompileError, FuncId, TrapKind};
-use wasmparser::{
-    BinaryReader, MemArg, MemArgTarget, Operator, OperatorsReader, OperatorsReaderAllocations,
-};
+use wasmparser::{BinaryReader, Operator, OperatorsReader, OperatorsReaderAllocations};
 
 /// A function that is being compiled.
 pub(super) struct Driver<'m, 'r> {
@@ -219,14 +217,6 @@ impl<'m> Driver<'m, '_> {
             return self.first_memory;
         }
         memory(self.info, index)
-    }
-
-    /// Where the memory of an access is.
-    pub(super) fn memory_of(&self, access: &MemArg) -> Result<Memory, CompileError> {
-        let MemArgTarget::Memory(index) = access.target else {
-            return Err(bailout("an access to something other than a memory"));
-        };
-        Ok(self.memory(index))
     }
 
     /// Traps if the program is to stop.

@@ -6,10 +6,10 @@ use super::state::{Driver, bailout};
 use super::table::packed::Table;
 use super::table::row::{operation_number, variant};
 use super::table::{LEVELS, TABLE, level};
-use crate::lower;
+use super::vector_opcode::Vector;
 use std::sync::atomic::{AtomicU8, Ordering};
 use upshift::embed::CompileError;
-use upshift::embed::stencil::Stencil;
+use upshift::embed::stencil::{Stencil, is_encoded_shuffle};
 use wasmparser::Operator;
 
 /// Not found out yet.
@@ -30,6 +30,11 @@ fn used_level() -> Option<usize> {
     (usize::from(known) < LEVELS).then_some(usize::from(known))
 }
 
+/// Whether the processor has what the stencils and the encoders of operations on vectors take for granted.
+pub(super) fn is_supported() -> bool {
+    used_level().is_some()
+}
+
 /// Uses the stencils of a lower level than the processor has, for tests.
 #[cfg(feature = "stencil-generator")]
 pub(super) fn set_level(level: usize) {
@@ -46,17 +51,11 @@ pub(super) fn operation(
 ) -> Result<(), CompileError> {
     static STENCILS: &Table = &TABLE;
     let level = used_level().ok_or_else(|| bailout("the processor has no table of stencils"))?;
-    let lane = lane(operator).unwrap_or(0);
     let stencil = operation_number(d.reader.bytes_from(d.asm.position() as usize))
-        .and_then(|number| STENCILS.find(number, lane, variant(level, d.request.canonical_nans)));
+        .and_then(|number| STENCILS.find(number, variant(level, d.request.canonical_nans)));
     let Some(stencil) = stencil else {
         return Err(CompileError::Bailout(format!("{operator:?}")));
     };
-    if let Some(access) = lower::access(operator) {
-        let memory = d.memory_of(&access.memarg)?;
-        d.asm
-            .native_address(memory, access.memarg.offset, access.operands.len());
-    }
     match operator {
         Operator::I8x16Shuffle { lanes } => d.asm.stencil(&stencil, lanes),
         _ => d.asm.stencil(&stencil, &[]),
@@ -71,47 +70,19 @@ pub fn stencil(bytes: Option<&[u8]>, operator: &Operator<'_>) -> Option<Stencil<
         return None;
     }
     let number = operation_number(bytes)?;
-    let lane = lane(operator).unwrap_or(0);
-    TABLE.find(number, lane, variant(used_level()?, false))
+    TABLE.find(number, variant(used_level()?, false))
 }
 
 /// Whether the operator that `bytes` start with is none that has a stencil: the assembler encodes it.
 pub(super) fn is_encoded(bytes: &[u8], operator: &Operator<'_>, canonical_nans: bool) -> bool {
     match Op::of(bytes.first().copied().unwrap_or(0)) {
-        Op::Other => matches!(
-            operator,
-            Operator::V128Const { .. } | Operator::V128Load { .. } | Operator::V128Store { .. }
-        ),
+        Op::Other => false,
+        Op::Vector => match *operator {
+            Operator::I8x16Shuffle { lanes } => is_encoded_shuffle(&lanes),
+            _ => operation_number(bytes)
+                .is_some_and(|number| Vector::of(number as u32 & 0xff).is_encoded(canonical_nans)),
+        },
         Op::Float(..) | Op::FloatSqrt(_) => !canonical_nans,
         _ => true,
-    }
-}
-
-/// The lane that an operation is about, which it has a stencil for.
-pub(super) fn lane(operator: &Operator<'_>) -> Option<u8> {
-    match *operator {
-        Operator::I8x16ExtractLaneS { lane }
-        | Operator::I8x16ExtractLaneU { lane }
-        | Operator::I8x16ReplaceLane { lane }
-        | Operator::I16x8ExtractLaneS { lane }
-        | Operator::I16x8ExtractLaneU { lane }
-        | Operator::I16x8ReplaceLane { lane }
-        | Operator::I32x4ExtractLane { lane }
-        | Operator::I32x4ReplaceLane { lane }
-        | Operator::I64x2ExtractLane { lane }
-        | Operator::I64x2ReplaceLane { lane }
-        | Operator::F32x4ExtractLane { lane }
-        | Operator::F32x4ReplaceLane { lane }
-        | Operator::F64x2ExtractLane { lane }
-        | Operator::F64x2ReplaceLane { lane }
-        | Operator::V128Load8Lane { lane, .. }
-        | Operator::V128Load16Lane { lane, .. }
-        | Operator::V128Load32Lane { lane, .. }
-        | Operator::V128Load64Lane { lane, .. }
-        | Operator::V128Store8Lane { lane, .. }
-        | Operator::V128Store16Lane { lane, .. }
-        | Operator::V128Store32Lane { lane, .. }
-        | Operator::V128Store64Lane { lane, .. } => Some(lane),
-        _ => None,
     }
 }

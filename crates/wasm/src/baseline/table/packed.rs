@@ -10,8 +10,8 @@ const NONE: u16 = u16::MAX;
 
 /// All stencils for one architecture.
 pub struct Table {
-    /// Each operation's first slot; the slots of its other lanes follow.
-    pub first_slots: &'static [u16; OPERATIONS],
+    /// Each operation's slot.
+    pub operations: &'static [u16; OPERATIONS],
     /// For each slot and variant the entry.
     pub slots: &'static [[u16; VARIANTS]],
     /// What is known of each stencil.
@@ -41,11 +41,10 @@ pub struct Entry {
 }
 
 impl Table {
-    /// The stencil of an operation, if there is one. Validation has made sure that there is such a lane.
-    pub fn find(&self, operation: usize, lane: u8, variant: usize) -> Option<Stencil<'static>> {
-        let first = *self.first_slots.get(operation)?;
-        let slot = usize::from(first) + usize::from(lane);
-        let entry = *self.slots.get(slot)?.get(variant)?;
+    /// The stencil of an operation, if there is one.
+    pub fn find(&self, operation: usize, variant: usize) -> Option<Stencil<'static>> {
+        let slot = *self.operations.get(operation)?;
+        let entry = *self.slots.get(usize::from(slot))?.get(variant)?;
         let entry = self.entries.get(usize::from(entry))?;
         Some(self.stencil(entry))
     }
@@ -72,7 +71,7 @@ impl Table {
 macro_rules! packed {
     ($rows:expr) => {
         $crate::baseline::table::packed::Table {
-            first_slots: &const { $crate::baseline::table::packed::first_slots($rows) },
+            operations: &const { $crate::baseline::table::packed::operations($rows) },
             slots: &const {
                 use $crate::baseline::table::packed::{sizes, slots};
                 slots::<{ sizes($rows).slots }>($rows)
@@ -103,13 +102,9 @@ pub struct Sizes {
     pub holes: usize,
 }
 
-/// Whether row `index` is of another operation or lane than the one before.
+/// Whether row `index` is of another operation than the one before.
 const fn opens_slot(rows: &[Row], index: usize) -> bool {
-    if index == 0 {
-        return true;
-    }
-    let (before, this) = (rows[index - 1].operation, rows[index].operation);
-    before.0 != this.0 || before.1 != this.1
+    index == 0 || rows[index - 1].operation != rows[index].operation
 }
 
 pub const fn sizes(rows: &[Row]) -> Sizes {
@@ -130,24 +125,22 @@ pub const fn sizes(rows: &[Row]) -> Sizes {
     sizes
 }
 
-pub const fn first_slots(rows: &[Row]) -> [u16; OPERATIONS] {
-    let mut first = [NONE; OPERATIONS];
+pub const fn operations(rows: &[Row]) -> [u16; OPERATIONS] {
+    let mut operations = [NONE; OPERATIONS];
     let (mut index, mut slots) = (0, 0);
     while index < rows.len() {
-        let (operation, lane) = rows[index].operation;
         if opens_slot(rows, index) {
+            let operation = rows[index].operation;
             assert!(
-                lane == 0 || rows[index - 1].operation.1 + 1 == lane,
-                "the rows are sorted by operation and lane, without gaps"
+                index == 0 || rows[index - 1].operation < operation,
+                "the rows are sorted by operation"
             );
-            if lane == 0 {
-                first[operation as usize] = slots;
-            }
+            operations[operation as usize] = slots;
             slots += 1;
         }
         index += 1;
     }
-    first
+    operations
 }
 
 pub const fn slots<const N: usize>(rows: &[Row]) -> [[u16; VARIANTS]; N] {

@@ -5,8 +5,8 @@ use upshift::embed::stencil::{Hole, HoleKind, StencilTrap, Ty};
 /// One stencil.
 #[derive(Clone, Copy)]
 pub struct Row {
-    /// The operation's number, and its lane if it has one.
-    pub operation: (u16, u8),
+    /// The operation's number.
+    pub operation: u16,
     /// The variants that this is the stencil of, as bits.
     pub variants: u8,
     /// What it pops and pushes.
@@ -23,7 +23,7 @@ pub struct Row {
 
 /// Makes a row.
 pub const fn row(
-    operation: (u16, u8),
+    operation: u16,
     variants: u8,
     types: (&'static [Ty], Option<Ty>),
     clobbers: u64,

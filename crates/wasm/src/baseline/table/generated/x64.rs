@@ -4,920 +4,252 @@ use crate::baseline::table::row::{Row, hole, row, trap};
 use upshift::embed::stencil::HoleKind::*;
 use upshift::embed::stencil::Ty::*;
 
-/// All of them, sorted by operation and lane.
+/// All of them, sorted by operation.
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[
-    row((0x067, 0), 0b0011, (&[I32], Some(I32)), 0x45, false, (&[], &[]), "48c7c2ffffffff0fbdf70f44f2b81f0000002bc6"), // i32_clz
-    row((0x067, 0), 0b1100, (&[I32], Some(I32)), 0x1, false, (&[], &[]), "f30fbdc7"), // i32_clz
-    row((0x068, 0), 0b0011, (&[I32], Some(I32)), 0x5, false, (&[], &[]), "ba200000000fbcc70f44c2"), // i32_ctz
-    row((0x068, 0), 0b1100, (&[I32], Some(I32)), 0x1, false, (&[], &[]), "f30fbcc7"), // i32_ctz
-    row((0x069, 0), 0b1111, (&[I32], Some(I32)), 0x1, false, (&[], &[]), "f30fb8c7"), // i32_popcnt
-    row((0x06d, 0), 0b1111, (&[I32, I32], Some(I32)), 0x5, false, (&[trap(12, 252), trap(19, 254)], &[]), "4889f89985f60f8407000000f7fee9020000000f0b"), // i32_div_s
-    row((0x06e, 0), 0b1111, (&[I32, I32], Some(I32)), 0x5, false, (&[trap(6, 254)], &[]), "4833d24889f8f7f6"), // i32_div_u
-    row((0x06f, 0), 0b1111, (&[I32, I32], Some(I32)), 0x5, false, (&[trap(23, 254)], &[]), "4889f89983feff0f850a000000ba00000000e902000000f7fe4889d0"), // i32_rem_s
-    row((0x070, 0), 0b1111, (&[I32, I32], Some(I32)), 0x5, false, (&[trap(6, 254)], &[]), "4833d24889f8f7f64889d0"), // i32_rem_u
-    row((0x079, 0), 0b0011, (&[I64], Some(I64)), 0x45, false, (&[], &[]), "48c7c2ffffffff480fbdf7480f44f2b83f000000482bc6"), // i64_clz
-    row((0x079, 0), 0b1100, (&[I64], Some(I64)), 0x1, false, (&[], &[]), "f3480fbdc7"), // i64_clz
-    row((0x07a, 0), 0b0011, (&[I64], Some(I64)), 0x5, false, (&[], &[]), "ba40000000480fbcc7480f44c2"), // i64_ctz
-    row((0x07a, 0), 0b1100, (&[I64], Some(I64)), 0x1, false, (&[], &[]), "f3480fbcc7"), // i64_ctz
-    row((0x07b, 0), 0b1111, (&[I64], Some(I64)), 0x1, false, (&[], &[]), "f3480fb8c7"), // i64_popcnt
-    row((0x07f, 0), 0b1111, (&[I64, I64], Some(I64)), 0x5, false, (&[trap(14, 252), trap(22, 254)], &[]), "4889f848994885f60f840800000048f7fee9020000000f0b"), // i64_div_s
-    row((0x080, 0), 0b1111, (&[I64, I64], Some(I64)), 0x5, false, (&[trap(6, 254)], &[]), "4833d24889f848f7f6"), // i64_div_u
-    row((0x081, 0), 0b1111, (&[I64, I64], Some(I64)), 0x5, false, (&[trap(25, 254)], &[]), "4889f848994883feff0f850a000000ba00000000e90300000048f7fe4889d0"), // i64_rem_s
-    row((0x082, 0), 0b1111, (&[I64, I64], Some(I64)), 0x5, false, (&[trap(6, 254)], &[]), "4833d24889f848f7f64889d0"), // i64_rem_u
-    row((0x08b, 0), 0b0011, (&[F32], Some(F32)), 0x110004, false, (&[], &[]), "baffffff7f660f6ee20f54c4"), // f32_abs
-    row((0x08b, 0), 0b1100, (&[F32], Some(F32)), 0x110004, false, (&[], &[]), "baffffff7fc5f96ee2c5f854c4"), // f32_abs
-    row((0x08c, 0), 0b0011, (&[F32], Some(F32)), 0x110004, false, (&[], &[]), "ba00000080660f6ee20f57c4"), // f32_neg
-    row((0x08c, 0), 0b1100, (&[F32], Some(F32)), 0x110004, false, (&[], &[]), "ba00000080c5f96ee2c5f857c4"), // f32_neg
-    row((0x08d, 0), 0b0001, (&[F32], Some(F32)), 0x10000, false, (&[], &[]), "660f3a0ac002"), // f32_ceil
-    row((0x08d, 0), 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "660f3a0ac8020f57c0f30f10c1660f6fc80fc2c8030f101520000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9160000000000000000000000c07f000000000000000000000000"), // f32_ceil
-    row((0x08d, 0), 0b0100, (&[F32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e3590ac002"), // f32_ceil
-    row((0x08d, 0), 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c4e3710ac002c5f057c9c5f210c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f000000000000000000000000"), // f32_ceil
-    row((0x08e, 0), 0b0001, (&[F32], Some(F32)), 0x10000, false, (&[], &[]), "660f3a0ac001"), // f32_floor
-    row((0x08e, 0), 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "660f3a0ac8010f57c0f30f10c1660f6fc80fc2c8030f101520000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9160000000000000000000000c07f000000000000000000000000"), // f32_floor
-    row((0x08e, 0), 0b0100, (&[F32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e3590ac001"), // f32_floor
-    row((0x08e, 0), 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c4e3710ac001c5f057c9c5f210c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f000000000000000000000000"), // f32_floor
-    row((0x08f, 0), 0b0001, (&[F32], Some(F32)), 0x10000, false, (&[], &[]), "660f3a0ac003"), // f32_trunc
-    row((0x08f, 0), 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "660f3a0ac8030f57c0f30f10c1660f6fc80fc2c8030f101520000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9160000000000000000000000c07f000000000000000000000000"), // f32_trunc
-    row((0x08f, 0), 0b0100, (&[F32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e3590ac003"), // f32_trunc
-    row((0x08f, 0), 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c4e3710ac003c5f057c9c5f210c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f000000000000000000000000"), // f32_trunc
-    row((0x090, 0), 0b0001, (&[F32], Some(F32)), 0x10000, false, (&[], &[]), "660f3a0ac000"), // f32_nearest
-    row((0x090, 0), 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "660f3a0ac8000f57c0f30f10c1660f6fc80fc2c8030f101520000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9160000000000000000000000c07f000000000000000000000000"), // f32_nearest
-    row((0x090, 0), 0b0100, (&[F32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e3590ac000"), // f32_nearest
-    row((0x090, 0), 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c4e3710ac000c5f057c9c5f210c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f000000000000000000000000"), // f32_nearest
-    row((0x091, 0), 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "0f57c9f30f51c80f57c0f30f10c1660f6fc80fc2c8030f10151f000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91500000000000000000000c07f000000000000000000000000"), // f32_sqrt
-    row((0x091, 0), 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c5f251c0c5f057c9c5f210c0c5f8c2c803c5f810150f000000c4e3794cc210e914000000000000000000c07f000000000000000000000000"), // f32_sqrt
-    row((0x092, 0), 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "f30f58c1660f6fc80f57c0f30f10c1660f6fc80fc2c8030f10151e000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e914000000000000000000c07f000000000000000000000000"), // f32_add
-    row((0x092, 0), 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "c5fa58c1c5c057cfc5f210c0c5f8c2c803c5f8101513000000c4e3794cc210e91800000000000000000000000000c07f000000000000000000000000"), // f32_add
-    row((0x093, 0), 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "f30f5cc1660f6fc80f57c0f30f10c1660f6fc80fc2c8030f10151e000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e914000000000000000000c07f000000000000000000000000"), // f32_sub
-    row((0x093, 0), 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "c5fa5cc1c5c057cfc5f210c0c5f8c2c803c5f8101513000000c4e3794cc210e91800000000000000000000000000c07f000000000000000000000000"), // f32_sub
-    row((0x094, 0), 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "f30f59c1660f6fc80f57c0f30f10c1660f6fc80fc2c8030f10151e000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e914000000000000000000c07f000000000000000000000000"), // f32_mul
-    row((0x094, 0), 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "c5fa59c1c5c057cfc5f210c0c5f8c2c803c5f8101513000000c4e3794cc210e91800000000000000000000000000c07f000000000000000000000000"), // f32_mul
-    row((0x095, 0), 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "f30f5ec1660f6fc80f57c0f30f10c1660f6fc80fc2c8030f10151e000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e914000000000000000000c07f000000000000000000000000"), // f32_div
-    row((0x095, 0), 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "c5fa5ec1c5c057cfc5f210c0c5f8c2c803c5f8101513000000c4e3794cc210e91800000000000000000000000000c07f000000000000000000000000"), // f32_div
-    row((0x096, 0), 0b0101, (&[F32, F32], Some(F32)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc10f2ec40f85180000000f8a080000000f56c4e90e000000f30f58c40f8a04000000f30f5dc4"), // f32_min
-    row((0x096, 0), 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "0f2ec80f85180000000f8a080000000f56c8e90e000000f30f58c80f8a04000000f30f5dc80f57c0f30f10c1660f6fc80fc2c8030f101521000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e917000000000000000000000000c07f000000000000000000000000"), // f32_min
-    row((0x096, 0), 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "0f2ec80f85180000000f8a080000000f56c8e90e000000f30f58c80f8a04000000f30f5dc8c5c057c7c5fa10c1c5f8c2c803c5f8101512000000c4e3794cc210e917000000000000000000000000c07f000000000000000000000000"), // f32_min
-    row((0x097, 0), 0b0101, (&[F32, F32], Some(F32)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc10f2ec40f85180000000f8a080000000f54c4e90e000000f30f58c40f8a04000000f30f5fc4"), // f32_max
-    row((0x097, 0), 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "0f2ec80f85180000000f8a080000000f54c8e90e000000f30f58c80f8a04000000f30f5fc80f57c0f30f10c1660f6fc80fc2c8030f101521000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e917000000000000000000000000c07f000000000000000000000000"), // f32_max
-    row((0x097, 0), 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "0f2ec80f85180000000f8a080000000f54c8e90e000000f30f58c80f8a04000000f30f5fc8c5c057c7c5fa10c1c5f8c2c803c5f8101512000000c4e3794cc210e917000000000000000000000000c07f000000000000000000000000"), // f32_max
-    row((0x098, 0), 0b0011, (&[F32, F32], Some(F32)), 0x850040, false, (&[], &[]), "be00000080660f6efe660f6fd0660f6fc70f55c20f54f90f56c7"), // f32_copysign
-    row((0x098, 0), 0b1100, (&[F32, F32], Some(F32)), 0xa10040, false, (&[], &[]), "be00000080c5f96eeec5d055f8c5d054c1c5c056c0"), // f32_copysign
-    row((0x099, 0), 0b0011, (&[F64], Some(F64)), 0x110004, false, (&[], &[]), "48baffffffffffffff7f66480f6ee2660f54c4"), // f64_abs
-    row((0x099, 0), 0b1100, (&[F64], Some(F64)), 0x110004, false, (&[], &[]), "48baffffffffffffff7fc4e1f96ee2c5f954c4"), // f64_abs
-    row((0x09a, 0), 0b0011, (&[F64], Some(F64)), 0x110004, false, (&[], &[]), "48ba000000000000008066480f6ee2660f57c4"), // f64_neg
-    row((0x09a, 0), 0b1100, (&[F64], Some(F64)), 0x110004, false, (&[], &[]), "48ba0000000000000080c4e1f96ee2c5f957c4"), // f64_neg
-    row((0x09b, 0), 0b0001, (&[F64], Some(F64)), 0x10000, false, (&[], &[]), "660f3a0bc002"), // f64_ceil
-    row((0x09b, 0), 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f3a0bc802660f57c0f20f10c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f0000000000000000"), // f64_ceil
-    row((0x09b, 0), 0b0100, (&[F64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e3590bc002"), // f64_ceil
-    row((0x09b, 0), 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c4e3710bc002c5f157c9c5f310c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f0000000000000000"), // f64_ceil
-    row((0x09c, 0), 0b0001, (&[F64], Some(F64)), 0x10000, false, (&[], &[]), "660f3a0bc001"), // f64_floor
-    row((0x09c, 0), 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f3a0bc801660f57c0f20f10c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f0000000000000000"), // f64_floor
-    row((0x09c, 0), 0b0100, (&[F64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e3590bc001"), // f64_floor
-    row((0x09c, 0), 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c4e3710bc001c5f157c9c5f310c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f0000000000000000"), // f64_floor
-    row((0x09d, 0), 0b0001, (&[F64], Some(F64)), 0x10000, false, (&[], &[]), "660f3a0bc003"), // f64_trunc
-    row((0x09d, 0), 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f3a0bc803660f57c0f20f10c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f0000000000000000"), // f64_trunc
-    row((0x09d, 0), 0b0100, (&[F64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e3590bc003"), // f64_trunc
-    row((0x09d, 0), 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c4e3710bc003c5f157c9c5f310c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f0000000000000000"), // f64_trunc
-    row((0x09e, 0), 0b0001, (&[F64], Some(F64)), 0x10000, false, (&[], &[]), "660f3a0bc000"), // f64_nearest
-    row((0x09e, 0), 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f3a0bc800660f57c0f20f10c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f0000000000000000"), // f64_nearest
-    row((0x09e, 0), 0b0100, (&[F64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e3590bc000"), // f64_nearest
-    row((0x09e, 0), 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c4e3710bc000c5f157c9c5f310c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f0000000000000000"), // f64_nearest
-    row((0x09f, 0), 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f57c9f20f51c8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_sqrt
-    row((0x09f, 0), 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c5f351c0c5f157c9c5f310c0c5f9c2c803c5f910150f000000c4e3794cc210e91400000000000000000000000000f87f0000000000000000"), // f64_sqrt
-    row((0x0a0, 0), 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "f20f58c1660f6fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_add
-    row((0x0a0, 0), 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "c5fb58c1c5c157cfc5f310c0c5f9c2c803c5f9101513000000c4e3794cc210e9180000000000000000000000000000000000f87f0000000000000000"), // f64_add
-    row((0x0a1, 0), 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "f20f5cc1660f6fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_sub
-    row((0x0a1, 0), 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "c5fb5cc1c5c157cfc5f310c0c5f9c2c803c5f9101513000000c4e3794cc210e9180000000000000000000000000000000000f87f0000000000000000"), // f64_sub
-    row((0x0a2, 0), 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "f20f59c1660f6fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_mul
-    row((0x0a2, 0), 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "c5fb59c1c5c157cfc5f310c0c5f9c2c803c5f9101513000000c4e3794cc210e9180000000000000000000000000000000000f87f0000000000000000"), // f64_mul
-    row((0x0a3, 0), 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "f20f5ec1660f6fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_div
-    row((0x0a3, 0), 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "c5fb5ec1c5c157cfc5f310c0c5f9c2c803c5f9101513000000c4e3794cc210e9180000000000000000000000000000000000f87f0000000000000000"), // f64_div
-    row((0x0a4, 0), 0b0101, (&[F64, F64], Some(F64)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f2ec40f85190000000f8a09000000660f56c4e90e000000f20f58c40f8a04000000f20f5dc4"), // f64_min
-    row((0x0a4, 0), 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f2ec80f85190000000f8a09000000660f56c8e90e000000f20f58c80f8a04000000f20f5dc8660f57c0f20f10c1660f6fc8660fc2c803660f10151c000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9120000000000000000000000f87f0000000000000000"), // f64_min
-    row((0x0a4, 0), 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "660f2ec80f85190000000f8a09000000660f56c8e90e000000f20f58c80f8a04000000f20f5dc8c5c157c7c5fb10c1c5f9c2c803c5f9101510000000c4e3794cc210e9150000000000000000000000000000f87f0000000000000000"), // f64_min
-    row((0x0a5, 0), 0b0101, (&[F64, F64], Some(F64)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f2ec40f85190000000f8a09000000660f54c4e90e000000f20f58c40f8a04000000f20f5fc4"), // f64_max
-    row((0x0a5, 0), 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f2ec80f85190000000f8a09000000660f54c8e90e000000f20f58c80f8a04000000f20f5fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151c000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9120000000000000000000000f87f0000000000000000"), // f64_max
-    row((0x0a5, 0), 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "660f2ec80f85190000000f8a09000000660f54c8e90e000000f20f58c80f8a04000000f20f5fc8c5c157c7c5fb10c1c5f9c2c803c5f9101510000000c4e3794cc210e9150000000000000000000000000000f87f0000000000000000"), // f64_max
-    row((0x0a6, 0), 0b0011, (&[F64, F64], Some(F64)), 0x850040, false, (&[], &[]), "48be000000000000008066480f6efe660f6fd0660f6fc7660f55c2660f54f9660f56c7"), // f64_copysign
-    row((0x0a6, 0), 0b1100, (&[F64, F64], Some(F64)), 0xa10040, false, (&[], &[]), "48be0000000000000080c4e1f96eeec5d155f8c5d154c1c5c156c0"), // f64_copysign
-    row((0x0a8, 0), 0b1111, (&[F32], Some(I32)), 0x80041, false, (&[trap(58, 255), trap(60, 252), trap(62, 252)], &[]), "f30f2cc083f8010f81280000000f2ec00f8a24000000be000000cf660f6ede0f2ec30f8214000000660f57db0f2ed80f8209000000e9060000000f0b0f0b0f0b"), // i32_trunc_f32_s
-    row((0x0a9, 0), 0b1111, (&[F32], Some(I32)), 0x180041, false, (&[trap(37, 252), trap(69, 255), trap(71, 252)], &[]), "be0000004f660f6ede0f2ec30f83150000000f8a2d000000f30f2cc083f8000f8d1b0000000f0b0f28e0f30f5ce3f30f2cc483f8000f8c0c0000000500000080e9040000000f0b0f0b"), // i32_trunc_f32_u
-    row((0x0aa, 0), 0b1111, (&[F64], Some(I32)), 0x80041, false, (&[trap(67, 255), trap(69, 252), trap(71, 252)], &[]), "f20f2cc083f8010f8131000000660f2ec00f8a2c00000048be000020000000e0c166480f6ede660f2ec30f8615000000660f57db660f2ed80f8209000000e9060000000f0b0f0b0f0b"), // i32_trunc_f64_s
-    row((0x0ab, 0), 0b1111, (&[F64], Some(I32)), 0x180041, false, (&[trap(44, 252), trap(76, 255), trap(78, 252)], &[]), "48be000000000000e04166480f6ede660f2ec30f83150000000f8a2d000000f20f2cc083f8000f8d1b0000000f0b0f28e0f20f5ce3f20f2cc483f8000f8c0c0000000500000080e9040000000f0b0f0b"), // i32_trunc_f64_u
-    row((0x0ae, 0), 0b1111, (&[F32], Some(I64)), 0x80041, false, (&[trap(60, 255), trap(62, 252), trap(64, 252)], &[]), "f3480f2cc04883f8010f81280000000f2ec00f8a24000000be000000df660f6ede0f2ec30f8214000000660f57db0f2ed80f8209000000e9060000000f0b0f0b0f0b"), // i64_trunc_f32_s
-    row((0x0af, 0), 0b1111, (&[F32], Some(I64)), 0x180041, false, (&[trap(39, 252), trap(81, 255), trap(83, 252)], &[]), "be0000005f660f6ede0f2ec30f83170000000f8a39000000f3480f2cc04883f8000f8d250000000f0b0f28e0f30f5ce3f3480f2cc44883f8000f8c1400000048be00000000000000804803c6e9040000000f0b0f0b"), // i64_trunc_f32_u
-    row((0x0b0, 0), 0b1111, (&[F64], Some(I64)), 0x80041, false, (&[trap(69, 255), trap(71, 252), trap(73, 252)], &[]), "f2480f2cc04883f8010f8131000000660f2ec00f8a2c00000048be000000000000e0c366480f6ede660f2ec30f8215000000660f57db660f2ed80f8209000000e9060000000f0b0f0b0f0b"), // i64_trunc_f64_s
-    row((0x0b1, 0), 0b1111, (&[F64], Some(I64)), 0x180041, false, (&[trap(46, 252), trap(88, 255), trap(90, 252)], &[]), "48be000000000000e04366480f6ede660f2ec30f83170000000f8a39000000f2480f2cc04883f8000f8d250000000f0b0f28e0f20f5ce3f2480f2cc44883f8000f8c1400000048be00000000000000804803c6e9040000000f0b0f0b"), // i64_trunc_f64_u
-    row((0x0b2, 0), 0b0011, (&[I32], Some(F32)), 0x10000, false, (&[], &[]), "0f57c0f30f2ac7"), // f32_convert_i32_s
-    row((0x0b2, 0), 0b1100, (&[I32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c5da2ac7"), // f32_convert_i32_s
-    row((0x0b3, 0), 0b0011, (&[I32], Some(F32)), 0x10040, false, (&[], &[]), "0f57c08bf7f3480f2ac6"), // f32_convert_i32_u
-    row((0x0b3, 0), 0b1100, (&[I32], Some(F32)), 0x110040, false, (&[], &[]), "c5e857e28bf7c4e1da2ac6"), // f32_convert_i32_u
-    row((0x0b4, 0), 0b0011, (&[I64], Some(F32)), 0x10000, false, (&[], &[]), "0f57c0f3480f2ac7"), // f32_convert_i64_s
-    row((0x0b4, 0), 0b1100, (&[I64], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e1da2ac7"), // f32_convert_i64_s
-    row((0x0b5, 0), 0b1111, (&[I64], Some(F32)), 0x101c0, false, (&[], &[]), "4989f84983f8000f8c0a000000f3490f2ac0e91a0000004c89c748c1ef014c89c64883e601480bf7f3480f2ac6f30f58c0"), // f32_convert_i64_u
-    row((0x0b6, 0), 0b0001, (&[F64], Some(F32)), 0xa10000, false, (&[], &[]), "660f6fe80f57c0660f6ffdf20f5ac7"), // f32_demote_f64
-    row((0x0b6, 0), 0b0010, (&[F64], Some(F32)), 0xf0000, true, (&[], &[]), "0f57c9f20f5ac80f57c0f30f10c1660f6fc80fc2c8030f10151f000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91500000000000000000000c07f000000000000000000000000"), // f32_demote_f64
-    row((0x0b6, 0), 0b0100, (&[F64], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c5db5ac0"), // f32_demote_f64
-    row((0x0b6, 0), 0b1000, (&[F64], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c5f35ac0c5f057c9c5f210c0c5f8c2c803c5f810150f000000c4e3794cc210e914000000000000000000c07f000000000000000000000000"), // f32_demote_f64
-    row((0x0b7, 0), 0b0011, (&[I32], Some(F64)), 0x10000, false, (&[], &[]), "660f57c0f20f2ac7"), // f64_convert_i32_s
-    row((0x0b7, 0), 0b1100, (&[I32], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c5db2ac7"), // f64_convert_i32_s
-    row((0x0b8, 0), 0b0011, (&[I32], Some(F64)), 0x10040, false, (&[], &[]), "660f57c08bf7f2480f2ac6"), // f64_convert_i32_u
-    row((0x0b8, 0), 0b1100, (&[I32], Some(F64)), 0x110040, false, (&[], &[]), "c5e957e28bf7c4e1db2ac6"), // f64_convert_i32_u
-    row((0x0b9, 0), 0b0011, (&[I64], Some(F64)), 0x10000, false, (&[], &[]), "660f57c0f2480f2ac7"), // f64_convert_i64_s
-    row((0x0b9, 0), 0b1100, (&[I64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e1db2ac7"), // f64_convert_i64_s
-    row((0x0ba, 0), 0b1111, (&[I64], Some(F64)), 0x101c0, false, (&[], &[]), "4989f84983f8000f8c0a000000f2490f2ac0e91a0000004c89c748c1ef014c89c64883e601480bf7f2480f2ac6f20f58c0"), // f64_convert_i64_u
-    row((0x0bb, 0), 0b0001, (&[F32], Some(F64)), 0xa10000, false, (&[], &[]), "660f6fe8660f57c0660f6ffdf30f5ac7"), // f64_promote_f32
-    row((0x0bb, 0), 0b0010, (&[F32], Some(F64)), 0xf0000, true, (&[], &[]), "660f57c9f30f5ac8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_promote_f32
-    row((0x0bb, 0), 0b0100, (&[F32], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c5da5ac0"), // f64_promote_f32
-    row((0x0bb, 0), 0b1000, (&[F32], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c5f25ac0c5f157c9c5f310c0c5f9c2c803c5f910150f000000c4e3794cc210e91400000000000000000000000000f87f0000000000000000"), // f64_promote_f32
-    row((0x0fc, 0), 0b1111, (&[F32], Some(I32)), 0x80001, false, (&[], &[]), "f30f2cc083f8010f81220000000f2ec00f8b0700000033c0e912000000660f57db0f2ed80f8305000000b8ffffff7f"), // i32_trunc_sat_f32_s
-    row((0x100, 0), 0b1111, (&[F32], Some(I32)), 0x80001, false, (&[], &[]), "f30f2cc083f8010f81220000000f2ec00f8b0700000033c0e912000000660f57db0f2ed80f8305000000b8ffffff7f"), // i32_trunc_sat_f32_s
-    row((0x101, 0), 0b1111, (&[F32], Some(I32)), 0x180041, false, (&[], &[]), "be0000004f660f6ede0f2ec30f83210000000f8b0700000033c0e937000000f30f2cc083f8000f8d2a00000033c0e9230000000f28e0f30f5ce3f30f2cc483f8000f8d0a000000b8ffffffffe9050000000500000080"), // i32_trunc_sat_f32_u
-    row((0x102, 0), 0b1111, (&[F64], Some(I32)), 0x80001, false, (&[], &[]), "f20f2cc083f8010f8124000000660f2ec00f8b0700000033c0e913000000660f57db660f2ed80f8305000000b8ffffff7f"), // i32_trunc_sat_f64_s
-    row((0x103, 0), 0b1111, (&[F64], Some(I32)), 0x180041, false, (&[], &[]), "48be000000000000e04166480f6ede660f2ec30f83210000000f8b0700000033c0e937000000f20f2cc083f8000f8d2a00000033c0e9230000000f28e0f20f5ce3f20f2cc483f8000f8d0a000000b8ffffffffe9050000000500000080"), // i32_trunc_sat_f64_u
-    row((0x104, 0), 0b1111, (&[F32], Some(I64)), 0x80001, false, (&[], &[]), "f3480f2cc04883f8010f81280000000f2ec00f8b080000004833c0e917000000660f57db0f2ed80f830a00000048b8ffffffffffffff7f"), // i64_trunc_sat_f32_s
-    row((0x105, 0), 0b1111, (&[F32], Some(I64)), 0x180041, false, (&[], &[]), "be0000005f660f6ede0f2ec30f83250000000f8b080000004833c0e946000000f3480f2cc04883f8000f8d370000004833c0e92f0000000f28e0f30f5ce3f3480f2cc44883f8000f8d0c00000048c7c0ffffffffe90d00000048be00000000000000804803c6"), // i64_trunc_sat_f32_u
-    row((0x106, 0), 0b1111, (&[F64], Some(I64)), 0x80001, false, (&[], &[]), "f2480f2cc04883f8010f812a000000660f2ec00f8b080000004833c0e918000000660f57db660f2ed80f830a00000048b8ffffffffffffff7f"), // i64_trunc_sat_f64_s
-    row((0x107, 0), 0b1111, (&[F64], Some(I64)), 0x180041, false, (&[], &[]), "48be000000000000e04366480f6ede660f2ec30f83250000000f8b080000004833c0e946000000f2480f2cc04883f8000f8d370000004833c0e92f0000000f28e0f20f5ce3f2480f2cc44883f8000f8d0c00000048c7c0ffffffffe90d00000048be00000000000000804803c6"), // i64_trunc_sat_f64_u
-    row((0x201, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f382007"), // v128_load8x8_s
-    row((0x201, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e2792007"), // v128_load8x8_s
-    row((0x202, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f383007"), // v128_load8x8_u
-    row((0x202, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e2793007"), // v128_load8x8_u
-    row((0x203, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f382307"), // v128_load16x4_s
-    row((0x203, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e2792307"), // v128_load16x4_s
-    row((0x204, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f383307"), // v128_load16x4_u
-    row((0x204, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e2793307"), // v128_load16x4_u
-    row((0x205, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f382507"), // v128_load32x2_s
-    row((0x205, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e2792507"), // v128_load32x2_s
-    row((0x206, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f383507"), // v128_load32x2_u
-    row((0x206, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e2793507"), // v128_load32x2_u
-    row((0x207, 0), 0b0011, (&[I64], Some(V128)), 0x810000, false, (&[trap(0, 253)], &[]), "660f3a200700660fefff660f3800c7"), // v128_load8_splat
-    row((0x207, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e2797807"), // v128_load8_splat
-    row((0x208, 0), 0b0011, (&[I64], Some(V128)), 0x490000, false, (&[trap(0, 253)], &[]), "660fc41f00f20f70f300660f70c600"), // v128_load16_splat
-    row((0x208, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e2797907"), // v128_load16_splat
-    row((0x209, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "f30f10070fc6c000"), // v128_load32_splat
-    row((0x209, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e2791807"), // v128_load32_splat
-    row((0x20a, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "f20f1207"), // v128_load64_splat
-    row((0x20a, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5fb1207"), // v128_load64_splat
-    row((0x20d, 0), 0b0011, (&[V128, V128], Some(V128)), 0x30000, true, (&[], &[hole(28, 0, FirstOfTwo), hole(29, 1, FirstOfTwo), hole(30, 2, FirstOfTwo), hole(31, 3, FirstOfTwo), hole(32, 4, FirstOfTwo), hole(33, 5, FirstOfTwo), hole(34, 6, FirstOfTwo), hole(35, 7, FirstOfTwo), hole(36, 8, FirstOfTwo), hole(37, 9, FirstOfTwo), hole(38, 10, FirstOfTwo), hole(39, 11, FirstOfTwo), hole(40, 12, FirstOfTwo), hole(41, 13, FirstOfTwo), hole(42, 14, FirstOfTwo), hole(43, 15, FirstOfTwo), hole(44, 0, SecondOfTwo), hole(45, 1, SecondOfTwo), hole(46, 2, SecondOfTwo), hole(47, 3, SecondOfTwo), hole(48, 4, SecondOfTwo), hole(49, 5, SecondOfTwo), hole(50, 6, SecondOfTwo), hole(51, 7, SecondOfTwo), hole(52, 8, SecondOfTwo), hole(53, 9, SecondOfTwo), hole(54, 10, SecondOfTwo), hole(55, 11, SecondOfTwo), hole(56, 12, SecondOfTwo), hole(57, 13, SecondOfTwo), hole(58, 14, SecondOfTwo), hole(59, 15, SecondOfTwo)]), "660f38000513000000660f38000d1a000000660febc1e92100000000800e0e05808001800e0980058004808007808080060d80098080048009800900"), // i8x16_shuffle
-    row((0x20d, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, true, (&[], &[hole(28, 0, FirstOfTwo), hole(29, 1, FirstOfTwo), hole(30, 2, FirstOfTwo), hole(31, 3, FirstOfTwo), hole(32, 4, FirstOfTwo), hole(33, 5, FirstOfTwo), hole(34, 6, FirstOfTwo), hole(35, 7, FirstOfTwo), hole(36, 8, FirstOfTwo), hole(37, 9, FirstOfTwo), hole(38, 10, FirstOfTwo), hole(39, 11, FirstOfTwo), hole(40, 12, FirstOfTwo), hole(41, 13, FirstOfTwo), hole(42, 14, FirstOfTwo), hole(43, 15, FirstOfTwo), hole(44, 0, SecondOfTwo), hole(45, 1, SecondOfTwo), hole(46, 2, SecondOfTwo), hole(47, 3, SecondOfTwo), hole(48, 4, SecondOfTwo), hole(49, 5, SecondOfTwo), hole(50, 6, SecondOfTwo), hole(51, 7, SecondOfTwo), hole(52, 8, SecondOfTwo), hole(53, 9, SecondOfTwo), hole(54, 10, SecondOfTwo), hole(55, 11, SecondOfTwo), hole(56, 12, SecondOfTwo), hole(57, 13, SecondOfTwo), hole(58, 14, SecondOfTwo), hole(59, 15, SecondOfTwo)]), "c4e279001d13000000c4e271002d1a000000c5e1ebc5e92100000000800e0e05808001800e0980058004808007808080060d80098080048009800900"), // i8x16_shuffle
-    row((0x20e, 0), 0b0011, (&[V128, V128], Some(V128)), 0x30000, true, (&[], &[]), "660fdc0d14000000660f3800c1e91a0000000000000000000000000070707070707070707070707070707070"), // i8x16_swizzle
-    row((0x20e, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, true, (&[], &[]), "c5f1dc1d14000000c4e27900c3e91a0000000000000000000000000070707070707070707070707070707070"), // i8x16_swizzle
-    row((0x20f, 0), 0b0011, (&[I32], Some(V128)), 0x210000, false, (&[], &[]), "660f6ec7660fefed660f3800c5"), // i8x16_splat
-    row((0x20f, 0), 0b1100, (&[I32], Some(V128)), 0x50000, false, (&[], &[]), "c5f96ed7c4e27978c2"), // i8x16_splat
-    row((0x210, 0), 0b0011, (&[I32], Some(V128)), 0x150000, false, (&[], &[]), "660f6ed7f20f70e200660f70c400"), // i16x8_splat
-    row((0x210, 0), 0b1100, (&[I32], Some(V128)), 0x50000, false, (&[], &[]), "c5f96ed7c4e27979c2"), // i16x8_splat
-    row((0x211, 0), 0b0011, (&[I32], Some(V128)), 0x50000, false, (&[], &[]), "660f6ed7660f70c200"), // i32x4_splat
-    row((0x211, 0), 0b1100, (&[I32], Some(V128)), 0x50000, false, (&[], &[]), "c5f96ed7c4e27958c2"), // i32x4_splat
-    row((0x212, 0), 0b0011, (&[I64], Some(V128)), 0x50000, false, (&[], &[]), "66480f6ed7660f70c244"), // i64x2_splat
-    row((0x212, 0), 0b1100, (&[I64], Some(V128)), 0x50000, false, (&[], &[]), "c4e1f96ed7c5f970c244"), // i64x2_splat
-    row((0x213, 0), 0b0011, (&[F32], Some(V128)), 0x10000, false, (&[], &[]), "0fc6c000"), // f32x4_splat
-    row((0x213, 0), 0b1100, (&[F32], Some(V128)), 0x10000, false, (&[], &[]), "c4e27918c0"), // f32x4_splat
-    row((0x214, 0), 0b0011, (&[F64], Some(V128)), 0x10000, false, (&[], &[]), "660f70c044"), // f64x2_splat
-    row((0x214, 0), 0b1100, (&[F64], Some(V128)), 0x10000, false, (&[], &[]), "c5f970c044"), // f64x2_splat
-    row((0x215, 0), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c600400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 0), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c600400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 1), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c601400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 1), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c601400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 2), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c602400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 2), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c602400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 3), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c603400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 3), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c603400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 4), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c604400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 4), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c604400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 5), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c605400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 5), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c605400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 6), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c606400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 6), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c606400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 7), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c607400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 7), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c607400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 8), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c608400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 8), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c608400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 9), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c609400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 9), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c609400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 10), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60a400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 10), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60a400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 11), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60b400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 11), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60b400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 12), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60c400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 12), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60c400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 13), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60d400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 13), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60d400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 14), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60e400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 14), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60e400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 15), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60f400fbec6"), // i8x16_extract_lane_s
-    row((0x215, 15), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60f400fbec6"), // i8x16_extract_lane_s
-    row((0x216, 0), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c600400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 0), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c600400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 1), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c601400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 1), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c601400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 2), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c602400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 2), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c602400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 3), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c603400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 3), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c603400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 4), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c604400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 4), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c604400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 5), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c605400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 5), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c605400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 6), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c606400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 6), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c606400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 7), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c607400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 7), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c607400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 8), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c608400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 8), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c608400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 9), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c609400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 9), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c609400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 10), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60a400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 10), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60a400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 11), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60b400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 11), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60b400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 12), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60c400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 12), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60c400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 13), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60d400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 13), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60d400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 14), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60e400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 14), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60e400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 15), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3a14c60f400fb6c6"), // i8x16_extract_lane_u
-    row((0x216, 15), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e37914c60f400fb6c6"), // i8x16_extract_lane_u
-    row((0x217, 0), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c700"), // i8x16_replace_lane
-    row((0x217, 0), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c700"), // i8x16_replace_lane
-    row((0x217, 1), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c701"), // i8x16_replace_lane
-    row((0x217, 1), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c701"), // i8x16_replace_lane
-    row((0x217, 2), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c702"), // i8x16_replace_lane
-    row((0x217, 2), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c702"), // i8x16_replace_lane
-    row((0x217, 3), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c703"), // i8x16_replace_lane
-    row((0x217, 3), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c703"), // i8x16_replace_lane
-    row((0x217, 4), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c704"), // i8x16_replace_lane
-    row((0x217, 4), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c704"), // i8x16_replace_lane
-    row((0x217, 5), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c705"), // i8x16_replace_lane
-    row((0x217, 5), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c705"), // i8x16_replace_lane
-    row((0x217, 6), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c706"), // i8x16_replace_lane
-    row((0x217, 6), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c706"), // i8x16_replace_lane
-    row((0x217, 7), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c707"), // i8x16_replace_lane
-    row((0x217, 7), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c707"), // i8x16_replace_lane
-    row((0x217, 8), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c708"), // i8x16_replace_lane
-    row((0x217, 8), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c708"), // i8x16_replace_lane
-    row((0x217, 9), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c709"), // i8x16_replace_lane
-    row((0x217, 9), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c709"), // i8x16_replace_lane
-    row((0x217, 10), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c70a"), // i8x16_replace_lane
-    row((0x217, 10), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c70a"), // i8x16_replace_lane
-    row((0x217, 11), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c70b"), // i8x16_replace_lane
-    row((0x217, 11), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c70b"), // i8x16_replace_lane
-    row((0x217, 12), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c70c"), // i8x16_replace_lane
-    row((0x217, 12), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c70c"), // i8x16_replace_lane
-    row((0x217, 13), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c70d"), // i8x16_replace_lane
-    row((0x217, 13), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c70d"), // i8x16_replace_lane
-    row((0x217, 14), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c70e"), // i8x16_replace_lane
-    row((0x217, 14), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c70e"), // i8x16_replace_lane
-    row((0x217, 15), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a20c70f"), // i8x16_replace_lane
-    row((0x217, 15), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37920c70f"), // i8x16_replace_lane
-    row((0x218, 0), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0000fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 0), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0000fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 1), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0010fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 1), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0010fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 2), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0020fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 2), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0020fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 3), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0030fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 3), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0030fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 4), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0040fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 4), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0040fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 5), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0050fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 5), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0050fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 6), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0060fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 6), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0060fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 7), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0070fbfc6"), // i16x8_extract_lane_s
-    row((0x218, 7), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0070fbfc6"), // i16x8_extract_lane_s
-    row((0x219, 0), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0000fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 0), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0000fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 1), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0010fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 1), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0010fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 2), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0020fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 2), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0020fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 3), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0030fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 3), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0030fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 4), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0040fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 4), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0040fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 5), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0050fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 5), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0050fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 6), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0060fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 6), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0060fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 7), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660fc5f0070fb7c6"), // i16x8_extract_lane_u
-    row((0x219, 7), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c5f9c5f0070fb7c6"), // i16x8_extract_lane_u
-    row((0x21a, 0), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660fc4c700"), // i16x8_replace_lane
-    row((0x21a, 0), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c4c700"), // i16x8_replace_lane
-    row((0x21a, 1), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660fc4c701"), // i16x8_replace_lane
-    row((0x21a, 1), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c4c701"), // i16x8_replace_lane
-    row((0x21a, 2), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660fc4c702"), // i16x8_replace_lane
-    row((0x21a, 2), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c4c702"), // i16x8_replace_lane
-    row((0x21a, 3), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660fc4c703"), // i16x8_replace_lane
-    row((0x21a, 3), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c4c703"), // i16x8_replace_lane
-    row((0x21a, 4), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660fc4c704"), // i16x8_replace_lane
-    row((0x21a, 4), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c4c704"), // i16x8_replace_lane
-    row((0x21a, 5), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660fc4c705"), // i16x8_replace_lane
-    row((0x21a, 5), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c4c705"), // i16x8_replace_lane
-    row((0x21a, 6), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660fc4c706"), // i16x8_replace_lane
-    row((0x21a, 6), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c4c706"), // i16x8_replace_lane
-    row((0x21a, 7), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660fc4c707"), // i16x8_replace_lane
-    row((0x21a, 7), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c4c707"), // i16x8_replace_lane
-    row((0x21b, 0), 0b0011, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "660f3a16c000"), // i32x4_extract_lane
-    row((0x21b, 0), 0b1100, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "c4e37916c000"), // i32x4_extract_lane
-    row((0x21b, 1), 0b0011, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "660f3a16c001"), // i32x4_extract_lane
-    row((0x21b, 1), 0b1100, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "c4e37916c001"), // i32x4_extract_lane
-    row((0x21b, 2), 0b0011, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "660f3a16c002"), // i32x4_extract_lane
-    row((0x21b, 2), 0b1100, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "c4e37916c002"), // i32x4_extract_lane
-    row((0x21b, 3), 0b0011, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "660f3a16c003"), // i32x4_extract_lane
-    row((0x21b, 3), 0b1100, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "c4e37916c003"), // i32x4_extract_lane
-    row((0x21c, 0), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a22c700"), // i32x4_replace_lane
-    row((0x21c, 0), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37922c700"), // i32x4_replace_lane
-    row((0x21c, 1), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a22c701"), // i32x4_replace_lane
-    row((0x21c, 1), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37922c701"), // i32x4_replace_lane
-    row((0x21c, 2), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a22c702"), // i32x4_replace_lane
-    row((0x21c, 2), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37922c702"), // i32x4_replace_lane
-    row((0x21c, 3), 0b0011, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a22c703"), // i32x4_replace_lane
-    row((0x21c, 3), 0b1100, (&[V128, I32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37922c703"), // i32x4_replace_lane
-    row((0x21d, 0), 0b0011, (&[V128], Some(I64)), 0x1, false, (&[], &[]), "66480f3a16c000"), // i64x2_extract_lane
-    row((0x21d, 0), 0b1100, (&[V128], Some(I64)), 0x1, false, (&[], &[]), "c4e3f916c000"), // i64x2_extract_lane
-    row((0x21d, 1), 0b0011, (&[V128], Some(I64)), 0x1, false, (&[], &[]), "66480f3a16c001"), // i64x2_extract_lane
-    row((0x21d, 1), 0b1100, (&[V128], Some(I64)), 0x1, false, (&[], &[]), "c4e3f916c001"), // i64x2_extract_lane
-    row((0x21e, 0), 0b0011, (&[V128, I64], Some(V128)), 0x10000, false, (&[], &[]), "66480f3a22c700"), // i64x2_replace_lane
-    row((0x21e, 0), 0b1100, (&[V128, I64], Some(V128)), 0x10000, false, (&[], &[]), "c4e3f922c700"), // i64x2_replace_lane
-    row((0x21e, 1), 0b0011, (&[V128, I64], Some(V128)), 0x10000, false, (&[], &[]), "66480f3a22c701"), // i64x2_replace_lane
-    row((0x21e, 1), 0b1100, (&[V128, I64], Some(V128)), 0x10000, false, (&[], &[]), "c4e3f922c701"), // i64x2_replace_lane
-    row((0x21f, 0), 0b1111, (&[V128], Some(F32)), 0x0, false, (&[], &[]), ""), // f32x4_extract_lane
-    row((0x21f, 1), 0b0011, (&[V128], Some(F32)), 0x10000, false, (&[], &[]), "660f70c001"), // f32x4_extract_lane
-    row((0x21f, 1), 0b1100, (&[V128], Some(F32)), 0x10000, false, (&[], &[]), "c5f970c001"), // f32x4_extract_lane
-    row((0x21f, 2), 0b0011, (&[V128], Some(F32)), 0x10000, false, (&[], &[]), "660f70c002"), // f32x4_extract_lane
-    row((0x21f, 2), 0b1100, (&[V128], Some(F32)), 0x10000, false, (&[], &[]), "c5f970c002"), // f32x4_extract_lane
-    row((0x21f, 3), 0b0011, (&[V128], Some(F32)), 0x10000, false, (&[], &[]), "660f70c003"), // f32x4_extract_lane
-    row((0x21f, 3), 0b1100, (&[V128], Some(F32)), 0x10000, false, (&[], &[]), "c5f970c003"), // f32x4_extract_lane
-    row((0x220, 0), 0b0011, (&[V128, F32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a21c100"), // f32x4_replace_lane
-    row((0x220, 0), 0b1100, (&[V128, F32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37921c100"), // f32x4_replace_lane
-    row((0x220, 1), 0b0011, (&[V128, F32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a21c110"), // f32x4_replace_lane
-    row((0x220, 1), 0b1100, (&[V128, F32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37921c110"), // f32x4_replace_lane
-    row((0x220, 2), 0b0011, (&[V128, F32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a21c120"), // f32x4_replace_lane
-    row((0x220, 2), 0b1100, (&[V128, F32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37921c120"), // f32x4_replace_lane
-    row((0x220, 3), 0b0011, (&[V128, F32], Some(V128)), 0x10000, false, (&[], &[]), "660f3a21c130"), // f32x4_replace_lane
-    row((0x220, 3), 0b1100, (&[V128, F32], Some(V128)), 0x10000, false, (&[], &[]), "c4e37921c130"), // f32x4_replace_lane
-    row((0x221, 0), 0b1111, (&[V128], Some(F64)), 0x0, false, (&[], &[]), ""), // f64x2_extract_lane
-    row((0x221, 1), 0b0011, (&[V128], Some(F64)), 0x10000, false, (&[], &[]), "660f70c0ee"), // f64x2_extract_lane
-    row((0x221, 1), 0b1100, (&[V128], Some(F64)), 0x10000, false, (&[], &[]), "c5f970c0ee"), // f64x2_extract_lane
-    row((0x222, 0), 0b0011, (&[V128, F64], Some(V128)), 0x10000, false, (&[], &[]), "f20f10c1"), // f64x2_replace_lane
-    row((0x222, 0), 0b1100, (&[V128, F64], Some(V128)), 0x10000, false, (&[], &[]), "c5fb10c1"), // f64x2_replace_lane
-    row((0x222, 1), 0b0011, (&[V128, F64], Some(V128)), 0x10000, false, (&[], &[]), "0f16c1"), // f64x2_replace_lane
-    row((0x222, 1), 0b1100, (&[V128, F64], Some(V128)), 0x10000, false, (&[], &[]), "c5f816c1"), // f64x2_replace_lane
-    row((0x223, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f74c1"), // i8x16_eq
-    row((0x223, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f974c1"), // i8x16_eq
-    row((0x224, 0), 0b0011, (&[V128, V128], Some(V128)), 0x410000, false, (&[], &[]), "660f74c1660f76f6660fefc6"), // i8x16_ne
-    row((0x224, 0), 0b1100, (&[V128, V128], Some(V128)), 0x890000, false, (&[], &[]), "c5f974d9c5d176fdc5e1efc7"), // i8x16_ne
-    row((0x225, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f64c4"), // i8x16_lt_s
-    row((0x225, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f164c0"), // i8x16_lt_s
-    row((0x226, 0), 0b0011, (&[V128, V128], Some(V128)), 0x30000, false, (&[], &[]), "660fdac1660f74c1660f76c9660fefc1"), // i8x16_lt_u
-    row((0x226, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9dad9c5e174e9c5c176c7c5d1efc0"), // i8x16_lt_u
-    row((0x227, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f64c1"), // i8x16_gt_s
-    row((0x227, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f964c1"), // i8x16_gt_s
-    row((0x228, 0), 0b0011, (&[V128, V128], Some(V128)), 0x30000, false, (&[], &[]), "660fdec1660f74c1660f76c9660fefc1"), // i8x16_gt_u
-    row((0x228, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9ded9c5e174e9c5c176c7c5d1efc0"), // i8x16_gt_u
-    row((0x229, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660f3838d9660f74c3"), // i8x16_le_s
-    row((0x229, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c4e27938d9c5f974c3"), // i8x16_le_s
-    row((0x22a, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660fdad9660f74c3"), // i8x16_le_u
-    row((0x22a, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c5f9dad9c5f974c3"), // i8x16_le_u
-    row((0x22b, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660f383cd9660f74c3"), // i8x16_ge_s
-    row((0x22b, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c4e2793cd9c5f974c3"), // i8x16_ge_s
-    row((0x22c, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660fded9660f74c3"), // i8x16_ge_u
-    row((0x22c, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c5f9ded9c5f974c3"), // i8x16_ge_u
-    row((0x22d, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f75c1"), // i16x8_eq
-    row((0x22d, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f975c1"), // i16x8_eq
-    row((0x22e, 0), 0b0011, (&[V128, V128], Some(V128)), 0x410000, false, (&[], &[]), "660f75c1660f76f6660fefc6"), // i16x8_ne
-    row((0x22e, 0), 0b1100, (&[V128, V128], Some(V128)), 0x890000, false, (&[], &[]), "c5f975d9c5d176fdc5e1efc7"), // i16x8_ne
-    row((0x22f, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f65c4"), // i16x8_lt_s
-    row((0x22f, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f165c0"), // i16x8_lt_s
-    row((0x230, 0), 0b0011, (&[V128, V128], Some(V128)), 0x30000, false, (&[], &[]), "660f383ac1660f75c1660f76c9660fefc1"), // i16x8_lt_u
-    row((0x230, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c4e2793ad9c5e175e9c5c176c7c5d1efc0"), // i16x8_lt_u
-    row((0x231, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f65c1"), // i16x8_gt_s
-    row((0x231, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f965c1"), // i16x8_gt_s
-    row((0x232, 0), 0b0011, (&[V128, V128], Some(V128)), 0x30000, false, (&[], &[]), "660f383ec1660f75c1660f76c9660fefc1"), // i16x8_gt_u
-    row((0x232, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c4e2793ed9c5e175e9c5c176c7c5d1efc0"), // i16x8_gt_u
-    row((0x233, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660fead9660f75c3"), // i16x8_le_s
-    row((0x233, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c5f9ead9c5f975c3"), // i16x8_le_s
-    row((0x234, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660f383ad9660f75c3"), // i16x8_le_u
-    row((0x234, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c4e2793ad9c5f975c3"), // i16x8_le_u
-    row((0x235, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660feed9660f75c3"), // i16x8_ge_s
-    row((0x235, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c5f9eed9c5f975c3"), // i16x8_ge_s
-    row((0x236, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660f383ed9660f75c3"), // i16x8_ge_u
-    row((0x236, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c4e2793ed9c5f975c3"), // i16x8_ge_u
-    row((0x237, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f76c1"), // i32x4_eq
-    row((0x237, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f976c1"), // i32x4_eq
-    row((0x238, 0), 0b0011, (&[V128, V128], Some(V128)), 0x410000, false, (&[], &[]), "660f76c1660f76f6660fefc6"), // i32x4_ne
-    row((0x238, 0), 0b1100, (&[V128, V128], Some(V128)), 0x890000, false, (&[], &[]), "c5f976d9c5d176fdc5e1efc7"), // i32x4_ne
-    row((0x239, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f66c4"), // i32x4_lt_s
-    row((0x239, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f166c0"), // i32x4_lt_s
-    row((0x23a, 0), 0b0011, (&[V128, V128], Some(V128)), 0x30000, false, (&[], &[]), "660f383bc1660f76c1660f76c9660fefc1"), // i32x4_lt_u
-    row((0x23a, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c4e2793bd9c5e176e9c5c176c7c5d1efc0"), // i32x4_lt_u
-    row((0x23b, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f66c1"), // i32x4_gt_s
-    row((0x23b, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f966c1"), // i32x4_gt_s
-    row((0x23c, 0), 0b0011, (&[V128, V128], Some(V128)), 0x30000, false, (&[], &[]), "660f383fc1660f76c1660f76c9660fefc1"), // i32x4_gt_u
-    row((0x23c, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c4e2793fd9c5e176e9c5c176c7c5d1efc0"), // i32x4_gt_u
-    row((0x23d, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660f3839d9660f76c3"), // i32x4_le_s
-    row((0x23d, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c4e27939d9c5f976c3"), // i32x4_le_s
-    row((0x23e, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660f383bd9660f76c3"), // i32x4_le_u
-    row((0x23e, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c4e2793bd9c5f976c3"), // i32x4_le_u
-    row((0x23f, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660f383dd9660f76c3"), // i32x4_ge_s
-    row((0x23f, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c4e2793dd9c5f976c3"), // i32x4_ge_s
-    row((0x240, 0), 0b0011, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "660f6fd8660f383fd9660f76c3"), // i32x4_ge_u
-    row((0x240, 0), 0b1100, (&[V128, V128], Some(V128)), 0x90000, false, (&[], &[]), "c4e2793fd9c5f976c3"), // i32x4_ge_u
-    row((0x241, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "0fc2c100"), // f32x4_eq
-    row((0x241, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f8c2c100"), // f32x4_eq
-    row((0x242, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "0fc2c104"), // f32x4_ne
-    row((0x242, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f8c2c104"), // f32x4_ne
-    row((0x243, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "0fc2c101"), // f32x4_lt
-    row((0x243, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f8c2c101"), // f32x4_lt
-    row((0x244, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc10fc2c401"), // f32x4_gt
-    row((0x244, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f0c2c001"), // f32x4_gt
-    row((0x245, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "0fc2c102"), // f32x4_le
-    row((0x245, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f8c2c102"), // f32x4_le
-    row((0x246, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc10fc2c402"), // f32x4_ge
-    row((0x246, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f0c2c002"), // f32x4_ge
-    row((0x247, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fc2c100"), // f64x2_eq
-    row((0x247, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c2c100"), // f64x2_eq
-    row((0x248, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fc2c104"), // f64x2_ne
-    row((0x248, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c2c104"), // f64x2_ne
-    row((0x249, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fc2c101"), // f64x2_lt
-    row((0x249, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c2c101"), // f64x2_lt
-    row((0x24a, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660fc2c401"), // f64x2_gt
-    row((0x24a, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f1c2c001"), // f64x2_gt
-    row((0x24b, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fc2c102"), // f64x2_le
-    row((0x24b, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9c2c102"), // f64x2_le
-    row((0x24c, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660fc2c402"), // f64x2_ge
-    row((0x24c, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f1c2c002"), // f64x2_ge
-    row((0x24d, 0), 0b0011, (&[V128], Some(V128)), 0x90000, false, (&[], &[]), "660f76db660fefc3"), // v128_not
-    row((0x24d, 0), 0b1100, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "c5e976e2c5f9efc4"), // v128_not
-    row((0x24e, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fdbc1"), // v128_and
-    row((0x24e, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9dbc1"), // v128_and
-    row((0x24f, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660fdfc4"), // v128_andnot
-    row((0x24f, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f1dfc0"), // v128_andnot
-    row((0x250, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660febc1"), // v128_or
-    row((0x250, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9ebc1"), // v128_or
-    row((0x251, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fefc1"), // v128_xor
-    row((0x251, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9efc1"), // v128_xor
-    row((0x252, 0), 0b0011, (&[V128, V128, V128], Some(V128)), 0x870000, false, (&[], &[]), "660fdbc2660f6ff8660fdfd1660f6fcf660f6fc2660febc1"), // v128_bitselect
-    row((0x252, 0), 0b1100, (&[V128, V128, V128], Some(V128)), 0x510000, false, (&[], &[]), "c5f9dbe2c5e9dff1c5c9ebc4"), // v128_bitselect
-    row((0x253, 0), 0b0011, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "660f3817c0400f95c6400fb6c6"), // v128_any_true
-    row((0x253, 0), 0b1100, (&[V128], Some(I32)), 0x41, false, (&[], &[]), "c4e27917c0400f95c6400fb6c6"), // v128_any_true
-    row((0x254, 0), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200700"), // v128_load8_lane
-    row((0x254, 0), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200700"), // v128_load8_lane
-    row((0x254, 1), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200701"), // v128_load8_lane
-    row((0x254, 1), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200701"), // v128_load8_lane
-    row((0x254, 2), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200702"), // v128_load8_lane
-    row((0x254, 2), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200702"), // v128_load8_lane
-    row((0x254, 3), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200703"), // v128_load8_lane
-    row((0x254, 3), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200703"), // v128_load8_lane
-    row((0x254, 4), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200704"), // v128_load8_lane
-    row((0x254, 4), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200704"), // v128_load8_lane
-    row((0x254, 5), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200705"), // v128_load8_lane
-    row((0x254, 5), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200705"), // v128_load8_lane
-    row((0x254, 6), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200706"), // v128_load8_lane
-    row((0x254, 6), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200706"), // v128_load8_lane
-    row((0x254, 7), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200707"), // v128_load8_lane
-    row((0x254, 7), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200707"), // v128_load8_lane
-    row((0x254, 8), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200708"), // v128_load8_lane
-    row((0x254, 8), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200708"), // v128_load8_lane
-    row((0x254, 9), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a200709"), // v128_load8_lane
-    row((0x254, 9), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379200709"), // v128_load8_lane
-    row((0x254, 10), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a20070a"), // v128_load8_lane
-    row((0x254, 10), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e37920070a"), // v128_load8_lane
-    row((0x254, 11), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a20070b"), // v128_load8_lane
-    row((0x254, 11), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e37920070b"), // v128_load8_lane
-    row((0x254, 12), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a20070c"), // v128_load8_lane
-    row((0x254, 12), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e37920070c"), // v128_load8_lane
-    row((0x254, 13), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a20070d"), // v128_load8_lane
-    row((0x254, 13), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e37920070d"), // v128_load8_lane
-    row((0x254, 14), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a20070e"), // v128_load8_lane
-    row((0x254, 14), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e37920070e"), // v128_load8_lane
-    row((0x254, 15), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a20070f"), // v128_load8_lane
-    row((0x254, 15), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e37920070f"), // v128_load8_lane
-    row((0x255, 0), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660fc40700"), // v128_load16_lane
-    row((0x255, 0), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5f9c40700"), // v128_load16_lane
-    row((0x255, 1), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660fc40701"), // v128_load16_lane
-    row((0x255, 1), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5f9c40701"), // v128_load16_lane
-    row((0x255, 2), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660fc40702"), // v128_load16_lane
-    row((0x255, 2), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5f9c40702"), // v128_load16_lane
-    row((0x255, 3), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660fc40703"), // v128_load16_lane
-    row((0x255, 3), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5f9c40703"), // v128_load16_lane
-    row((0x255, 4), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660fc40704"), // v128_load16_lane
-    row((0x255, 4), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5f9c40704"), // v128_load16_lane
-    row((0x255, 5), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660fc40705"), // v128_load16_lane
-    row((0x255, 5), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5f9c40705"), // v128_load16_lane
-    row((0x255, 6), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660fc40706"), // v128_load16_lane
-    row((0x255, 6), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5f9c40706"), // v128_load16_lane
-    row((0x255, 7), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660fc40707"), // v128_load16_lane
-    row((0x255, 7), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5f9c40707"), // v128_load16_lane
-    row((0x256, 0), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a220700"), // v128_load32_lane
-    row((0x256, 0), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379220700"), // v128_load32_lane
-    row((0x256, 1), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a220701"), // v128_load32_lane
-    row((0x256, 1), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379220701"), // v128_load32_lane
-    row((0x256, 2), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a220702"), // v128_load32_lane
-    row((0x256, 2), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379220702"), // v128_load32_lane
-    row((0x256, 3), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "660f3a220703"), // v128_load32_lane
-    row((0x256, 3), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e379220703"), // v128_load32_lane
-    row((0x257, 0), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "66480f3a220700"), // v128_load64_lane
-    row((0x257, 0), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e3f9220700"), // v128_load64_lane
-    row((0x257, 1), 0b0011, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "66480f3a220701"), // v128_load64_lane
-    row((0x257, 1), 0b1100, (&[I64, V128], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c4e3f9220701"), // v128_load64_lane
-    row((0x258, 0), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140700"), // v128_store8_lane
-    row((0x258, 0), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140700"), // v128_store8_lane
-    row((0x258, 1), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140701"), // v128_store8_lane
-    row((0x258, 1), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140701"), // v128_store8_lane
-    row((0x258, 2), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140702"), // v128_store8_lane
-    row((0x258, 2), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140702"), // v128_store8_lane
-    row((0x258, 3), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140703"), // v128_store8_lane
-    row((0x258, 3), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140703"), // v128_store8_lane
-    row((0x258, 4), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140704"), // v128_store8_lane
-    row((0x258, 4), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140704"), // v128_store8_lane
-    row((0x258, 5), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140705"), // v128_store8_lane
-    row((0x258, 5), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140705"), // v128_store8_lane
-    row((0x258, 6), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140706"), // v128_store8_lane
-    row((0x258, 6), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140706"), // v128_store8_lane
-    row((0x258, 7), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140707"), // v128_store8_lane
-    row((0x258, 7), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140707"), // v128_store8_lane
-    row((0x258, 8), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140708"), // v128_store8_lane
-    row((0x258, 8), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140708"), // v128_store8_lane
-    row((0x258, 9), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a140709"), // v128_store8_lane
-    row((0x258, 9), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379140709"), // v128_store8_lane
-    row((0x258, 10), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a14070a"), // v128_store8_lane
-    row((0x258, 10), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e37914070a"), // v128_store8_lane
-    row((0x258, 11), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a14070b"), // v128_store8_lane
-    row((0x258, 11), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e37914070b"), // v128_store8_lane
-    row((0x258, 12), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a14070c"), // v128_store8_lane
-    row((0x258, 12), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e37914070c"), // v128_store8_lane
-    row((0x258, 13), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a14070d"), // v128_store8_lane
-    row((0x258, 13), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e37914070d"), // v128_store8_lane
-    row((0x258, 14), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a14070e"), // v128_store8_lane
-    row((0x258, 14), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e37914070e"), // v128_store8_lane
-    row((0x258, 15), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a14070f"), // v128_store8_lane
-    row((0x258, 15), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e37914070f"), // v128_store8_lane
-    row((0x259, 0), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a150700"), // v128_store16_lane
-    row((0x259, 0), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379150700"), // v128_store16_lane
-    row((0x259, 1), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a150701"), // v128_store16_lane
-    row((0x259, 1), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379150701"), // v128_store16_lane
-    row((0x259, 2), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a150702"), // v128_store16_lane
-    row((0x259, 2), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379150702"), // v128_store16_lane
-    row((0x259, 3), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a150703"), // v128_store16_lane
-    row((0x259, 3), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379150703"), // v128_store16_lane
-    row((0x259, 4), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a150704"), // v128_store16_lane
-    row((0x259, 4), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379150704"), // v128_store16_lane
-    row((0x259, 5), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a150705"), // v128_store16_lane
-    row((0x259, 5), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379150705"), // v128_store16_lane
-    row((0x259, 6), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a150706"), // v128_store16_lane
-    row((0x259, 6), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379150706"), // v128_store16_lane
-    row((0x259, 7), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a150707"), // v128_store16_lane
-    row((0x259, 7), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379150707"), // v128_store16_lane
-    row((0x25a, 0), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a160700"), // v128_store32_lane
-    row((0x25a, 0), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379160700"), // v128_store32_lane
-    row((0x25a, 1), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a160701"), // v128_store32_lane
-    row((0x25a, 1), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379160701"), // v128_store32_lane
-    row((0x25a, 2), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a160702"), // v128_store32_lane
-    row((0x25a, 2), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379160702"), // v128_store32_lane
-    row((0x25a, 3), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "660f3a160703"), // v128_store32_lane
-    row((0x25a, 3), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e379160703"), // v128_store32_lane
-    row((0x25b, 0), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "66480f3a160700"), // v128_store64_lane
-    row((0x25b, 0), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e3f9160700"), // v128_store64_lane
-    row((0x25b, 1), 0b0011, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "66480f3a160701"), // v128_store64_lane
-    row((0x25b, 1), 0b1100, (&[I64, V128], None), 0x0, false, (&[trap(0, 253)], &[]), "c4e3f9160701"), // v128_store64_lane
-    row((0x25c, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "f30f1007"), // v128_load32_zero
-    row((0x25c, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5fa1007"), // v128_load32_zero
-    row((0x25d, 0), 0b0011, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "f20f1007"), // v128_load64_zero
-    row((0x25d, 0), 0b1100, (&[I64], Some(V128)), 0x10000, false, (&[trap(0, 253)], &[]), "c5fb1007"), // v128_load64_zero
-    row((0x25e, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f5ac0"), // f32x4_demote_f64x2_zero
-    row((0x25e, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f5ac0660f6fe80fc2e8030f103519000000660f6fc8660f6fc5660f3810ce660f6fc1e9130000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_demote_f64x2_zero
-    row((0x25e, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f95ac0"), // f32x4_demote_f64x2_zero
-    row((0x25e, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c5f95ae8c5d0c2f503c5f8103d0b000000c4e3514cc760e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_demote_f64x2_zero
-    row((0x25f, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "0f5ac0"), // f64x2_promote_low_f32x4
-    row((0x25f, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "0f5ac0660f6fe8660fc2e803660f103518000000660f6fc8660f6fc5660f3810ce660f6fc1e9120000000000000000000000f87f000000000000f87f"), // f64x2_promote_low_f32x4
-    row((0x25f, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f85ac0"), // f64x2_promote_low_f32x4
-    row((0x25f, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c5f85ae8c5d1c2f503c5f9103d0b000000c4e3514cc760e910000000000000000000f87f000000000000f87f"), // f64x2_promote_low_f32x4
-    row((0x260, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f381cc0"), // i8x16_abs
-    row((0x260, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2791cc0"), // i8x16_abs
-    row((0x261, 0), 0b0011, (&[V128], Some(V128)), 0xa10000, false, (&[], &[]), "660f6fe8660fefc0660f6ffd660ff8c7"), // i8x16_neg
-    row((0x261, 0), 0b1100, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "c5e9efe2c5d9f8c0"), // i8x16_neg
-    row((0x262, 0), 0b0011, (&[V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd0660fdb1540000000660f71d004660fdb0533000000660f6fd8f30f6f0d37000000660f6fc1660f3800c2660f6fd3660f3800ca660ffcc1e92c0000000000000000000000000000000f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f00010102010202030102020302030304"), // i8x16_popcnt
-    row((0x262, 0), 0b1100, (&[V128], Some(V128)), 0x570000, true, (&[], &[]), "c5f9db1534000000c5d971d004c5d9db3527000000c5fa6f0d2f000000c4e27100c2c4e27100cec5f9fcc1e92c0000000000000000000000000000000f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f00010102010202030102020302030304"), // i8x16_popcnt
-    row((0x263, 0), 0b0011, (&[V128], Some(I32)), 0x110401, false, (&[], &[]), "660fefe4660f74c4660f3817c0410f94c2410fb6c2"), // i8x16_all_true
-    row((0x263, 0), 0b1100, (&[V128], Some(I32)), 0xa00401, false, (&[], &[]), "c5e1efebc5f974fdc4e27917ff410f94c2410fb6c2"), // i8x16_all_true
-    row((0x264, 0), 0b0011, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "660fd7c0"), // i8x16_bitmask
-    row((0x264, 0), 0b1100, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "c5f9d7c0"), // i8x16_bitmask
-    row((0x265, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f63c1"), // i8x16_narrow_i16x8_s
-    row((0x265, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f963c1"), // i8x16_narrow_i16x8_s
-    row((0x266, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f67c1"), // i8x16_narrow_i16x8_u
-    row((0x266, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f967c1"), // i8x16_narrow_i16x8_u
-    row((0x267, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a08c002"), // f32x4_ceil
-    row((0x267, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a08c002660f6fe80fc2e8030f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e911000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_ceil
-    row((0x267, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e37908c002"), // f32x4_ceil
-    row((0x267, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37908e802c5d0c2f503c5f8103d19000000c4e3514cc760e91e00000000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_ceil
-    row((0x268, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a08c001"), // f32x4_floor
-    row((0x268, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a08c001660f6fe80fc2e8030f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e911000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_floor
-    row((0x268, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e37908c001"), // f32x4_floor
-    row((0x268, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37908e801c5d0c2f503c5f8103d19000000c4e3514cc760e91e00000000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_floor
-    row((0x269, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a08c003"), // f32x4_trunc
-    row((0x269, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a08c003660f6fe80fc2e8030f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e911000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_trunc
-    row((0x269, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e37908c003"), // f32x4_trunc
-    row((0x269, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37908e803c5d0c2f503c5f8103d19000000c4e3514cc760e91e00000000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_trunc
-    row((0x26a, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a08c000"), // f32x4_nearest
-    row((0x26a, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a08c000660f6fe80fc2e8030f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e911000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_nearest
-    row((0x26a, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e37908c000"), // f32x4_nearest
-    row((0x26a, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37908e800c5d0c2f503c5f8103d19000000c4e3514cc760e91e00000000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_nearest
-    row((0x26b, 0), 0b0011, (&[V128, I32], Some(V128)), 0x230280, true, (&[], &[]), "4883e707660f6eef660ff1c54c8d0d1900000048c1e704f3410f6f0c39660fdbc1e986000000000000000000fffffffffffffffffffffffffffffffffefefefefefefefefefefefefefefefefcfcfcfcfcfcfcfcfcfcfcfcfcfcfcfcf8f8f8f8f8f8f8f8f8f8f8f8f8f8f8f8f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c080808080808080808080808080808080"), // i8x16_shl
-    row((0x26b, 0), 0b1100, (&[V128, I32], Some(V128)), 0xa10280, true, (&[], &[]), "4883e707c5f96eefc5f9f1fd4c8d0d1900000048c1e704c4c17a6f0439c5c1dbc0e986000000000000000000fffffffffffffffffffffffffffffffffefefefefefefefefefefefefefefefefcfcfcfcfcfcfcfcfcfcfcfcfcfcfcfcf8f8f8f8f8f8f8f8f8f8f8f8f8f8f8f8f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c080808080808080808080808080808080"), // i8x16_shl
-    row((0x26c, 0), 0b0011, (&[V128, I32], Some(V128)), 0xf0080, false, (&[], &[]), "4883e707660f6fc8660f60c8660f6fd1660f68c0660f6fd883c708660f6ecf660f6fc2660fe1c1660f6fd3660fe1d1660f63c2"), // i8x16_shr_s
-    row((0x26c, 0), 0b1100, (&[V128, I32], Some(V128)), 0xa30080, false, (&[], &[]), "4883e707c5f960e8c5f968f883c708c5f96ecfc5d1e1c1c5c1e1c9c5f963c1"), // i8x16_shr_s
-    row((0x26d, 0), 0b0011, (&[V128, I32], Some(V128)), 0x210280, true, (&[], &[]), "4883e707660f6eef660fd1c54c8d0d1900000048c1e70466410fdb0439e98a00000000000000000000000000ffffffffffffffffffffffffffffffff7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f070707070707070707070707070707070303030303030303030303030303030301010101010101010101010101010101"), // i8x16_shr_u
-    row((0x26d, 0), 0b1100, (&[V128, I32], Some(V128)), 0xa10280, true, (&[], &[]), "4883e707c5f96eefc5f9d1fd4c8d0d1900000048c1e704c4c141db0439e98a00000000000000000000000000ffffffffffffffffffffffffffffffff7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f070707070707070707070707070707070303030303030303030303030303030301010101010101010101010101010101"), // i8x16_shr_u
-    row((0x26e, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660ffcc1"), // i8x16_add
-    row((0x26e, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9fcc1"), // i8x16_add
-    row((0x26f, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fecc1"), // i8x16_add_sat_s
-    row((0x26f, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9ecc1"), // i8x16_add_sat_s
-    row((0x270, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fdcc1"), // i8x16_add_sat_u
-    row((0x270, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9dcc1"), // i8x16_add_sat_u
-    row((0x271, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660ff8c1"), // i8x16_sub
-    row((0x271, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9f8c1"), // i8x16_sub
-    row((0x272, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fe8c1"), // i8x16_sub_sat_s
-    row((0x272, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9e8c1"), // i8x16_sub_sat_s
-    row((0x273, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fd8c1"), // i8x16_sub_sat_u
-    row((0x273, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9d8c1"), // i8x16_sub_sat_u
-    row((0x274, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a09c002"), // f64x2_ceil
-    row((0x274, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a09c002660f6fe8660fc2e803660f103525000000660f6fc8660f6fc5660f3810ce660f6fc1e91f000000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_ceil
-    row((0x274, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e37909c002"), // f64x2_ceil
-    row((0x274, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37909e802c5d1c2f503c5f9103d19000000c4e3514cc760e91e0000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_ceil
-    row((0x275, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a09c001"), // f64x2_floor
-    row((0x275, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a09c001660f6fe8660fc2e803660f103525000000660f6fc8660f6fc5660f3810ce660f6fc1e91f000000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_floor
-    row((0x275, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e37909c001"), // f64x2_floor
-    row((0x275, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37909e801c5d1c2f503c5f9103d19000000c4e3514cc760e91e0000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_floor
-    row((0x276, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3838c1"), // i8x16_min_s
-    row((0x276, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27938c1"), // i8x16_min_s
-    row((0x277, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fdac1"), // i8x16_min_u
-    row((0x277, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9dac1"), // i8x16_min_u
-    row((0x278, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f383cc1"), // i8x16_max_s
-    row((0x278, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2793cc1"), // i8x16_max_s
-    row((0x279, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fdec1"), // i8x16_max_u
-    row((0x279, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9dec1"), // i8x16_max_u
-    row((0x27a, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a09c003"), // f64x2_trunc
-    row((0x27a, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a09c003660f6fe8660fc2e803660f103525000000660f6fc8660f6fc5660f3810ce660f6fc1e91f000000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_trunc
-    row((0x27a, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e37909c003"), // f64x2_trunc
-    row((0x27a, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37909e803c5d1c2f503c5f9103d19000000c4e3514cc760e91e0000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_trunc
-    row((0x27b, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fe0c1"), // i8x16_avgr_u
-    row((0x27b, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9e0c1"), // i8x16_avgr_u
-    row((0x27c, 0), 0b0011, (&[V128], Some(V128)), 0x310000, true, (&[], &[]), "660f6fe0f30f6f0510000000660f6fec660f3804c5e912000000000001010101010101010101010101010101"), // i16x8_extadd_pairwise_i8x16_s
-    row((0x27c, 0), 0b1100, (&[V128], Some(V128)), 0x50000, true, (&[], &[]), "c5fa6f1514000000c4e26904c0e91a0000000000000000000000000001010101010101010101010101010101"), // i16x8_extadd_pairwise_i8x16_s
-    row((0x27d, 0), 0b0011, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "660f38040513000000e91e000000000000000000000000000000000001010101010101010101010101010101"), // i16x8_extadd_pairwise_i8x16_u
-    row((0x27d, 0), 0b1100, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "c4e279040513000000e91e000000000000000000000000000000000001010101010101010101010101010101"), // i16x8_extadd_pairwise_i8x16_u
-    row((0x27e, 0), 0b0011, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "660ff50514000000e91f00000000000000000000000000000000000001000100010001000100010001000100"), // i32x4_extadd_pairwise_i16x8_s
-    row((0x27e, 0), 0b1100, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "c5f9f50514000000e91f00000000000000000000000000000000000001000100010001000100010001000100"), // i32x4_extadd_pairwise_i16x8_s
-    row((0x27f, 0), 0b0011, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "660fef0524000000660ff5052c000000660ffe0534000000e93f000000000000000000000000000000000000008000800080008000800080008000800100010001000100010001000100010000000100000001000000010000000100"), // i32x4_extadd_pairwise_i16x8_u
-    row((0x27f, 0), 0b1100, (&[V128], Some(V128)), 0x150000, true, (&[], &[]), "c5f9ef1524000000c5e9f5252c000000c5d9fe0534000000e93f000000000000000000000000000000000000008000800080008000800080008000800100010001000100010001000100010000000100000001000000010000000100"), // i32x4_extadd_pairwise_i16x8_u
-    row((0x280, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f381dc0"), // i16x8_abs
-    row((0x280, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2791dc0"), // i16x8_abs
-    row((0x281, 0), 0b0011, (&[V128], Some(V128)), 0xa10000, false, (&[], &[]), "660f6fe8660fefc0660f6ffd660ff9c7"), // i16x8_neg
-    row((0x281, 0), 0b1100, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "c5e9efe2c5d9f9c0"), // i16x8_neg
-    row((0x282, 0), 0b0011, (&[V128, V128], Some(V128)), 0x210000, true, (&[], &[]), "660f380bc1660f6fe8660f752d0b000000660fefc5e912000000000000800080008000800080008000800080"), // i16x8_q15mulr_sat_s
-    row((0x282, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, true, (&[], &[]), "c4e2790bd9c5e1752d0f000000c5e1efc5e91600000000000000000000800080008000800080008000800080"), // i16x8_q15mulr_sat_s
-    row((0x283, 0), 0b0011, (&[V128], Some(I32)), 0x110401, false, (&[], &[]), "660fefe4660f75c4660f3817c0410f94c2410fb6c2"), // i16x8_all_true
-    row((0x283, 0), 0b1100, (&[V128], Some(I32)), 0xa00401, false, (&[], &[]), "c5e1efebc5f975fdc4e27917ff410f94c2410fb6c2"), // i16x8_all_true
-    row((0x284, 0), 0b0011, (&[V128], Some(I32)), 0x10001, false, (&[], &[]), "660f63c0660fd7c048c1e808"), // i16x8_bitmask
-    row((0x284, 0), 0b1100, (&[V128], Some(I32)), 0x40001, false, (&[], &[]), "c5f963d0c5f9d7c248c1e808"), // i16x8_bitmask
-    row((0x285, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f6bc1"), // i16x8_narrow_i32x4_s
-    row((0x285, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f96bc1"), // i16x8_narrow_i32x4_s
-    row((0x286, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f382bc1"), // i16x8_narrow_i32x4_u
-    row((0x286, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2792bc1"), // i16x8_narrow_i32x4_u
-    row((0x287, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3820c0"), // i16x8_extend_low_i8x16_s
-    row((0x287, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27920c0"), // i16x8_extend_low_i8x16_s
-    row((0x288, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a0fc008660f3820c0"), // i16x8_extend_high_i8x16_s
-    row((0x288, 0), 0b1100, (&[V128], Some(V128)), 0x50000, false, (&[], &[]), "c4e3790fd008c4e27920c2"), // i16x8_extend_high_i8x16_s
-    row((0x289, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3830c0"), // i16x8_extend_low_i8x16_u
-    row((0x289, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27930c0"), // i16x8_extend_low_i8x16_u
-    row((0x28a, 0), 0b0011, (&[V128], Some(V128)), 0x90000, false, (&[], &[]), "660fefdb660f68c3"), // i16x8_extend_high_i8x16_u
-    row((0x28a, 0), 0b1100, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "c5e9efe2c5f968c4"), // i16x8_extend_high_i8x16_u
-    row((0x28b, 0), 0b0011, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e70f660f6eef660ff1c5"), // i16x8_shl
-    row((0x28b, 0), 0b1100, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e70fc5f96eefc5f9f1c5"), // i16x8_shl
-    row((0x28c, 0), 0b0011, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e70f660f6eef660fe1c5"), // i16x8_shr_s
-    row((0x28c, 0), 0b1100, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e70fc5f96eefc5f9e1c5"), // i16x8_shr_s
-    row((0x28d, 0), 0b0011, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e70f660f6eef660fd1c5"), // i16x8_shr_u
-    row((0x28d, 0), 0b1100, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e70fc5f96eefc5f9d1c5"), // i16x8_shr_u
-    row((0x28e, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660ffdc1"), // i16x8_add
-    row((0x28e, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9fdc1"), // i16x8_add
-    row((0x28f, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fedc1"), // i16x8_add_sat_s
-    row((0x28f, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9edc1"), // i16x8_add_sat_s
-    row((0x290, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fddc1"), // i16x8_add_sat_u
-    row((0x290, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9ddc1"), // i16x8_add_sat_u
-    row((0x291, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660ff9c1"), // i16x8_sub
-    row((0x291, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9f9c1"), // i16x8_sub
-    row((0x292, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fe9c1"), // i16x8_sub_sat_s
-    row((0x292, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9e9c1"), // i16x8_sub_sat_s
-    row((0x293, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fd9c1"), // i16x8_sub_sat_u
-    row((0x293, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9d9c1"), // i16x8_sub_sat_u
-    row((0x294, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a09c000"), // f64x2_nearest
-    row((0x294, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a09c000660f6fe8660fc2e803660f103525000000660f6fc8660f6fc5660f3810ce660f6fc1e91f000000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_nearest
-    row((0x294, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e37909c000"), // f64x2_nearest
-    row((0x294, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37909e800c5d1c2f503c5f9103d19000000c4e3514cc760e91e0000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_nearest
-    row((0x295, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fd5c1"), // i16x8_mul
-    row((0x295, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9d5c1"), // i16x8_mul
-    row((0x296, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660feac1"), // i16x8_min_s
-    row((0x296, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9eac1"), // i16x8_min_s
-    row((0x297, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f383ac1"), // i16x8_min_u
-    row((0x297, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2793ac1"), // i16x8_min_u
-    row((0x298, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660feec1"), // i16x8_max_s
-    row((0x298, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9eec1"), // i16x8_max_s
-    row((0x299, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f383ec1"), // i16x8_max_u
-    row((0x299, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2793ec1"), // i16x8_max_u
-    row((0x29b, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fe3c1"), // i16x8_avgr_u
-    row((0x29b, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9e3c1"), // i16x8_avgr_u
-    row((0x29c, 0), 0b0011, (&[V128, V128], Some(V128)), 0x210000, false, (&[], &[]), "660f3820c0660f3820e9660fd5c5"), // i16x8_extmul_low_i8x16_s
-    row((0x29c, 0), 0b1100, (&[V128, V128], Some(V128)), 0x610000, false, (&[], &[]), "c4e27920e8c4e27920f1c5d1d5c6"), // i16x8_extmul_low_i8x16_s
-    row((0x29d, 0), 0b0011, (&[V128, V128], Some(V128)), 0x30000, false, (&[], &[]), "660f3a0fc008660f3820c0660f3a0fc908660f3820c9660fd5c1"), // i16x8_extmul_high_i8x16_s
-    row((0x29d, 0), 0b1100, (&[V128, V128], Some(V128)), 0x430000, false, (&[], &[]), "c4e3790ff008c4e27920c6c4e3710ff108c4e27920cec5f9d5c1"), // i16x8_extmul_high_i8x16_s
-    row((0x29e, 0), 0b0011, (&[V128, V128], Some(V128)), 0x210000, false, (&[], &[]), "660f3830c0660f3830e9660fd5c5"), // i16x8_extmul_low_i8x16_u
-    row((0x29e, 0), 0b1100, (&[V128, V128], Some(V128)), 0x610000, false, (&[], &[]), "c4e27930e8c4e27930f1c5d1d5c6"), // i16x8_extmul_low_i8x16_u
-    row((0x29f, 0), 0b0011, (&[V128, V128], Some(V128)), 0x70000, false, (&[], &[]), "660fefd2660f68c2660fefd2660f68ca660fd5c1"), // i16x8_extmul_high_i8x16_u
-    row((0x29f, 0), 0b1100, (&[V128, V128], Some(V128)), 0x70000, false, (&[], &[]), "c5c1efd7c5f968c2c5c1efd7c5f168cac5f9d5c1"), // i16x8_extmul_high_i8x16_u
-    row((0x2a0, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f381ec0"), // i32x4_abs
-    row((0x2a0, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2791ec0"), // i32x4_abs
-    row((0x2a1, 0), 0b0011, (&[V128], Some(V128)), 0xa10000, false, (&[], &[]), "660f6fe8660fefc0660f6ffd660ffac7"), // i32x4_neg
-    row((0x2a1, 0), 0b1100, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "c5e9efe2c5d9fac0"), // i32x4_neg
-    row((0x2a3, 0), 0b0011, (&[V128], Some(I32)), 0x110401, false, (&[], &[]), "660fefe4660f76c4660f3817c0410f94c2410fb6c2"), // i32x4_all_true
-    row((0x2a3, 0), 0b1100, (&[V128], Some(I32)), 0xa00401, false, (&[], &[]), "c5e1efebc5f976fdc4e27917ff410f94c2410fb6c2"), // i32x4_all_true
-    row((0x2a4, 0), 0b0011, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "0f50c0"), // i32x4_bitmask
-    row((0x2a4, 0), 0b1100, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "c5f850c0"), // i32x4_bitmask
-    row((0x2a7, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3823c0"), // i32x4_extend_low_i16x8_s
-    row((0x2a7, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27923c0"), // i32x4_extend_low_i16x8_s
-    row((0x2a8, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3a0fc008660f3823c0"), // i32x4_extend_high_i16x8_s
-    row((0x2a8, 0), 0b1100, (&[V128], Some(V128)), 0x50000, false, (&[], &[]), "c4e3790fd008c4e27923c2"), // i32x4_extend_high_i16x8_s
-    row((0x2a9, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3833c0"), // i32x4_extend_low_i16x8_u
-    row((0x2a9, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27933c0"), // i32x4_extend_low_i16x8_u
-    row((0x2aa, 0), 0b0011, (&[V128], Some(V128)), 0x90000, false, (&[], &[]), "660fefdb660f69c3"), // i32x4_extend_high_i16x8_u
-    row((0x2aa, 0), 0b1100, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "c5e9efe2c5f969c4"), // i32x4_extend_high_i16x8_u
-    row((0x2ab, 0), 0b0011, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e71f660f6eef660ff2c5"), // i32x4_shl
-    row((0x2ab, 0), 0b1100, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e71fc5f96eefc5f9f2c5"), // i32x4_shl
-    row((0x2ac, 0), 0b0011, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e71f660f6eef660fe2c5"), // i32x4_shr_s
-    row((0x2ac, 0), 0b1100, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e71fc5f96eefc5f9e2c5"), // i32x4_shr_s
-    row((0x2ad, 0), 0b0011, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e71f660f6eef660fd2c5"), // i32x4_shr_u
-    row((0x2ad, 0), 0b1100, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e71fc5f96eefc5f9d2c5"), // i32x4_shr_u
-    row((0x2ae, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660ffec1"), // i32x4_add
-    row((0x2ae, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9fec1"), // i32x4_add
-    row((0x2b1, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660ffac1"), // i32x4_sub
-    row((0x2b1, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9fac1"), // i32x4_sub
-    row((0x2b5, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3840c1"), // i32x4_mul
-    row((0x2b5, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27940c1"), // i32x4_mul
-    row((0x2b6, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3839c1"), // i32x4_min_s
-    row((0x2b6, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27939c1"), // i32x4_min_s
-    row((0x2b7, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f383bc1"), // i32x4_min_u
-    row((0x2b7, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2793bc1"), // i32x4_min_u
-    row((0x2b8, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f383dc1"), // i32x4_max_s
-    row((0x2b8, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2793dc1"), // i32x4_max_s
-    row((0x2b9, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f383fc1"), // i32x4_max_u
-    row((0x2b9, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e2793fc1"), // i32x4_max_u
-    row((0x2ba, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660ff5c1"), // i32x4_dot_i16x8_s
-    row((0x2ba, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9f5c1"), // i32x4_dot_i16x8_s
-    row((0x2bc, 0), 0b0011, (&[V128, V128], Some(V128)), 0x230000, false, (&[], &[]), "660f6fe8660fd5e9660fe5c1660f6fc8660f6fc5660f61c1"), // i32x4_extmul_low_i16x8_s
-    row((0x2bc, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9d5d9c5f9e5e9c5e161c5"), // i32x4_extmul_low_i16x8_s
-    row((0x2bd, 0), 0b0011, (&[V128, V128], Some(V128)), 0x230000, false, (&[], &[]), "660f6fe8660fd5e9660fe5c1660f6fc8660f6fc5660f69c1"), // i32x4_extmul_high_i16x8_s
-    row((0x2bd, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9d5d9c5f9e5e9c5e169c5"), // i32x4_extmul_high_i16x8_s
-    row((0x2be, 0), 0b0011, (&[V128, V128], Some(V128)), 0x230000, false, (&[], &[]), "660f6fe8660fd5e9660fe4c1660f6fc8660f6fc5660f61c1"), // i32x4_extmul_low_i16x8_u
-    row((0x2be, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9d5d9c5f9e4e9c5e161c5"), // i32x4_extmul_low_i16x8_u
-    row((0x2bf, 0), 0b0011, (&[V128, V128], Some(V128)), 0x230000, false, (&[], &[]), "660f6fe8660fd5e9660fe4c1660f6fc8660f6fc5660f69c1"), // i32x4_extmul_high_i16x8_u
-    row((0x2bf, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9d5d9c5f9e4e9c5e169c5"), // i32x4_extmul_high_i16x8_u
-    row((0x2c0, 0), 0b0011, (&[V128], Some(V128)), 0x430000, false, (&[], &[]), "660f6ff0660fefc0660f6fce660ffbc1660f3815c1"), // i64x2_abs
-    row((0x2c0, 0), 0b1100, (&[V128], Some(V128)), 0x510000, false, (&[], &[]), "c5e9efe2c5d9fbf0c4e3494bc060"), // i64x2_abs
-    row((0x2c1, 0), 0b0011, (&[V128], Some(V128)), 0xa10000, false, (&[], &[]), "660f6fe8660fefc0660f6ffd660ffbc7"), // i64x2_neg
-    row((0x2c1, 0), 0b1100, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "c5e9efe2c5d9fbc0"), // i64x2_neg
-    row((0x2c3, 0), 0b0011, (&[V128], Some(I32)), 0x110401, false, (&[], &[]), "660fefe4660f3829c4660f3817c0410f94c2410fb6c2"), // i64x2_all_true
-    row((0x2c3, 0), 0b1100, (&[V128], Some(I32)), 0xa00401, false, (&[], &[]), "c5e1efebc4e27929fdc4e27917ff410f94c2410fb6c2"), // i64x2_all_true
-    row((0x2c4, 0), 0b0011, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "660f50c0"), // i64x2_bitmask
-    row((0x2c4, 0), 0b1100, (&[V128], Some(I32)), 0x1, false, (&[], &[]), "c5f950c0"), // i64x2_bitmask
-    row((0x2c7, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3825c0"), // i64x2_extend_low_i32x4_s
-    row((0x2c7, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27925c0"), // i64x2_extend_low_i32x4_s
-    row((0x2c8, 0), 0b0011, (&[V128], Some(V128)), 0x50000, false, (&[], &[]), "660f70d0ee660f3825c2"), // i64x2_extend_high_i32x4_s
-    row((0x2c8, 0), 0b1100, (&[V128], Some(V128)), 0x50000, false, (&[], &[]), "c5f970d0eec4e27925c2"), // i64x2_extend_high_i32x4_s
-    row((0x2c9, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3835c0"), // i64x2_extend_low_i32x4_u
-    row((0x2c9, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27935c0"), // i64x2_extend_low_i32x4_u
-    row((0x2ca, 0), 0b0011, (&[V128], Some(V128)), 0x90000, false, (&[], &[]), "0f57db0f15c3"), // i64x2_extend_high_i32x4_u
-    row((0x2ca, 0), 0b1100, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "c5e857e2c5f815c4"), // i64x2_extend_high_i32x4_u
-    row((0x2cb, 0), 0b0011, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e73f660f6eef660ff3c5"), // i64x2_shl
-    row((0x2cb, 0), 0b1100, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e73fc5f96eefc5f9f3c5"), // i64x2_shl
-    row((0x2cc, 0), 0b0011, (&[V128, I32], Some(V128)), 0x270080, true, (&[], &[]), "4883e73f66480f6eeff30f6f0d2b000000660fd3cd660fd3c5660f6fd0660f6fc1660fefc2660ffbc1e91e000000000000000000000000000000000000000000000000800000000000000080"), // i64x2_shr_s
-    row((0x2cc, 0), 0b1100, (&[V128, I32], Some(V128)), 0xa30080, true, (&[], &[]), "4883e73fc4e1f96eefc5fa6f3d1b000000c5c1d3cdc5f9d3c5c5f1efc0c5f9fbc1e91600000000000000000000000000000000800000000000000080"), // i64x2_shr_s
-    row((0x2cd, 0), 0b0011, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e73f660f6eef660fd3c5"), // i64x2_shr_u
-    row((0x2cd, 0), 0b1100, (&[V128, I32], Some(V128)), 0x210080, false, (&[], &[]), "4883e73fc5f96eefc5f9d3c5"), // i64x2_shr_u
-    row((0x2ce, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660fd4c1"), // i64x2_add
-    row((0x2ce, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9d4c1"), // i64x2_add
-    row((0x2d1, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660ffbc1"), // i64x2_sub
-    row((0x2d1, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f9fbc1"), // i64x2_sub
-    row((0x2d5, 0), 0b0011, (&[V128, V128], Some(V128)), 0x8f0000, false, (&[], &[]), "660f6fd1660f6fc8660f73d120660ff4ca660f6ffa660f73d720660f6fd8660ff4df660fd4cb660f73f120660ff4c2660fd4c1"), // i64x2_mul
-    row((0x2d5, 0), 0b1100, (&[V128, V128], Some(V128)), 0xad0000, false, (&[], &[]), "c5e173d020c5e1f4e9c5c173d120c5f9f4d7c5d1d4d2c5e973f220c5f9f4c1c5f9d4c2"), // i64x2_mul
-    row((0x2d6, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3829c1"), // i64x2_eq
-    row((0x2d6, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27929c1"), // i64x2_eq
-    row((0x2d7, 0), 0b0011, (&[V128, V128], Some(V128)), 0x410000, false, (&[], &[]), "660f3829c1660f76f6660fefc6"), // i64x2_ne
-    row((0x2d7, 0), 0b1100, (&[V128, V128], Some(V128)), 0x890000, false, (&[], &[]), "c4e27929d9c5d176fdc5e1efc7"), // i64x2_ne
-    row((0x2d8, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f3837c4"), // i64x2_lt_s
-    row((0x2d8, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27137c0"), // i64x2_lt_s
-    row((0x2d9, 0), 0b0011, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f3837c1"), // i64x2_gt_s
-    row((0x2d9, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c4e27937c1"), // i64x2_gt_s
-    row((0x2da, 0), 0b0011, (&[V128, V128], Some(V128)), 0x410000, false, (&[], &[]), "660f3837c1660f76f6660fefc6"), // i64x2_le_s
-    row((0x2da, 0), 0b1100, (&[V128, V128], Some(V128)), 0x890000, false, (&[], &[]), "c4e27937d9c5d176fdc5e1efc7"), // i64x2_le_s
-    row((0x2db, 0), 0b0011, (&[V128, V128], Some(V128)), 0x430000, false, (&[], &[]), "660f3837c8660f76f6660f6fc1660fefc6"), // i64x2_ge_s
-    row((0x2db, 0), 0b1100, (&[V128, V128], Some(V128)), 0x890000, false, (&[], &[]), "c4e27137d8c5d176fdc5e1efc7"), // i64x2_ge_s
-    row((0x2dc, 0), 0b0011, (&[V128, V128], Some(V128)), 0x210000, false, (&[], &[]), "660f70c050660f70e950660f3828c5"), // i64x2_extmul_low_i32x4_s
-    row((0x2dc, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f970d850c5f970e950c4e26128c5"), // i64x2_extmul_low_i32x4_s
-    row((0x2dd, 0), 0b0011, (&[V128, V128], Some(V128)), 0x210000, false, (&[], &[]), "660f70c0fa660f70e9fa660f3828c5"), // i64x2_extmul_high_i32x4_s
-    row((0x2dd, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f970d8fac5f970e9fac4e26128c5"), // i64x2_extmul_high_i32x4_s
-    row((0x2de, 0), 0b0011, (&[V128, V128], Some(V128)), 0x210000, false, (&[], &[]), "660f70c050660f70e950660ff4c5"), // i64x2_extmul_low_i32x4_u
-    row((0x2de, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f970d850c5f970e950c5e1f4c5"), // i64x2_extmul_low_i32x4_u
-    row((0x2df, 0), 0b0011, (&[V128, V128], Some(V128)), 0x210000, false, (&[], &[]), "660f70c0fa660f70e9fa660ff4c5"), // i64x2_extmul_high_i32x4_u
-    row((0x2df, 0), 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f970d8fac5f970e9fac5e1f4c5"), // i64x2_extmul_high_i32x4_u
-    row((0x2e0, 0), 0b0011, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "660f76e4660f72d4010f54c4"), // f32x4_abs
-    row((0x2e0, 0), 0b1100, (&[V128], Some(V128)), 0x510000, false, (&[], &[]), "c5e976e2c5c972d401c5f854c6"), // f32x4_abs
-    row((0x2e1, 0), 0b0011, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "660f76e4660f72f41f0f57c4"), // f32x4_neg
-    row((0x2e1, 0), 0b1100, (&[V128], Some(V128)), 0x510000, false, (&[], &[]), "c5e976e2c5c972f41fc5f857c6"), // f32x4_neg
-    row((0x2e3, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "0f51c0"), // f32x4_sqrt
-    row((0x2e3, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "0f51c0660f6fe80fc2e8030f10351a000000660f6fc8660f6fc5660f3810ce660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_sqrt
-    row((0x2e3, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f851c0"), // f32x4_sqrt
-    row((0x2e3, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c5f851e8c5d0c2f503c5f8103d0b000000c4e3514cc760e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_sqrt
-    row((0x2e4, 0), 0b0001, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "0f58c1"), // f32x4_add
-    row((0x2e4, 0), 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "0f58c1660f6ff00fc2f0030f103d1a000000660f6fc8660f6fc6660f3810cf660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_add
-    row((0x2e4, 0), 0b0100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f858c1"), // f32x4_add
-    row((0x2e4, 0), 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f858f1c5c8c2fe03c5f810050b000000c4e3494cc070e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_add
-    row((0x2e5, 0), 0b0001, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "0f5cc1"), // f32x4_sub
-    row((0x2e5, 0), 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "0f5cc1660f6ff00fc2f0030f103d1a000000660f6fc8660f6fc6660f3810cf660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_sub
-    row((0x2e5, 0), 0b0100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f85cc1"), // f32x4_sub
-    row((0x2e5, 0), 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f85cf1c5c8c2fe03c5f810050b000000c4e3494cc070e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_sub
-    row((0x2e6, 0), 0b0001, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "0f59c1"), // f32x4_mul
-    row((0x2e6, 0), 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "0f59c1660f6ff00fc2f0030f103d1a000000660f6fc8660f6fc6660f3810cf660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_mul
-    row((0x2e6, 0), 0b0100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f859c1"), // f32x4_mul
-    row((0x2e6, 0), 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f859f1c5c8c2fe03c5f810050b000000c4e3494cc070e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_mul
-    row((0x2e7, 0), 0b0001, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "0f5ec1"), // f32x4_div
-    row((0x2e7, 0), 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "0f5ec1660f6ff00fc2f0030f103d1a000000660f6fc8660f6fc6660f3810cf660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_div
-    row((0x2e7, 0), 0b0100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f85ec1"), // f32x4_div
-    row((0x2e7, 0), 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f85ef1c5c8c2fe03c5f810050b000000c4e3494cc070e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_div
-    row((0x2e8, 0), 0b0001, (&[V128, V128], Some(V128)), 0x830000, false, (&[], &[]), "660f6ff80f5df90f5dc80f56f9660f6fc70fc2c1030f56f8660f72d00a0f55c7"), // f32x4_min
-    row((0x2e8, 0), 0b0010, (&[V128, V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd00f5dd10f5dc80f56d1660f6fc20fc2c1030f56d0660f72d00a0f55c2660f6fc80fc2c8030f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9130000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_min
-    row((0x2e8, 0), 0b0100, (&[V128, V128], Some(V128)), 0xab0000, false, (&[], &[]), "c5f85dd9c5f05de8c5e056fdc5c0c2cd03c5c056c1c5f172d10ac5f055c0"), // f32x4_min
-    row((0x2e8, 0), 0b1000, (&[V128, V128], Some(V128)), 0x470000, true, (&[], &[]), "c5f85df1c5f05dc8c5c856c1c5f8c2c903c5f856c1c5f172d10ac5f055c0c5f8c2c803c5f8101511000000c4e3794cc210e9160000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_min
-    row((0x2e9, 0), 0b0001, (&[V128, V128], Some(V128)), 0x870000, false, (&[], &[]), "660f6fd00f5fc10f5fca660f6ff80f57f90f56c7660f6fc80f5ccf0fc2c003660f72d00a0f55c1"), // f32x4_max
-    row((0x2e9, 0), 0b0010, (&[V128, V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd00f5fc10f5fca660f6fd00f57d10f56c2660f6fc80f5cca0fc2c003660f72d00a0f55c1660f6fc80fc2c8030f101526000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91c0000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_max
-    row((0x2e9, 0), 0b0100, (&[V128, V128], Some(V128)), 0xab0000, false, (&[], &[]), "c5f85fd9c5f05fe8c5e057fdc5e056cfc5f05cc7c5f0c2c903c5f172d10ac5f055c0"), // f32x4_max
-    row((0x2e9, 0), 0b1000, (&[V128, V128], Some(V128)), 0x470000, true, (&[], &[]), "c5f85ff1c5f05fc0c5c857c0c5c856c8c5f05cc0c5f0c2c903c5f172d10ac5f055c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_max
-    row((0x2ea, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc10f5dc4"), // f32x4_pmin
-    row((0x2ea, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f05dc0"), // f32x4_pmin
-    row((0x2eb, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc10f5fc4"), // f32x4_pmax
-    row((0x2eb, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f05fc0"), // f32x4_pmax
-    row((0x2ec, 0), 0b0011, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "660f76e4660f73d401660f54c4"), // f64x2_abs
-    row((0x2ec, 0), 0b1100, (&[V128], Some(V128)), 0x510000, false, (&[], &[]), "c5e976e2c5c973d401c5f954c6"), // f64x2_abs
-    row((0x2ed, 0), 0b0011, (&[V128], Some(V128)), 0x110000, false, (&[], &[]), "660f76e4660f73f43f660f57c4"), // f64x2_neg
-    row((0x2ed, 0), 0b1100, (&[V128], Some(V128)), 0x510000, false, (&[], &[]), "c5e976e2c5c973f43fc5f957c6"), // f64x2_neg
-    row((0x2ef, 0), 0b0001, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "660f51c0"), // f64x2_sqrt
-    row((0x2ef, 0), 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f51c0660f6fe8660fc2e803660f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_sqrt
-    row((0x2ef, 0), 0b0100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f951c0"), // f64x2_sqrt
-    row((0x2ef, 0), 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c5f951e8c5d1c2f503c5f9103d0b000000c4e3514cc760e910000000000000000000f87f000000000000f87f"), // f64x2_sqrt
-    row((0x2f0, 0), 0b0001, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f58c1"), // f64x2_add
-    row((0x2f0, 0), 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "660f58c1660f6ff0660fc2f003660f103d17000000660f6fc8660f6fc6660f3810cf660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_add
-    row((0x2f0, 0), 0b0100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f958c1"), // f64x2_add
-    row((0x2f0, 0), 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f958f1c5c9c2fe03c5f910050b000000c4e3494cc070e910000000000000000000f87f000000000000f87f"), // f64x2_add
-    row((0x2f1, 0), 0b0001, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f5cc1"), // f64x2_sub
-    row((0x2f1, 0), 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "660f5cc1660f6ff0660fc2f003660f103d17000000660f6fc8660f6fc6660f3810cf660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_sub
-    row((0x2f1, 0), 0b0100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f95cc1"), // f64x2_sub
-    row((0x2f1, 0), 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f95cf1c5c9c2fe03c5f910050b000000c4e3494cc070e910000000000000000000f87f000000000000f87f"), // f64x2_sub
-    row((0x2f2, 0), 0b0001, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f59c1"), // f64x2_mul
-    row((0x2f2, 0), 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "660f59c1660f6ff0660fc2f003660f103d17000000660f6fc8660f6fc6660f3810cf660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_mul
-    row((0x2f2, 0), 0b0100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f959c1"), // f64x2_mul
-    row((0x2f2, 0), 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f959f1c5c9c2fe03c5f910050b000000c4e3494cc070e910000000000000000000f87f000000000000f87f"), // f64x2_mul
-    row((0x2f3, 0), 0b0001, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "660f5ec1"), // f64x2_div
-    row((0x2f3, 0), 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "660f5ec1660f6ff0660fc2f003660f103d17000000660f6fc8660f6fc6660f3810cf660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_div
-    row((0x2f3, 0), 0b0100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f95ec1"), // f64x2_div
-    row((0x2f3, 0), 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f95ef1c5c9c2fe03c5f910050b000000c4e3494cc070e910000000000000000000f87f000000000000f87f"), // f64x2_div
-    row((0x2f4, 0), 0b0001, (&[V128, V128], Some(V128)), 0x70000, false, (&[], &[]), "660f6fd0660f5dc1660f5dca660f6fd0660f56d1660fc2c103660f56d0660f73d00d660f55c2"), // f64x2_min
-    row((0x2f4, 0), 0b0010, (&[V128, V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd0660f5dc1660f5dca660f6fd0660f56d1660fc2c103660f56d0660f73d00d660f55c2660f6fc8660fc2c803660f101525000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91b0000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_min
-    row((0x2f4, 0), 0b0100, (&[V128, V128], Some(V128)), 0xab0000, false, (&[], &[]), "c5f95dd9c5f15de8c5e156fdc5e1c2cd03c5c156c1c5f173d10dc5f155c0"), // f64x2_min
-    row((0x2f4, 0), 0b1000, (&[V128, V128], Some(V128)), 0x470000, true, (&[], &[]), "c5f95df1c5f15dc8c5c956c1c5c9c2c903c5f956c1c5f173d10dc5f155c0c5f9c2c803c5f9101511000000c4e3794cc210e916000000000000000000000000000000f87f000000000000f87f"), // f64x2_min
-    row((0x2f5, 0), 0b0001, (&[V128, V128], Some(V128)), 0x870000, false, (&[], &[]), "660f6fd0660f5fc1660f5fca660f6ff8660f57f9660f56c7660f6fc8660f5ccf660fc2c003660f73d00d660f55c1"), // f64x2_max
-    row((0x2f5, 0), 0b0010, (&[V128, V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd0660f5fc1660f5fca660f6fd0660f57d1660f56c2660f6fc8660f5cca660fc2c003660f73d00d660f55c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f000000000000f87f"), // f64x2_max
-    row((0x2f5, 0), 0b0100, (&[V128, V128], Some(V128)), 0xab0000, false, (&[], &[]), "c5f95fd9c5f15fe8c5e157fdc5e156cfc5f15cc7c5f1c2c903c5f173d10dc5f155c0"), // f64x2_max
-    row((0x2f5, 0), 0b1000, (&[V128, V128], Some(V128)), 0x470000, true, (&[], &[]), "c5f95ff1c5f15fc0c5c957c0c5c956c8c5f15cc0c5f1c2c903c5f173d10dc5f155c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f000000000000f87f"), // f64x2_max
-    row((0x2f6, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f5dc4"), // f64x2_pmin
-    row((0x2f6, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f15dc0"), // f64x2_pmin
-    row((0x2f7, 0), 0b0011, (&[V128, V128], Some(V128)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f5fc4"), // f64x2_pmax
-    row((0x2f7, 0), 0b1100, (&[V128, V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f15fc0"), // f64x2_pmax
-    row((0x2f8, 0), 0b0011, (&[V128], Some(V128)), 0x130000, false, (&[], &[]), "660f6fe00fc2e0000f54c4660fefe0f30f5bc8660f6fc1660fdbc4660f72e01f660fefc1"), // i32x4_trunc_sat_f32x4_s
-    row((0x2f8, 0), 0b1100, (&[V128], Some(V128)), 0x570000, false, (&[], &[]), "c5f8c2d000c5f854e2c5e9eff4c5fa5bc4c5f9dbcec5f172e11fc5f1efc0"), // i32x4_trunc_sat_f32x4_s
-    row((0x2f9, 0), 0b0011, (&[V128], Some(V128)), 0x470000, false, (&[], &[]), "0f57f60f5fc6660f76f6660f72d6010f5bd6f30f5bc80f5cc20fc2d002f30f5bc0660fefc2660fefd2660f383dc2660ffec1"), // i32x4_trunc_sat_f32x4_u
-    row((0x2f9, 0), 0b1100, (&[V128], Some(V128)), 0x570000, false, (&[], &[]), "c5e857e2c5f85ff4c5d976c4c5f972d001c5f85bc8c5fa5bc6c5c85cd1c5f0c2ca02c5fa5bd2c5e9efc9c5e9efd2c4e2713dcac5f1fec0"), // i32x4_trunc_sat_f32x4_u
-    row((0x2fa, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "0f5bc0"), // f32x4_convert_i32x4_s
-    row((0x2fa, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c5f85bc0"), // f32x4_convert_i32x4_s
-    row((0x2fb, 0), 0b0011, (&[V128], Some(V128)), 0xb0000, false, (&[], &[]), "660f6fd8660f72f310660f72d310660ffac30f5bcb660f72d0010f5bc00f58c00f58c1"), // f32x4_convert_i32x4_u
-    row((0x2fb, 0), 0b1100, (&[V128], Some(V128)), 0x570000, false, (&[], &[]), "c5e972f010c5d972d210c5f9faf4c5f85bc4c5f172d601c5f85bc9c5f058c9c5f058c0"), // f32x4_convert_i32x4_u
-    row((0x2fc, 0), 0b0011, (&[V128], Some(V128)), 0x90000, true, (&[], &[]), "660f6fd8660fc2d8000f541d1c000000660f5dc3660fe6c0e91f0000000000000000000000000000000000000000c0ffffffdf410000c0ffffffdf41"), // i32x4_trunc_sat_f64x2_s_zero
-    row((0x2fc, 0), 0b1100, (&[V128], Some(V128)), 0x550000, true, (&[], &[]), "c5f9c2d000c5e854250f000000c5f95df4c5f9e6c6e91200000000000000c0ffffffdf410000c0ffffffdf41"), // i32x4_trunc_sat_f64x2_s_zero
-    row((0x2fd, 0), 0b0011, (&[V128], Some(V128)), 0x90000, true, (&[], &[]), "660f57db660f5fc3660f5d051c000000660f3a09c003660f58051e0000000fc6c388e92500000000000000000000e0ffffffef410000e0ffffffef4100000000000030430000000000003043"), // i32x4_trunc_sat_f64x2_u_zero
-    row((0x2fd, 0), 0b1100, (&[V128], Some(V128)), 0x510000, true, (&[], &[]), "c5e957e2c5f95ff4c5c95d051c000000c4e37909c003c5f958051e000000c5f8c6c488e924000000000000000000e0ffffffef410000e0ffffffef4100000000000030430000000000003043"), // i32x4_trunc_sat_f64x2_u_zero
-    row((0x2fe, 0), 0b0011, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "f30fe6c0"), // f64x2_convert_low_i32x4_s
-    row((0x2fe, 0), 0b1100, (&[V128], Some(V128)), 0x10000, false, (&[], &[]), "c5fae6c0"), // f64x2_convert_low_i32x4_s
-    row((0x2ff, 0), 0b0011, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "0f140515000000660f5c051d000000e92800000000000000000000000000304300003043000000000000000000000000000030430000000000003043"), // f64x2_convert_low_i32x4_u
-    row((0x2ff, 0), 0b1100, (&[V128], Some(V128)), 0x50000, true, (&[], &[]), "c5f8141514000000c5e95c051c000000e927000000000000000000000000304300003043000000000000000000000000000030430000000000003043"), // f64x2_convert_low_i32x4_u
+    row(0x067, 0b0011, (&[I32], Some(I32)), 0x45, false, (&[], &[]), "48c7c2ffffffff0fbdf70f44f2b81f0000002bc6"), // i32_clz
+    row(0x067, 0b1100, (&[I32], Some(I32)), 0x1, false, (&[], &[]), "f30fbdc7"), // i32_clz
+    row(0x068, 0b0011, (&[I32], Some(I32)), 0x5, false, (&[], &[]), "ba200000000fbcc70f44c2"), // i32_ctz
+    row(0x068, 0b1100, (&[I32], Some(I32)), 0x1, false, (&[], &[]), "f30fbcc7"), // i32_ctz
+    row(0x069, 0b1111, (&[I32], Some(I32)), 0x1, false, (&[], &[]), "f30fb8c7"), // i32_popcnt
+    row(0x06d, 0b1111, (&[I32, I32], Some(I32)), 0x5, false, (&[trap(12, 252), trap(19, 254)], &[]), "4889f89985f60f8407000000f7fee9020000000f0b"), // i32_div_s
+    row(0x06e, 0b1111, (&[I32, I32], Some(I32)), 0x5, false, (&[trap(6, 254)], &[]), "4833d24889f8f7f6"), // i32_div_u
+    row(0x06f, 0b1111, (&[I32, I32], Some(I32)), 0x5, false, (&[trap(23, 254)], &[]), "4889f89983feff0f850a000000ba00000000e902000000f7fe4889d0"), // i32_rem_s
+    row(0x070, 0b1111, (&[I32, I32], Some(I32)), 0x5, false, (&[trap(6, 254)], &[]), "4833d24889f8f7f64889d0"), // i32_rem_u
+    row(0x079, 0b0011, (&[I64], Some(I64)), 0x45, false, (&[], &[]), "48c7c2ffffffff480fbdf7480f44f2b83f000000482bc6"), // i64_clz
+    row(0x079, 0b1100, (&[I64], Some(I64)), 0x1, false, (&[], &[]), "f3480fbdc7"), // i64_clz
+    row(0x07a, 0b0011, (&[I64], Some(I64)), 0x5, false, (&[], &[]), "ba40000000480fbcc7480f44c2"), // i64_ctz
+    row(0x07a, 0b1100, (&[I64], Some(I64)), 0x1, false, (&[], &[]), "f3480fbcc7"), // i64_ctz
+    row(0x07b, 0b1111, (&[I64], Some(I64)), 0x1, false, (&[], &[]), "f3480fb8c7"), // i64_popcnt
+    row(0x07f, 0b1111, (&[I64, I64], Some(I64)), 0x5, false, (&[trap(14, 252), trap(22, 254)], &[]), "4889f848994885f60f840800000048f7fee9020000000f0b"), // i64_div_s
+    row(0x080, 0b1111, (&[I64, I64], Some(I64)), 0x5, false, (&[trap(6, 254)], &[]), "4833d24889f848f7f6"), // i64_div_u
+    row(0x081, 0b1111, (&[I64, I64], Some(I64)), 0x5, false, (&[trap(25, 254)], &[]), "4889f848994883feff0f850a000000ba00000000e90300000048f7fe4889d0"), // i64_rem_s
+    row(0x082, 0b1111, (&[I64, I64], Some(I64)), 0x5, false, (&[trap(6, 254)], &[]), "4833d24889f848f7f64889d0"), // i64_rem_u
+    row(0x08b, 0b0011, (&[F32], Some(F32)), 0x110004, false, (&[], &[]), "baffffff7f660f6ee20f54c4"), // f32_abs
+    row(0x08b, 0b1100, (&[F32], Some(F32)), 0x110004, false, (&[], &[]), "baffffff7fc5f96ee2c5f854c4"), // f32_abs
+    row(0x08c, 0b0011, (&[F32], Some(F32)), 0x110004, false, (&[], &[]), "ba00000080660f6ee20f57c4"), // f32_neg
+    row(0x08c, 0b1100, (&[F32], Some(F32)), 0x110004, false, (&[], &[]), "ba00000080c5f96ee2c5f857c4"), // f32_neg
+    row(0x08d, 0b0001, (&[F32], Some(F32)), 0x10000, false, (&[], &[]), "660f3a0ac002"), // f32_ceil
+    row(0x08d, 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "660f3a0ac8020f57c0f30f10c1660f6fc80fc2c8030f101520000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9160000000000000000000000c07f000000000000000000000000"), // f32_ceil
+    row(0x08d, 0b0100, (&[F32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e3590ac002"), // f32_ceil
+    row(0x08d, 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c4e3710ac002c5f057c9c5f210c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f000000000000000000000000"), // f32_ceil
+    row(0x08e, 0b0001, (&[F32], Some(F32)), 0x10000, false, (&[], &[]), "660f3a0ac001"), // f32_floor
+    row(0x08e, 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "660f3a0ac8010f57c0f30f10c1660f6fc80fc2c8030f101520000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9160000000000000000000000c07f000000000000000000000000"), // f32_floor
+    row(0x08e, 0b0100, (&[F32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e3590ac001"), // f32_floor
+    row(0x08e, 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c4e3710ac001c5f057c9c5f210c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f000000000000000000000000"), // f32_floor
+    row(0x08f, 0b0001, (&[F32], Some(F32)), 0x10000, false, (&[], &[]), "660f3a0ac003"), // f32_trunc
+    row(0x08f, 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "660f3a0ac8030f57c0f30f10c1660f6fc80fc2c8030f101520000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9160000000000000000000000c07f000000000000000000000000"), // f32_trunc
+    row(0x08f, 0b0100, (&[F32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e3590ac003"), // f32_trunc
+    row(0x08f, 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c4e3710ac003c5f057c9c5f210c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f000000000000000000000000"), // f32_trunc
+    row(0x090, 0b0001, (&[F32], Some(F32)), 0x10000, false, (&[], &[]), "660f3a0ac000"), // f32_nearest
+    row(0x090, 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "660f3a0ac8000f57c0f30f10c1660f6fc80fc2c8030f101520000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9160000000000000000000000c07f000000000000000000000000"), // f32_nearest
+    row(0x090, 0b0100, (&[F32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e3590ac000"), // f32_nearest
+    row(0x090, 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c4e3710ac000c5f057c9c5f210c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f000000000000000000000000"), // f32_nearest
+    row(0x091, 0b0010, (&[F32], Some(F32)), 0xf0000, true, (&[], &[]), "0f57c9f30f51c80f57c0f30f10c1660f6fc80fc2c8030f10151f000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91500000000000000000000c07f000000000000000000000000"), // f32_sqrt
+    row(0x091, 0b1000, (&[F32], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c5f251c0c5f057c9c5f210c0c5f8c2c803c5f810150f000000c4e3794cc210e914000000000000000000c07f000000000000000000000000"), // f32_sqrt
+    row(0x092, 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "f30f58c1660f6fc80f57c0f30f10c1660f6fc80fc2c8030f10151e000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e914000000000000000000c07f000000000000000000000000"), // f32_add
+    row(0x092, 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "c5fa58c1c5c057cfc5f210c0c5f8c2c803c5f8101513000000c4e3794cc210e91800000000000000000000000000c07f000000000000000000000000"), // f32_add
+    row(0x093, 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "f30f5cc1660f6fc80f57c0f30f10c1660f6fc80fc2c8030f10151e000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e914000000000000000000c07f000000000000000000000000"), // f32_sub
+    row(0x093, 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "c5fa5cc1c5c057cfc5f210c0c5f8c2c803c5f8101513000000c4e3794cc210e91800000000000000000000000000c07f000000000000000000000000"), // f32_sub
+    row(0x094, 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "f30f59c1660f6fc80f57c0f30f10c1660f6fc80fc2c8030f10151e000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e914000000000000000000c07f000000000000000000000000"), // f32_mul
+    row(0x094, 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "c5fa59c1c5c057cfc5f210c0c5f8c2c803c5f8101513000000c4e3794cc210e91800000000000000000000000000c07f000000000000000000000000"), // f32_mul
+    row(0x095, 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "f30f5ec1660f6fc80f57c0f30f10c1660f6fc80fc2c8030f10151e000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e914000000000000000000c07f000000000000000000000000"), // f32_div
+    row(0x095, 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "c5fa5ec1c5c057cfc5f210c0c5f8c2c803c5f8101513000000c4e3794cc210e91800000000000000000000000000c07f000000000000000000000000"), // f32_div
+    row(0x096, 0b0101, (&[F32, F32], Some(F32)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc10f2ec40f85180000000f8a080000000f56c4e90e000000f30f58c40f8a04000000f30f5dc4"), // f32_min
+    row(0x096, 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "0f2ec80f85180000000f8a080000000f56c8e90e000000f30f58c80f8a04000000f30f5dc80f57c0f30f10c1660f6fc80fc2c8030f101521000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e917000000000000000000000000c07f000000000000000000000000"), // f32_min
+    row(0x096, 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "0f2ec80f85180000000f8a080000000f56c8e90e000000f30f58c80f8a04000000f30f5dc8c5c057c7c5fa10c1c5f8c2c803c5f8101512000000c4e3794cc210e917000000000000000000000000c07f000000000000000000000000"), // f32_min
+    row(0x097, 0b0101, (&[F32, F32], Some(F32)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc10f2ec40f85180000000f8a080000000f54c4e90e000000f30f58c40f8a04000000f30f5fc4"), // f32_max
+    row(0x097, 0b0010, (&[F32, F32], Some(F32)), 0xf0000, true, (&[], &[]), "0f2ec80f85180000000f8a080000000f54c8e90e000000f30f58c80f8a04000000f30f5fc80f57c0f30f10c1660f6fc80fc2c8030f101521000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e917000000000000000000000000c07f000000000000000000000000"), // f32_max
+    row(0x097, 0b1000, (&[F32, F32], Some(F32)), 0x70000, true, (&[], &[]), "0f2ec80f85180000000f8a080000000f54c8e90e000000f30f58c80f8a04000000f30f5fc8c5c057c7c5fa10c1c5f8c2c803c5f8101512000000c4e3794cc210e917000000000000000000000000c07f000000000000000000000000"), // f32_max
+    row(0x098, 0b0011, (&[F32, F32], Some(F32)), 0x850040, false, (&[], &[]), "be00000080660f6efe660f6fd0660f6fc70f55c20f54f90f56c7"), // f32_copysign
+    row(0x098, 0b1100, (&[F32, F32], Some(F32)), 0xa10040, false, (&[], &[]), "be00000080c5f96eeec5d055f8c5d054c1c5c056c0"), // f32_copysign
+    row(0x099, 0b0011, (&[F64], Some(F64)), 0x110004, false, (&[], &[]), "48baffffffffffffff7f66480f6ee2660f54c4"), // f64_abs
+    row(0x099, 0b1100, (&[F64], Some(F64)), 0x110004, false, (&[], &[]), "48baffffffffffffff7fc4e1f96ee2c5f954c4"), // f64_abs
+    row(0x09a, 0b0011, (&[F64], Some(F64)), 0x110004, false, (&[], &[]), "48ba000000000000008066480f6ee2660f57c4"), // f64_neg
+    row(0x09a, 0b1100, (&[F64], Some(F64)), 0x110004, false, (&[], &[]), "48ba0000000000000080c4e1f96ee2c5f957c4"), // f64_neg
+    row(0x09b, 0b0001, (&[F64], Some(F64)), 0x10000, false, (&[], &[]), "660f3a0bc002"), // f64_ceil
+    row(0x09b, 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f3a0bc802660f57c0f20f10c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f0000000000000000"), // f64_ceil
+    row(0x09b, 0b0100, (&[F64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e3590bc002"), // f64_ceil
+    row(0x09b, 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c4e3710bc002c5f157c9c5f310c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f0000000000000000"), // f64_ceil
+    row(0x09c, 0b0001, (&[F64], Some(F64)), 0x10000, false, (&[], &[]), "660f3a0bc001"), // f64_floor
+    row(0x09c, 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f3a0bc801660f57c0f20f10c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f0000000000000000"), // f64_floor
+    row(0x09c, 0b0100, (&[F64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e3590bc001"), // f64_floor
+    row(0x09c, 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c4e3710bc001c5f157c9c5f310c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f0000000000000000"), // f64_floor
+    row(0x09d, 0b0001, (&[F64], Some(F64)), 0x10000, false, (&[], &[]), "660f3a0bc003"), // f64_trunc
+    row(0x09d, 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f3a0bc803660f57c0f20f10c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f0000000000000000"), // f64_trunc
+    row(0x09d, 0b0100, (&[F64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e3590bc003"), // f64_trunc
+    row(0x09d, 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c4e3710bc003c5f157c9c5f310c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f0000000000000000"), // f64_trunc
+    row(0x09e, 0b0001, (&[F64], Some(F64)), 0x10000, false, (&[], &[]), "660f3a0bc000"), // f64_nearest
+    row(0x09e, 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f3a0bc800660f57c0f20f10c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f0000000000000000"), // f64_nearest
+    row(0x09e, 0b0100, (&[F64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e3590bc000"), // f64_nearest
+    row(0x09e, 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c4e3710bc000c5f157c9c5f310c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f0000000000000000"), // f64_nearest
+    row(0x09f, 0b0010, (&[F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f57c9f20f51c8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_sqrt
+    row(0x09f, 0b1000, (&[F64], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c5f351c0c5f157c9c5f310c0c5f9c2c803c5f910150f000000c4e3794cc210e91400000000000000000000000000f87f0000000000000000"), // f64_sqrt
+    row(0x0a0, 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "f20f58c1660f6fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_add
+    row(0x0a0, 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "c5fb58c1c5c157cfc5f310c0c5f9c2c803c5f9101513000000c4e3794cc210e9180000000000000000000000000000000000f87f0000000000000000"), // f64_add
+    row(0x0a1, 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "f20f5cc1660f6fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_sub
+    row(0x0a1, 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "c5fb5cc1c5c157cfc5f310c0c5f9c2c803c5f9101513000000c4e3794cc210e9180000000000000000000000000000000000f87f0000000000000000"), // f64_sub
+    row(0x0a2, 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "f20f59c1660f6fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_mul
+    row(0x0a2, 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "c5fb59c1c5c157cfc5f310c0c5f9c2c803c5f9101513000000c4e3794cc210e9180000000000000000000000000000000000f87f0000000000000000"), // f64_mul
+    row(0x0a3, 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "f20f5ec1660f6fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_div
+    row(0x0a3, 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "c5fb5ec1c5c157cfc5f310c0c5f9c2c803c5f9101513000000c4e3794cc210e9180000000000000000000000000000000000f87f0000000000000000"), // f64_div
+    row(0x0a4, 0b0101, (&[F64, F64], Some(F64)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f2ec40f85190000000f8a09000000660f56c4e90e000000f20f58c40f8a04000000f20f5dc4"), // f64_min
+    row(0x0a4, 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f2ec80f85190000000f8a09000000660f56c8e90e000000f20f58c80f8a04000000f20f5dc8660f57c0f20f10c1660f6fc8660fc2c803660f10151c000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9120000000000000000000000f87f0000000000000000"), // f64_min
+    row(0x0a4, 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "660f2ec80f85190000000f8a09000000660f56c8e90e000000f20f58c80f8a04000000f20f5dc8c5c157c7c5fb10c1c5f9c2c803c5f9101510000000c4e3794cc210e9150000000000000000000000000000f87f0000000000000000"), // f64_min
+    row(0x0a5, 0b0101, (&[F64, F64], Some(F64)), 0x110000, false, (&[], &[]), "660f6fe0660f6fc1660f2ec40f85190000000f8a09000000660f54c4e90e000000f20f58c40f8a04000000f20f5fc4"), // f64_max
+    row(0x0a5, 0b0010, (&[F64, F64], Some(F64)), 0xf0000, true, (&[], &[]), "660f2ec80f85190000000f8a09000000660f54c8e90e000000f20f58c80f8a04000000f20f5fc8660f57c0f20f10c1660f6fc8660fc2c803660f10151c000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9120000000000000000000000f87f0000000000000000"), // f64_max
+    row(0x0a5, 0b1000, (&[F64, F64], Some(F64)), 0x70000, true, (&[], &[]), "660f2ec80f85190000000f8a09000000660f54c8e90e000000f20f58c80f8a04000000f20f5fc8c5c157c7c5fb10c1c5f9c2c803c5f9101510000000c4e3794cc210e9150000000000000000000000000000f87f0000000000000000"), // f64_max
+    row(0x0a6, 0b0011, (&[F64, F64], Some(F64)), 0x850040, false, (&[], &[]), "48be000000000000008066480f6efe660f6fd0660f6fc7660f55c2660f54f9660f56c7"), // f64_copysign
+    row(0x0a6, 0b1100, (&[F64, F64], Some(F64)), 0xa10040, false, (&[], &[]), "48be0000000000000080c4e1f96eeec5d155f8c5d154c1c5c156c0"), // f64_copysign
+    row(0x0a8, 0b1111, (&[F32], Some(I32)), 0x80041, false, (&[trap(58, 255), trap(60, 252), trap(62, 252)], &[]), "f30f2cc083f8010f81280000000f2ec00f8a24000000be000000cf660f6ede0f2ec30f8214000000660f57db0f2ed80f8209000000e9060000000f0b0f0b0f0b"), // i32_trunc_f32_s
+    row(0x0a9, 0b1111, (&[F32], Some(I32)), 0x180041, false, (&[trap(37, 252), trap(69, 255), trap(71, 252)], &[]), "be0000004f660f6ede0f2ec30f83150000000f8a2d000000f30f2cc083f8000f8d1b0000000f0b0f28e0f30f5ce3f30f2cc483f8000f8c0c0000000500000080e9040000000f0b0f0b"), // i32_trunc_f32_u
+    row(0x0aa, 0b1111, (&[F64], Some(I32)), 0x80041, false, (&[trap(67, 255), trap(69, 252), trap(71, 252)], &[]), "f20f2cc083f8010f8131000000660f2ec00f8a2c00000048be000020000000e0c166480f6ede660f2ec30f8615000000660f57db660f2ed80f8209000000e9060000000f0b0f0b0f0b"), // i32_trunc_f64_s
+    row(0x0ab, 0b1111, (&[F64], Some(I32)), 0x180041, false, (&[trap(44, 252), trap(76, 255), trap(78, 252)], &[]), "48be000000000000e04166480f6ede660f2ec30f83150000000f8a2d000000f20f2cc083f8000f8d1b0000000f0b0f28e0f20f5ce3f20f2cc483f8000f8c0c0000000500000080e9040000000f0b0f0b"), // i32_trunc_f64_u
+    row(0x0ae, 0b1111, (&[F32], Some(I64)), 0x80041, false, (&[trap(60, 255), trap(62, 252), trap(64, 252)], &[]), "f3480f2cc04883f8010f81280000000f2ec00f8a24000000be000000df660f6ede0f2ec30f8214000000660f57db0f2ed80f8209000000e9060000000f0b0f0b0f0b"), // i64_trunc_f32_s
+    row(0x0af, 0b1111, (&[F32], Some(I64)), 0x180041, false, (&[trap(39, 252), trap(81, 255), trap(83, 252)], &[]), "be0000005f660f6ede0f2ec30f83170000000f8a39000000f3480f2cc04883f8000f8d250000000f0b0f28e0f30f5ce3f3480f2cc44883f8000f8c1400000048be00000000000000804803c6e9040000000f0b0f0b"), // i64_trunc_f32_u
+    row(0x0b0, 0b1111, (&[F64], Some(I64)), 0x80041, false, (&[trap(69, 255), trap(71, 252), trap(73, 252)], &[]), "f2480f2cc04883f8010f8131000000660f2ec00f8a2c00000048be000000000000e0c366480f6ede660f2ec30f8215000000660f57db660f2ed80f8209000000e9060000000f0b0f0b0f0b"), // i64_trunc_f64_s
+    row(0x0b1, 0b1111, (&[F64], Some(I64)), 0x180041, false, (&[trap(46, 252), trap(88, 255), trap(90, 252)], &[]), "48be000000000000e04366480f6ede660f2ec30f83170000000f8a39000000f2480f2cc04883f8000f8d250000000f0b0f28e0f20f5ce3f2480f2cc44883f8000f8c1400000048be00000000000000804803c6e9040000000f0b0f0b"), // i64_trunc_f64_u
+    row(0x0b2, 0b0011, (&[I32], Some(F32)), 0x10000, false, (&[], &[]), "0f57c0f30f2ac7"), // f32_convert_i32_s
+    row(0x0b2, 0b1100, (&[I32], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c5da2ac7"), // f32_convert_i32_s
+    row(0x0b3, 0b0011, (&[I32], Some(F32)), 0x10040, false, (&[], &[]), "0f57c08bf7f3480f2ac6"), // f32_convert_i32_u
+    row(0x0b3, 0b1100, (&[I32], Some(F32)), 0x110040, false, (&[], &[]), "c5e857e28bf7c4e1da2ac6"), // f32_convert_i32_u
+    row(0x0b4, 0b0011, (&[I64], Some(F32)), 0x10000, false, (&[], &[]), "0f57c0f3480f2ac7"), // f32_convert_i64_s
+    row(0x0b4, 0b1100, (&[I64], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c4e1da2ac7"), // f32_convert_i64_s
+    row(0x0b5, 0b1111, (&[I64], Some(F32)), 0x101c0, false, (&[], &[]), "4989f84983f8000f8c0a000000f3490f2ac0e91a0000004c89c748c1ef014c89c64883e601480bf7f3480f2ac6f30f58c0"), // f32_convert_i64_u
+    row(0x0b6, 0b0001, (&[F64], Some(F32)), 0xa10000, false, (&[], &[]), "660f6fe80f57c0660f6ffdf20f5ac7"), // f32_demote_f64
+    row(0x0b6, 0b0010, (&[F64], Some(F32)), 0xf0000, true, (&[], &[]), "0f57c9f20f5ac80f57c0f30f10c1660f6fc80fc2c8030f10151f000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91500000000000000000000c07f000000000000000000000000"), // f32_demote_f64
+    row(0x0b6, 0b0100, (&[F64], Some(F32)), 0x110000, false, (&[], &[]), "c5e857e2c5db5ac0"), // f32_demote_f64
+    row(0x0b6, 0b1000, (&[F64], Some(F32)), 0x70000, true, (&[], &[]), "c5f057c9c5f35ac0c5f057c9c5f210c0c5f8c2c803c5f810150f000000c4e3794cc210e914000000000000000000c07f000000000000000000000000"), // f32_demote_f64
+    row(0x0b7, 0b0011, (&[I32], Some(F64)), 0x10000, false, (&[], &[]), "660f57c0f20f2ac7"), // f64_convert_i32_s
+    row(0x0b7, 0b1100, (&[I32], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c5db2ac7"), // f64_convert_i32_s
+    row(0x0b8, 0b0011, (&[I32], Some(F64)), 0x10040, false, (&[], &[]), "660f57c08bf7f2480f2ac6"), // f64_convert_i32_u
+    row(0x0b8, 0b1100, (&[I32], Some(F64)), 0x110040, false, (&[], &[]), "c5e957e28bf7c4e1db2ac6"), // f64_convert_i32_u
+    row(0x0b9, 0b0011, (&[I64], Some(F64)), 0x10000, false, (&[], &[]), "660f57c0f2480f2ac7"), // f64_convert_i64_s
+    row(0x0b9, 0b1100, (&[I64], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c4e1db2ac7"), // f64_convert_i64_s
+    row(0x0ba, 0b1111, (&[I64], Some(F64)), 0x101c0, false, (&[], &[]), "4989f84983f8000f8c0a000000f2490f2ac0e91a0000004c89c748c1ef014c89c64883e601480bf7f2480f2ac6f20f58c0"), // f64_convert_i64_u
+    row(0x0bb, 0b0001, (&[F32], Some(F64)), 0xa10000, false, (&[], &[]), "660f6fe8660f57c0660f6ffdf30f5ac7"), // f64_promote_f32
+    row(0x0bb, 0b0010, (&[F32], Some(F64)), 0xf0000, true, (&[], &[]), "660f57c9f30f5ac8660f57c0f20f10c1660f6fc8660fc2c803660f10151b000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91100000000000000000000f87f0000000000000000"), // f64_promote_f32
+    row(0x0bb, 0b0100, (&[F32], Some(F64)), 0x110000, false, (&[], &[]), "c5e957e2c5da5ac0"), // f64_promote_f32
+    row(0x0bb, 0b1000, (&[F32], Some(F64)), 0x70000, true, (&[], &[]), "c5f157c9c5f25ac0c5f157c9c5f310c0c5f9c2c803c5f910150f000000c4e3794cc210e91400000000000000000000000000f87f0000000000000000"), // f64_promote_f32
+    row(0x0fc, 0b1111, (&[F32], Some(I32)), 0x80001, false, (&[], &[]), "f30f2cc083f8010f81220000000f2ec00f8b0700000033c0e912000000660f57db0f2ed80f8305000000b8ffffff7f"), // i32_trunc_sat_f32_s
+    row(0x100, 0b1111, (&[F32], Some(I32)), 0x80001, false, (&[], &[]), "f30f2cc083f8010f81220000000f2ec00f8b0700000033c0e912000000660f57db0f2ed80f8305000000b8ffffff7f"), // i32_trunc_sat_f32_s
+    row(0x101, 0b1111, (&[F32], Some(I32)), 0x180041, false, (&[], &[]), "be0000004f660f6ede0f2ec30f83210000000f8b0700000033c0e937000000f30f2cc083f8000f8d2a00000033c0e9230000000f28e0f30f5ce3f30f2cc483f8000f8d0a000000b8ffffffffe9050000000500000080"), // i32_trunc_sat_f32_u
+    row(0x102, 0b1111, (&[F64], Some(I32)), 0x80001, false, (&[], &[]), "f20f2cc083f8010f8124000000660f2ec00f8b0700000033c0e913000000660f57db660f2ed80f8305000000b8ffffff7f"), // i32_trunc_sat_f64_s
+    row(0x103, 0b1111, (&[F64], Some(I32)), 0x180041, false, (&[], &[]), "48be000000000000e04166480f6ede660f2ec30f83210000000f8b0700000033c0e937000000f20f2cc083f8000f8d2a00000033c0e9230000000f28e0f20f5ce3f20f2cc483f8000f8d0a000000b8ffffffffe9050000000500000080"), // i32_trunc_sat_f64_u
+    row(0x104, 0b1111, (&[F32], Some(I64)), 0x80001, false, (&[], &[]), "f3480f2cc04883f8010f81280000000f2ec00f8b080000004833c0e917000000660f57db0f2ed80f830a00000048b8ffffffffffffff7f"), // i64_trunc_sat_f32_s
+    row(0x105, 0b1111, (&[F32], Some(I64)), 0x180041, false, (&[], &[]), "be0000005f660f6ede0f2ec30f83250000000f8b080000004833c0e946000000f3480f2cc04883f8000f8d370000004833c0e92f0000000f28e0f30f5ce3f3480f2cc44883f8000f8d0c00000048c7c0ffffffffe90d00000048be00000000000000804803c6"), // i64_trunc_sat_f32_u
+    row(0x106, 0b1111, (&[F64], Some(I64)), 0x80001, false, (&[], &[]), "f2480f2cc04883f8010f812a000000660f2ec00f8b080000004833c0e918000000660f57db660f2ed80f830a00000048b8ffffffffffffff7f"), // i64_trunc_sat_f64_s
+    row(0x107, 0b1111, (&[F64], Some(I64)), 0x180041, false, (&[], &[]), "48be000000000000e04366480f6ede660f2ec30f83250000000f8b080000004833c0e946000000f2480f2cc04883f8000f8d370000004833c0e92f0000000f28e0f20f5ce3f2480f2cc44883f8000f8d0c00000048c7c0ffffffffe90d00000048be00000000000000804803c6"), // i64_trunc_sat_f64_u
+    row(0x20d, 0b0011, (&[V128, V128], Some(V128)), 0x30000, true, (&[], &[hole(28, 0, FirstOfTwo), hole(29, 1, FirstOfTwo), hole(30, 2, FirstOfTwo), hole(31, 3, FirstOfTwo), hole(32, 4, FirstOfTwo), hole(33, 5, FirstOfTwo), hole(34, 6, FirstOfTwo), hole(35, 7, FirstOfTwo), hole(36, 8, FirstOfTwo), hole(37, 9, FirstOfTwo), hole(38, 10, FirstOfTwo), hole(39, 11, FirstOfTwo), hole(40, 12, FirstOfTwo), hole(41, 13, FirstOfTwo), hole(42, 14, FirstOfTwo), hole(43, 15, FirstOfTwo), hole(44, 0, SecondOfTwo), hole(45, 1, SecondOfTwo), hole(46, 2, SecondOfTwo), hole(47, 3, SecondOfTwo), hole(48, 4, SecondOfTwo), hole(49, 5, SecondOfTwo), hole(50, 6, SecondOfTwo), hole(51, 7, SecondOfTwo), hole(52, 8, SecondOfTwo), hole(53, 9, SecondOfTwo), hole(54, 10, SecondOfTwo), hole(55, 11, SecondOfTwo), hole(56, 12, SecondOfTwo), hole(57, 13, SecondOfTwo), hole(58, 14, SecondOfTwo), hole(59, 15, SecondOfTwo)]), "660f38000513000000660f38000d1a000000660febc1e92100000000800e0e05808001800e0980058004808007808080060d80098080048009800900"), // i8x16_shuffle
+    row(0x20d, 0b1100, (&[V128, V128], Some(V128)), 0x290000, true, (&[], &[hole(28, 0, FirstOfTwo), hole(29, 1, FirstOfTwo), hole(30, 2, FirstOfTwo), hole(31, 3, FirstOfTwo), hole(32, 4, FirstOfTwo), hole(33, 5, FirstOfTwo), hole(34, 6, FirstOfTwo), hole(35, 7, FirstOfTwo), hole(36, 8, FirstOfTwo), hole(37, 9, FirstOfTwo), hole(38, 10, FirstOfTwo), hole(39, 11, FirstOfTwo), hole(40, 12, FirstOfTwo), hole(41, 13, FirstOfTwo), hole(42, 14, FirstOfTwo), hole(43, 15, FirstOfTwo), hole(44, 0, SecondOfTwo), hole(45, 1, SecondOfTwo), hole(46, 2, SecondOfTwo), hole(47, 3, SecondOfTwo), hole(48, 4, SecondOfTwo), hole(49, 5, SecondOfTwo), hole(50, 6, SecondOfTwo), hole(51, 7, SecondOfTwo), hole(52, 8, SecondOfTwo), hole(53, 9, SecondOfTwo), hole(54, 10, SecondOfTwo), hole(55, 11, SecondOfTwo), hole(56, 12, SecondOfTwo), hole(57, 13, SecondOfTwo), hole(58, 14, SecondOfTwo), hole(59, 15, SecondOfTwo)]), "c4e279001d13000000c4e271002d1a000000c5e1ebc5e92100000000800e0e05808001800e0980058004808007808080060d80098080048009800900"), // i8x16_shuffle
+    row(0x20e, 0b0011, (&[V128, V128], Some(V128)), 0x30000, true, (&[], &[]), "660fdc0d14000000660f3800c1e91a0000000000000000000000000070707070707070707070707070707070"), // i8x16_swizzle
+    row(0x20e, 0b1100, (&[V128, V128], Some(V128)), 0x90000, true, (&[], &[]), "c5f1dc1d14000000c4e27900c3e91a0000000000000000000000000070707070707070707070707070707070"), // i8x16_swizzle
+    row(0x25e, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f5ac0660f6fe80fc2e8030f103519000000660f6fc8660f6fc5660f3810ce660f6fc1e9130000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_demote_f64x2_zero
+    row(0x25e, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c5f95ae8c5d0c2f503c5f8103d0b000000c4e3514cc760e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_demote_f64x2_zero
+    row(0x25f, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "0f5ac0660f6fe8660fc2e803660f103518000000660f6fc8660f6fc5660f3810ce660f6fc1e9120000000000000000000000f87f000000000000f87f"), // f64x2_promote_low_f32x4
+    row(0x25f, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c5f85ae8c5d1c2f503c5f9103d0b000000c4e3514cc760e910000000000000000000f87f000000000000f87f"), // f64x2_promote_low_f32x4
+    row(0x262, 0b0011, (&[V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd0660fdb1540000000660f71d004660fdb0533000000660f6fd8f30f6f0d37000000660f6fc1660f3800c2660f6fd3660f3800ca660ffcc1e92c0000000000000000000000000000000f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f00010102010202030102020302030304"), // i8x16_popcnt
+    row(0x262, 0b1100, (&[V128], Some(V128)), 0x570000, true, (&[], &[]), "c5f9db1534000000c5d971d004c5d9db3527000000c5fa6f0d2f000000c4e27100c2c4e27100cec5f9fcc1e92c0000000000000000000000000000000f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f00010102010202030102020302030304"), // i8x16_popcnt
+    row(0x267, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a08c002660f6fe80fc2e8030f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e911000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_ceil
+    row(0x267, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37908e802c5d0c2f503c5f8103d19000000c4e3514cc760e91e00000000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_ceil
+    row(0x268, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a08c001660f6fe80fc2e8030f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e911000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_floor
+    row(0x268, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37908e801c5d0c2f503c5f8103d19000000c4e3514cc760e91e00000000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_floor
+    row(0x269, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a08c003660f6fe80fc2e8030f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e911000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_trunc
+    row(0x269, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37908e803c5d0c2f503c5f8103d19000000c4e3514cc760e91e00000000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_trunc
+    row(0x26a, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a08c000660f6fe80fc2e8030f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e911000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_nearest
+    row(0x26a, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37908e800c5d0c2f503c5f8103d19000000c4e3514cc760e91e00000000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_nearest
+    row(0x26b, 0b0011, (&[V128, I32], Some(V128)), 0x230280, true, (&[], &[]), "4883e707660f6eef660ff1c54c8d0d1900000048c1e704f3410f6f0c39660fdbc1e986000000000000000000fffffffffffffffffffffffffffffffffefefefefefefefefefefefefefefefefcfcfcfcfcfcfcfcfcfcfcfcfcfcfcfcf8f8f8f8f8f8f8f8f8f8f8f8f8f8f8f8f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c080808080808080808080808080808080"), // i8x16_shl
+    row(0x26b, 0b1100, (&[V128, I32], Some(V128)), 0xa10280, true, (&[], &[]), "4883e707c5f96eefc5f9f1fd4c8d0d1900000048c1e704c4c17a6f0439c5c1dbc0e986000000000000000000fffffffffffffffffffffffffffffffffefefefefefefefefefefefefefefefefcfcfcfcfcfcfcfcfcfcfcfcfcfcfcfcf8f8f8f8f8f8f8f8f8f8f8f8f8f8f8f8f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c080808080808080808080808080808080"), // i8x16_shl
+    row(0x26c, 0b0011, (&[V128, I32], Some(V128)), 0xf0080, false, (&[], &[]), "4883e707660f6fc8660f60c8660f6fd1660f68c0660f6fd883c708660f6ecf660f6fc2660fe1c1660f6fd3660fe1d1660f63c2"), // i8x16_shr_s
+    row(0x26c, 0b1100, (&[V128, I32], Some(V128)), 0xa30080, false, (&[], &[]), "4883e707c5f960e8c5f968f883c708c5f96ecfc5d1e1c1c5c1e1c9c5f963c1"), // i8x16_shr_s
+    row(0x26d, 0b0011, (&[V128, I32], Some(V128)), 0x210280, true, (&[], &[]), "4883e707660f6eef660fd1c54c8d0d1900000048c1e70466410fdb0439e98a00000000000000000000000000ffffffffffffffffffffffffffffffff7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f070707070707070707070707070707070303030303030303030303030303030301010101010101010101010101010101"), // i8x16_shr_u
+    row(0x26d, 0b1100, (&[V128, I32], Some(V128)), 0xa10280, true, (&[], &[]), "4883e707c5f96eefc5f9d1fd4c8d0d1900000048c1e704c4c141db0439e98a00000000000000000000000000ffffffffffffffffffffffffffffffff7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f070707070707070707070707070707070303030303030303030303030303030301010101010101010101010101010101"), // i8x16_shr_u
+    row(0x274, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a09c002660f6fe8660fc2e803660f103525000000660f6fc8660f6fc5660f3810ce660f6fc1e91f000000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_ceil
+    row(0x274, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37909e802c5d1c2f503c5f9103d19000000c4e3514cc760e91e0000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_ceil
+    row(0x275, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a09c001660f6fe8660fc2e803660f103525000000660f6fc8660f6fc5660f3810ce660f6fc1e91f000000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_floor
+    row(0x275, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37909e801c5d1c2f503c5f9103d19000000c4e3514cc760e91e0000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_floor
+    row(0x27a, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a09c003660f6fe8660fc2e803660f103525000000660f6fc8660f6fc5660f3810ce660f6fc1e91f000000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_trunc
+    row(0x27a, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37909e803c5d1c2f503c5f9103d19000000c4e3514cc760e91e0000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_trunc
+    row(0x27c, 0b0011, (&[V128], Some(V128)), 0x310000, true, (&[], &[]), "660f6fe0f30f6f0510000000660f6fec660f3804c5e912000000000001010101010101010101010101010101"), // i16x8_extadd_pairwise_i8x16_s
+    row(0x27c, 0b1100, (&[V128], Some(V128)), 0x50000, true, (&[], &[]), "c5fa6f1514000000c4e26904c0e91a0000000000000000000000000001010101010101010101010101010101"), // i16x8_extadd_pairwise_i8x16_s
+    row(0x27d, 0b0011, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "660f38040513000000e91e000000000000000000000000000000000001010101010101010101010101010101"), // i16x8_extadd_pairwise_i8x16_u
+    row(0x27d, 0b1100, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "c4e279040513000000e91e000000000000000000000000000000000001010101010101010101010101010101"), // i16x8_extadd_pairwise_i8x16_u
+    row(0x27e, 0b0011, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "660ff50514000000e91f00000000000000000000000000000000000001000100010001000100010001000100"), // i32x4_extadd_pairwise_i16x8_s
+    row(0x27e, 0b1100, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "c5f9f50514000000e91f00000000000000000000000000000000000001000100010001000100010001000100"), // i32x4_extadd_pairwise_i16x8_s
+    row(0x27f, 0b0011, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "660fef0524000000660ff5052c000000660ffe0534000000e93f000000000000000000000000000000000000008000800080008000800080008000800100010001000100010001000100010000000100000001000000010000000100"), // i32x4_extadd_pairwise_i16x8_u
+    row(0x27f, 0b1100, (&[V128], Some(V128)), 0x150000, true, (&[], &[]), "c5f9ef1524000000c5e9f5252c000000c5d9fe0534000000e93f000000000000000000000000000000000000008000800080008000800080008000800100010001000100010001000100010000000100000001000000010000000100"), // i32x4_extadd_pairwise_i16x8_u
+    row(0x282, 0b0011, (&[V128, V128], Some(V128)), 0x210000, true, (&[], &[]), "660f380bc1660f6fe8660f752d0b000000660fefc5e912000000000000800080008000800080008000800080"), // i16x8_q15mulr_sat_s
+    row(0x282, 0b1100, (&[V128, V128], Some(V128)), 0x290000, true, (&[], &[]), "c4e2790bd9c5e1752d0f000000c5e1efc5e91600000000000000000000800080008000800080008000800080"), // i16x8_q15mulr_sat_s
+    row(0x294, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f3a09c000660f6fe8660fc2e803660f103525000000660f6fc8660f6fc5660f3810ce660f6fc1e91f000000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_nearest
+    row(0x294, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c4e37909e800c5d1c2f503c5f9103d19000000c4e3514cc760e91e0000000000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_nearest
+    row(0x29c, 0b0011, (&[V128, V128], Some(V128)), 0x210000, false, (&[], &[]), "660f3820c0660f3820e9660fd5c5"), // i16x8_extmul_low_i8x16_s
+    row(0x29c, 0b1100, (&[V128, V128], Some(V128)), 0x610000, false, (&[], &[]), "c4e27920e8c4e27920f1c5d1d5c6"), // i16x8_extmul_low_i8x16_s
+    row(0x29d, 0b0011, (&[V128, V128], Some(V128)), 0x30000, false, (&[], &[]), "660f3a0fc008660f3820c0660f3a0fc908660f3820c9660fd5c1"), // i16x8_extmul_high_i8x16_s
+    row(0x29d, 0b1100, (&[V128, V128], Some(V128)), 0x430000, false, (&[], &[]), "c4e3790ff008c4e27920c6c4e3710ff108c4e27920cec5f9d5c1"), // i16x8_extmul_high_i8x16_s
+    row(0x29e, 0b0011, (&[V128, V128], Some(V128)), 0x210000, false, (&[], &[]), "660f3830c0660f3830e9660fd5c5"), // i16x8_extmul_low_i8x16_u
+    row(0x29e, 0b1100, (&[V128, V128], Some(V128)), 0x610000, false, (&[], &[]), "c4e27930e8c4e27930f1c5d1d5c6"), // i16x8_extmul_low_i8x16_u
+    row(0x29f, 0b0011, (&[V128, V128], Some(V128)), 0x70000, false, (&[], &[]), "660fefd2660f68c2660fefd2660f68ca660fd5c1"), // i16x8_extmul_high_i8x16_u
+    row(0x29f, 0b1100, (&[V128, V128], Some(V128)), 0x70000, false, (&[], &[]), "c5c1efd7c5f968c2c5c1efd7c5f168cac5f9d5c1"), // i16x8_extmul_high_i8x16_u
+    row(0x2bc, 0b0011, (&[V128, V128], Some(V128)), 0x230000, false, (&[], &[]), "660f6fe8660fd5e9660fe5c1660f6fc8660f6fc5660f61c1"), // i32x4_extmul_low_i16x8_s
+    row(0x2bc, 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9d5d9c5f9e5e9c5e161c5"), // i32x4_extmul_low_i16x8_s
+    row(0x2bd, 0b0011, (&[V128, V128], Some(V128)), 0x230000, false, (&[], &[]), "660f6fe8660fd5e9660fe5c1660f6fc8660f6fc5660f69c1"), // i32x4_extmul_high_i16x8_s
+    row(0x2bd, 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9d5d9c5f9e5e9c5e169c5"), // i32x4_extmul_high_i16x8_s
+    row(0x2be, 0b0011, (&[V128, V128], Some(V128)), 0x230000, false, (&[], &[]), "660f6fe8660fd5e9660fe4c1660f6fc8660f6fc5660f61c1"), // i32x4_extmul_low_i16x8_u
+    row(0x2be, 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9d5d9c5f9e4e9c5e161c5"), // i32x4_extmul_low_i16x8_u
+    row(0x2bf, 0b0011, (&[V128, V128], Some(V128)), 0x230000, false, (&[], &[]), "660f6fe8660fd5e9660fe4c1660f6fc8660f6fc5660f69c1"), // i32x4_extmul_high_i16x8_u
+    row(0x2bf, 0b1100, (&[V128, V128], Some(V128)), 0x290000, false, (&[], &[]), "c5f9d5d9c5f9e4e9c5e169c5"), // i32x4_extmul_high_i16x8_u
+    row(0x2c0, 0b0011, (&[V128], Some(V128)), 0x430000, false, (&[], &[]), "660f6ff0660fefc0660f6fce660ffbc1660f3815c1"), // i64x2_abs
+    row(0x2c0, 0b1100, (&[V128], Some(V128)), 0x510000, false, (&[], &[]), "c5e9efe2c5d9fbf0c4e3494bc060"), // i64x2_abs
+    row(0x2cc, 0b0011, (&[V128, I32], Some(V128)), 0x270080, true, (&[], &[]), "4883e73f66480f6eeff30f6f0d2b000000660fd3cd660fd3c5660f6fd0660f6fc1660fefc2660ffbc1e91e000000000000000000000000000000000000000000000000800000000000000080"), // i64x2_shr_s
+    row(0x2cc, 0b1100, (&[V128, I32], Some(V128)), 0xa30080, true, (&[], &[]), "4883e73fc4e1f96eefc5fa6f3d1b000000c5c1d3cdc5f9d3c5c5f1efc0c5f9fbc1e91600000000000000000000000000000000800000000000000080"), // i64x2_shr_s
+    row(0x2d5, 0b0011, (&[V128, V128], Some(V128)), 0x8f0000, false, (&[], &[]), "660f6fd1660f6fc8660f73d120660ff4ca660f6ffa660f73d720660f6fd8660ff4df660fd4cb660f73f120660ff4c2660fd4c1"), // i64x2_mul
+    row(0x2d5, 0b1100, (&[V128, V128], Some(V128)), 0xad0000, false, (&[], &[]), "c5e173d020c5e1f4e9c5c173d120c5f9f4d7c5d1d4d2c5e973f220c5f9f4c1c5f9d4c2"), // i64x2_mul
+    row(0x2e3, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "0f51c0660f6fe80fc2e8030f10351a000000660f6fc8660f6fc5660f3810ce660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_sqrt
+    row(0x2e3, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c5f851e8c5d0c2f503c5f8103d0b000000c4e3514cc760e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_sqrt
+    row(0x2e4, 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "0f58c1660f6ff00fc2f0030f103d1a000000660f6fc8660f6fc6660f3810cf660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_add
+    row(0x2e4, 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f858f1c5c8c2fe03c5f810050b000000c4e3494cc070e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_add
+    row(0x2e5, 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "0f5cc1660f6ff00fc2f0030f103d1a000000660f6fc8660f6fc6660f3810cf660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_sub
+    row(0x2e5, 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f85cf1c5c8c2fe03c5f810050b000000c4e3494cc070e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_sub
+    row(0x2e6, 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "0f59c1660f6ff00fc2f0030f103d1a000000660f6fc8660f6fc6660f3810cf660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_mul
+    row(0x2e6, 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f859f1c5c8c2fe03c5f810050b000000c4e3494cc070e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_mul
+    row(0x2e7, 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "0f5ec1660f6ff00fc2f0030f103d1a000000660f6fc8660f6fc6660f3810cf660f6fc1e914000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_div
+    row(0x2e7, 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f85ef1c5c8c2fe03c5f810050b000000c4e3494cc070e9100000000000c07f0000c07f0000c07f0000c07f"), // f32x4_div
+    row(0x2e8, 0b0001, (&[V128, V128], Some(V128)), 0x830000, false, (&[], &[]), "660f6ff80f5df90f5dc80f56f9660f6fc70fc2c1030f56f8660f72d00a0f55c7"), // f32x4_min
+    row(0x2e8, 0b0010, (&[V128, V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd00f5dd10f5dc80f56d1660f6fc20fc2c1030f56d0660f72d00a0f55c2660f6fc80fc2c8030f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e9130000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_min
+    row(0x2e8, 0b0100, (&[V128, V128], Some(V128)), 0xab0000, false, (&[], &[]), "c5f85dd9c5f05de8c5e056fdc5c0c2cd03c5c056c1c5f172d10ac5f055c0"), // f32x4_min
+    row(0x2e8, 0b1000, (&[V128, V128], Some(V128)), 0x470000, true, (&[], &[]), "c5f85df1c5f05dc8c5c856c1c5f8c2c903c5f856c1c5f172d10ac5f055c0c5f8c2c803c5f8101511000000c4e3794cc210e9160000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_min
+    row(0x2e9, 0b0001, (&[V128, V128], Some(V128)), 0x870000, false, (&[], &[]), "660f6fd00f5fc10f5fca660f6ff80f57f90f56c7660f6fc80f5ccf0fc2c003660f72d00a0f55c1"), // f32x4_max
+    row(0x2e9, 0b0010, (&[V128, V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd00f5fc10f5fca660f6fd00f57d10f56c2660f6fc80f5cca0fc2c003660f72d00a0f55c1660f6fc80fc2c8030f101526000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91c0000000000000000000000000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_max
+    row(0x2e9, 0b0100, (&[V128, V128], Some(V128)), 0xab0000, false, (&[], &[]), "c5f85fd9c5f05fe8c5e057fdc5e056cfc5f05cc7c5f0c2c903c5f172d10ac5f055c0"), // f32x4_max
+    row(0x2e9, 0b1000, (&[V128, V128], Some(V128)), 0x470000, true, (&[], &[]), "c5f85ff1c5f05fc0c5c857c0c5c856c8c5f05cc0c5f0c2c903c5f172d10ac5f055c0c5f8c2c803c5f810150d000000c4e3794cc210e91200000000000000c07f0000c07f0000c07f0000c07f"), // f32x4_max
+    row(0x2ef, 0b0010, (&[V128], Some(V128)), 0x630000, true, (&[], &[]), "660f51c0660f6fe8660fc2e803660f103517000000660f6fc8660f6fc5660f3810ce660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_sqrt
+    row(0x2ef, 0b1000, (&[V128], Some(V128)), 0xe10000, true, (&[], &[]), "c5f951e8c5d1c2f503c5f9103d0b000000c4e3514cc760e910000000000000000000f87f000000000000f87f"), // f64x2_sqrt
+    row(0x2f0, 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "660f58c1660f6ff0660fc2f003660f103d17000000660f6fc8660f6fc6660f3810cf660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_add
+    row(0x2f0, 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f958f1c5c9c2fe03c5f910050b000000c4e3494cc070e910000000000000000000f87f000000000000f87f"), // f64x2_add
+    row(0x2f1, 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "660f5cc1660f6ff0660fc2f003660f103d17000000660f6fc8660f6fc6660f3810cf660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_sub
+    row(0x2f1, 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f95cf1c5c9c2fe03c5f910050b000000c4e3494cc070e910000000000000000000f87f000000000000f87f"), // f64x2_sub
+    row(0x2f2, 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "660f59c1660f6ff0660fc2f003660f103d17000000660f6fc8660f6fc6660f3810cf660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_mul
+    row(0x2f2, 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f959f1c5c9c2fe03c5f910050b000000c4e3494cc070e910000000000000000000f87f000000000000f87f"), // f64x2_mul
+    row(0x2f3, 0b0010, (&[V128, V128], Some(V128)), 0xc30000, true, (&[], &[]), "660f5ec1660f6ff0660fc2f003660f103d17000000660f6fc8660f6fc6660f3810cf660f6fc1e91100000000000000000000f87f000000000000f87f"), // f64x2_div
+    row(0x2f3, 0b1000, (&[V128, V128], Some(V128)), 0xc10000, true, (&[], &[]), "c5f95ef1c5c9c2fe03c5f910050b000000c4e3494cc070e910000000000000000000f87f000000000000f87f"), // f64x2_div
+    row(0x2f4, 0b0001, (&[V128, V128], Some(V128)), 0x70000, false, (&[], &[]), "660f6fd0660f5dc1660f5dca660f6fd0660f56d1660fc2c103660f56d0660f73d00d660f55c2"), // f64x2_min
+    row(0x2f4, 0b0010, (&[V128, V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd0660f5dc1660f5dca660f6fd0660f56d1660fc2c103660f56d0660f73d00d660f55c2660f6fc8660fc2c803660f101525000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e91b0000000000000000000000000000000000000000f87f000000000000f87f"), // f64x2_min
+    row(0x2f4, 0b0100, (&[V128, V128], Some(V128)), 0xab0000, false, (&[], &[]), "c5f95dd9c5f15de8c5e156fdc5e1c2cd03c5c156c1c5f173d10dc5f155c0"), // f64x2_min
+    row(0x2f4, 0b1000, (&[V128, V128], Some(V128)), 0x470000, true, (&[], &[]), "c5f95df1c5f15dc8c5c956c1c5c9c2c903c5f956c1c5f173d10dc5f155c0c5f9c2c803c5f9101511000000c4e3794cc210e916000000000000000000000000000000f87f000000000000f87f"), // f64x2_min
+    row(0x2f5, 0b0001, (&[V128, V128], Some(V128)), 0x870000, false, (&[], &[]), "660f6fd0660f5fc1660f5fca660f6ff8660f57f9660f56c7660f6fc8660f5ccf660fc2c003660f73d00d660f55c1"), // f64x2_max
+    row(0x2f5, 0b0010, (&[V128, V128], Some(V128)), 0xf0000, true, (&[], &[]), "660f6fd0660f5fc1660f5fca660f6fd0660f57d1660f56c2660f6fc8660f5cca660fc2c003660f73d00d660f55c1660f6fc8660fc2c803660f10151d000000660f6fd8660f6fc1660f6fcb660f3810ca660f6fc1e913000000000000000000000000f87f000000000000f87f"), // f64x2_max
+    row(0x2f5, 0b0100, (&[V128, V128], Some(V128)), 0xab0000, false, (&[], &[]), "c5f95fd9c5f15fe8c5e157fdc5e156cfc5f15cc7c5f1c2c903c5f173d10dc5f155c0"), // f64x2_max
+    row(0x2f5, 0b1000, (&[V128, V128], Some(V128)), 0x470000, true, (&[], &[]), "c5f95ff1c5f15fc0c5c957c0c5c956c8c5f15cc0c5f1c2c903c5f173d10dc5f155c0c5f9c2c803c5f910150d000000c4e3794cc210e9120000000000000000000000f87f000000000000f87f"), // f64x2_max
+    row(0x2f8, 0b0011, (&[V128], Some(V128)), 0x130000, false, (&[], &[]), "660f6fe00fc2e0000f54c4660fefe0f30f5bc8660f6fc1660fdbc4660f72e01f660fefc1"), // i32x4_trunc_sat_f32x4_s
+    row(0x2f8, 0b1100, (&[V128], Some(V128)), 0x570000, false, (&[], &[]), "c5f8c2d000c5f854e2c5e9eff4c5fa5bc4c5f9dbcec5f172e11fc5f1efc0"), // i32x4_trunc_sat_f32x4_s
+    row(0x2f9, 0b0011, (&[V128], Some(V128)), 0x470000, false, (&[], &[]), "0f57f60f5fc6660f76f6660f72d6010f5bd6f30f5bc80f5cc20fc2d002f30f5bc0660fefc2660fefd2660f383dc2660ffec1"), // i32x4_trunc_sat_f32x4_u
+    row(0x2f9, 0b1100, (&[V128], Some(V128)), 0x570000, false, (&[], &[]), "c5e857e2c5f85ff4c5d976c4c5f972d001c5f85bc8c5fa5bc6c5c85cd1c5f0c2ca02c5fa5bd2c5e9efc9c5e9efd2c4e2713dcac5f1fec0"), // i32x4_trunc_sat_f32x4_u
+    row(0x2fb, 0b0011, (&[V128], Some(V128)), 0xb0000, false, (&[], &[]), "660f6fd8660f72f310660f72d310660ffac30f5bcb660f72d0010f5bc00f58c00f58c1"), // f32x4_convert_i32x4_u
+    row(0x2fb, 0b1100, (&[V128], Some(V128)), 0x570000, false, (&[], &[]), "c5e972f010c5d972d210c5f9faf4c5f85bc4c5f172d601c5f85bc9c5f058c9c5f058c0"), // f32x4_convert_i32x4_u
+    row(0x2fc, 0b0011, (&[V128], Some(V128)), 0x90000, true, (&[], &[]), "660f6fd8660fc2d8000f541d1c000000660f5dc3660fe6c0e91f0000000000000000000000000000000000000000c0ffffffdf410000c0ffffffdf41"), // i32x4_trunc_sat_f64x2_s_zero
+    row(0x2fc, 0b1100, (&[V128], Some(V128)), 0x550000, true, (&[], &[]), "c5f9c2d000c5e854250f000000c5f95df4c5f9e6c6e91200000000000000c0ffffffdf410000c0ffffffdf41"), // i32x4_trunc_sat_f64x2_s_zero
+    row(0x2fd, 0b0011, (&[V128], Some(V128)), 0x90000, true, (&[], &[]), "660f57db660f5fc3660f5d051c000000660f3a09c003660f58051e0000000fc6c388e92500000000000000000000e0ffffffef410000e0ffffffef4100000000000030430000000000003043"), // i32x4_trunc_sat_f64x2_u_zero
+    row(0x2fd, 0b1100, (&[V128], Some(V128)), 0x510000, true, (&[], &[]), "c5e957e2c5f95ff4c5c95d051c000000c4e37909c003c5f958051e000000c5f8c6c488e924000000000000000000e0ffffffef410000e0ffffffef4100000000000030430000000000003043"), // i32x4_trunc_sat_f64x2_u_zero
+    row(0x2ff, 0b0011, (&[V128], Some(V128)), 0x10000, true, (&[], &[]), "0f140515000000660f5c051d000000e92800000000000000000000000000304300003043000000000000000000000000000030430000000000003043"), // f64x2_convert_low_i32x4_u
+    row(0x2ff, 0b1100, (&[V128], Some(V128)), 0x50000, true, (&[], &[]), "c5f8141514000000c5e95c051c000000e927000000000000000000000000304300003043000000000000000000000000000030430000000000003043"), // f64x2_convert_low_i32x4_u
 ];

@@ -1,5 +1,7 @@
 //! Every scalar operation, in many places, in tier 0 by copy-and-patch and in tier 1: the results must be the same bit for
-//! bit, and so must the traps.
+//! bit, and so must the traps. `vectors` has those on vectors.
+
+mod vectors;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -77,13 +79,14 @@ fn value(ty: &str, bits: u64) -> Val {
     }
 }
 
-fn bits(val: &Val) -> u64 {
+fn bits(val: &Val) -> u128 {
     match *val {
-        Val::I32(x) => u64::from(x.cast_unsigned()),
-        Val::I64(x) => x.cast_unsigned(),
-        Val::F32(x) => u64::from(x),
-        Val::F64(x) => x,
-        _ => panic!("a scalar"),
+        Val::I32(x) => x.cast_unsigned().into(),
+        Val::I64(x) => x.cast_unsigned().into(),
+        Val::F32(x) => x.into(),
+        Val::F64(x) => x.into(),
+        Val::V128(x) => x.into(),
+        _ => panic!("no reference"),
     }
 }
 
@@ -216,7 +219,7 @@ impl Subject {
     }
 
     /// The results' bits, or the trap.
-    fn call(&mut self, name: &str, args: &[Val], results: usize) -> Result<Vec<u64>, String> {
+    fn call(&mut self, name: &str, args: &[Val], results: usize) -> Result<Vec<u128>, String> {
         let func = self.instance.get_func(&self.store, name).unwrap();
         let mut values = vec![Val::I32(0); results];
         func.call(&mut self.store, args, &mut values)
@@ -240,8 +243,16 @@ struct Pair {
 
 impl Pair {
     fn new() -> Pair {
+        Pair::with(true)
+    }
+
+    fn with(canonical_nans: bool) -> Pair {
         let recorder = Arc::new(Recorder::default());
-        let config = || Config::default().canonical_nans(true).verify(true);
+        let config = || {
+            Config::default()
+                .canonical_nans(canonical_nans)
+                .verify(true)
+        };
         let baseline = config()
             .backend(Tier::Baseline, Backend::CopyAndPatch)
             .only_tier(Tier::Baseline)
