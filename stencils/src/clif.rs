@@ -8,7 +8,9 @@ use cranelift_codegen::ir::{
 use cranelift_frontend::FunctionBuilder;
 use std::fmt::Write as _;
 use upshift::embed::StencilMaker;
-use upshift::embed::stencil::{OPERANDS_MAX, StencilBuf, Ty, operation_key, shuffle_masks};
+use upshift::embed::stencil::{
+    OPERANDS_MAX, StencilBuf, Ty, is_encoded_operation, operation_key, shuffle_masks,
+};
 
 /// The file, from the workspace's root.
 pub const FILE: &str = "crates/stencil/src/clif/table/generated/x64.rs";
@@ -226,20 +228,27 @@ impl Operation {
         format!("{opcode}.{result}{choice} of {}", operands.join(", "))
     }
 
-    /// Makes it, and finds out its number.
-    fn make(&self, maker: &StencilMaker) -> Result<(u32, StencilBuf)> {
+    /// Makes it, and finds out its number. Nothing if tier 0 has an encoder for it, with canonical NaNs or not.
+    fn make(
+        &self,
+        maker: &StencilMaker,
+        canonical_nans: bool,
+    ) -> Result<Option<(u32, StencilBuf)>> {
         let name = self.name();
-        let mut key = None;
+        let (mut key, mut is_encoded) = (None, false);
         let lower = |b: &mut FunctionBuilder<'_>, values: &[Value]| {
             let value = self.lower(b, values)?;
             let inst = b.func.dfg.value_def(value).inst()?;
             let data = &b.func.dfg.insts[inst];
-            key = operation_key(data, self.operands[0], self.result);
+            let (operand, result) = (self.operands[0], self.result);
+            key = operation_key(data, operand, result);
+            is_encoded = is_encoded_operation(data, operand, result, canonical_nans);
             Some(value)
         };
         let made = maker.make(&name, &self.operands, Some(self.result), lower);
         let made = made.with_context(|| name.clone())?;
-        Ok((key.with_context(|| format!("{name} has no number"))?, made))
+        let key = key.with_context(|| format!("{name} has no number"))?;
+        Ok((!is_encoded).then_some((key, made)))
     }
 
     /// The same for a shuffle whose mask is filled in: the one that Cranelift makes if a mask has no regularity.
@@ -252,9 +261,10 @@ impl Operation {
                 operands: self.operands.clone(),
                 ..*self
             };
-            let (key, stencil) = sample.make(maker)?;
-            number = key;
-            samples.push((mask.to_vec(), stencil));
+            if let Some((key, stencil)) = sample.make(maker, false)? {
+                number = key;
+                samples.push((mask.to_vec(), stencil));
+            }
         }
         let stencil = StencilBuf::with_holes(&samples).with_context(|| self.name())?;
         Ok((number, stencil))
@@ -326,9 +336,12 @@ pub fn source(makers: &[[StencilMaker; 2]]) -> Result<String> {
         let name = operation.name();
         let first = rows.len();
         for (number, maker) in makers.iter().flatten().enumerate() {
-            let (key, stencil) = match operation.choice {
-                Choice::Mask(_) => operation.make_with_holes(maker)?,
-                _ => operation.make(maker)?,
+            let made = match operation.choice {
+                Choice::Mask(_) => Some(operation.make_with_holes(maker)?),
+                _ => operation.make(maker, number % 2 == 1)?,
+            };
+            let Some((key, stencil)) = made else {
+                continue;
             };
             match rows[first..].iter_mut().find(|row| row.stencil == stencil) {
                 Some(row) => row.variants |= 1 << number,

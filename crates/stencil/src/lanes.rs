@@ -1,6 +1,6 @@
 //! Operations on vectors that take an instruction or two, and what the mask of a shuffle says.
 
-use crate::value::Ty;
+use crate::value::{IntTest, Ty};
 
 /// What a vector is made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -193,6 +193,83 @@ impl VectorShift {
             VectorShift::I16x8Shl | VectorShift::I16x8ShrS | VectorShift::I16x8ShrU => 15,
             VectorShift::I32x4Shl | VectorShift::I32x4ShrS | VectorShift::I32x4ShrU => 31,
             VectorShift::I64x2Shl | VectorShift::I64x2ShrU => 63,
+        }
+    }
+}
+
+/// An operation on vectors that the assembler encodes: it takes what is on top, and has no immediates but those here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VectorOperation {
+    /// Of two vectors.
+    Binary(VectorOp),
+    /// Of two vectors, the result's bits inverted.
+    Inverted(VectorOp),
+    /// A comparison: whether the first is the less or the greater one, as the first operation says, or both are the same,
+    /// which the second compares; or the opposite of that.
+    Extreme(VectorOp, VectorOp, bool),
+    /// Of one vector.
+    Unary(VectorUnary),
+    /// Of one vector's upper half.
+    UnaryHigh(VectorUnary),
+    /// 0 minus the lanes, by their subtraction.
+    Negate(VectorOp),
+    /// All bits inverted.
+    Not,
+    /// The bits of the first vector where those of the third are set, else those of the second.
+    Bitselect,
+    /// The signs of floats, of 64 bits or not, removed or inverted.
+    Sign(bool, bool),
+    /// The products of a half's lanes, by those of the even lanes; of the upper half or not.
+    MultiplyHalf(VectorOp, bool),
+    /// A shift of a vector by an integer, modulo the lanes' width.
+    Shift(VectorShift),
+    /// A vector of which each lane is the value.
+    Splat(Lane),
+    /// The lanes' highest bits, as an `i32`.
+    Bitmask(Lane),
+}
+
+impl VectorOperation {
+    /// A comparison of integers, lane by lane; `None` if it has no encoder.
+    pub const fn compare(lane: Lane, test: IntTest) -> Option<VectorOperation> {
+        use VectorOp::*;
+        let [eq, gt, lt] = match lane {
+            Lane::I8 => [I8x16Eq, I8x16GtS, I8x16LtS],
+            Lane::I16 => [I16x8Eq, I16x8GtS, I16x8LtS],
+            Lane::I32 => [I32x4Eq, I32x4GtS, I32x4LtS],
+            Lane::I64 => [I64x2Eq, I64x2GtS, I64x2LtS],
+            Lane::F32 | Lane::F64 => return None,
+        };
+        let extremes = match lane {
+            Lane::I8 => [I8x16MinS, I8x16MaxS, I8x16MinU, I8x16MaxU],
+            Lane::I16 => [I16x8MinS, I16x8MaxS, I16x8MinU, I16x8MaxU],
+            Lane::I32 => [I32x4MinS, I32x4MaxS, I32x4MinU, I32x4MaxU],
+            _ => return VectorOperation::compare_wide([eq, gt, lt], test),
+        };
+        let (extreme, inverted) = match test {
+            IntTest::Eq | IntTest::Ne | IntTest::GtS | IntTest::LtS => {
+                return VectorOperation::compare_wide([eq, gt, lt], test);
+            }
+            IntTest::LeS => (0, false),
+            IntTest::GeS => (1, false),
+            IntTest::LeU => (2, false),
+            IntTest::GeU => (3, false),
+            IntTest::GtU => (2, true),
+            IntTest::LtU => (3, true),
+        };
+        Some(VectorOperation::Extreme(extremes[extreme], eq, inverted))
+    }
+
+    /// The same for lanes that there is no least or greatest of.
+    const fn compare_wide([eq, gt, lt]: [VectorOp; 3], test: IntTest) -> Option<VectorOperation> {
+        match test {
+            IntTest::Eq => Some(VectorOperation::Binary(eq)),
+            IntTest::Ne => Some(VectorOperation::Inverted(eq)),
+            IntTest::GtS => Some(VectorOperation::Binary(gt)),
+            IntTest::LtS => Some(VectorOperation::Binary(lt)),
+            IntTest::LeS => Some(VectorOperation::Inverted(gt)),
+            IntTest::GeS => Some(VectorOperation::Inverted(lt)),
+            _ => None,
         }
     }
 }

@@ -45,11 +45,11 @@ pub use arch::x64::Condition;
 pub use arch::x64::{LEVELS, level};
 pub use assembler::{Assembler, Val};
 pub use call::{Argument, Callee};
-pub use clif::{ClifCompiler, OPERANDS_MAX, operation_key};
+pub use clif::{ClifCompiler, OPERANDS_MAX, is_encoded_operation, operation_key};
 pub use code::Label;
 pub use flow::{Destination, JumpTable};
 pub use frame::Workspace;
-pub use lanes::{Lane, VectorOp, VectorShift, VectorUnary, is_encoded_shuffle};
+pub use lanes::{Lane, VectorOp, VectorOperation, VectorShift, VectorUnary, is_encoded_shuffle};
 pub use operate::{Memory, TableLayout};
 pub use plan::{Loop, Plan};
 #[cfg(feature = "generator")]

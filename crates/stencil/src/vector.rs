@@ -2,7 +2,7 @@
 
 use crate::arch::x64::{Condition, Order, Reg, SCRATCH, VECTOR_SCRATCH, order};
 use crate::assembler::{Assembler, Loc, Val};
-use crate::lanes::{Lane, Shuffle, VectorOp, VectorShift, VectorUnary};
+use crate::lanes::{Lane, Shuffle, VectorOp, VectorOperation, VectorShift, VectorUnary};
 use crate::operate::Memory;
 use crate::value::{IntOp, LoadIndex, ShiftOp, StoreIndex, Ty};
 
@@ -24,8 +24,29 @@ impl Assembler {
         self.allocate(true)
     }
 
+    /// An operation on vectors: pops its operands and pushes its result.
+    pub fn vector(&mut self, operation: VectorOperation) {
+        match operation {
+            VectorOperation::Binary(op) => self.vector_binary(op),
+            VectorOperation::Inverted(op) => self.vector_binary_inverted(op),
+            VectorOperation::Extreme(extreme, equal, inverted) => {
+                self.vector_compare_extreme(extreme, equal, inverted);
+            }
+            VectorOperation::Unary(op) => self.vector_unary(op),
+            VectorOperation::UnaryHigh(op) => self.vector_unary_high(op),
+            VectorOperation::Negate(subtraction) => self.vector_negate(subtraction),
+            VectorOperation::Not => self.vector_not(),
+            VectorOperation::Bitselect => self.vector_bitselect(),
+            VectorOperation::Sign(double, absolute) => self.vector_sign(double, absolute),
+            VectorOperation::MultiplyHalf(even, upper) => self.vector_multiply_half(even, upper),
+            VectorOperation::Shift(op) => self.vector_shift(op),
+            VectorOperation::Splat(lane) => self.vector_splat(lane),
+            VectorOperation::Bitmask(lane) => self.vector_bitmask(lane),
+        }
+    }
+
     /// `left op right` on vectors.
-    pub fn vector_binary(&mut self, op: VectorOp) {
+    fn vector_binary(&mut self, op: VectorOp) {
         let (right, left) = (self.pop(), self.pop());
         let to = self.combine(op, left, right);
         self.push_v128(to);
@@ -48,7 +69,7 @@ impl Assembler {
     }
 
     /// The bits that `left op right` does not set.
-    pub fn vector_binary_inverted(&mut self, op: VectorOp) {
+    fn vector_binary_inverted(&mut self, op: VectorOp) {
         let (right, left) = (self.pop(), self.pop());
         let to = self.combine(op, left, right);
         self.invert(to);
@@ -56,7 +77,7 @@ impl Assembler {
     }
 
     /// Compares lanes by whether the least or the greatest of two is the first one.
-    pub fn vector_compare_extreme(&mut self, extreme: VectorOp, equal: VectorOp, inverted: bool) {
+    fn vector_compare_extreme(&mut self, extreme: VectorOp, equal: VectorOp, inverted: bool) {
         let (right, left) = (self.pop(), self.pop());
         let left = self.in_register(left);
         let to = self.own(right);
@@ -75,7 +96,7 @@ impl Assembler {
     }
 
     /// All bits inverted.
-    pub fn vector_not(&mut self) {
+    fn vector_not(&mut self) {
         let val = self.pop();
         let to = self.own(val);
         self.invert(to);
@@ -83,7 +104,7 @@ impl Assembler {
     }
 
     /// The bits of the lower vector where those of the top one are set, else those of the one between them.
-    pub fn vector_bitselect(&mut self) {
+    fn vector_bitselect(&mut self) {
         let (mask, other, val) = (self.pop(), self.pop(), self.pop());
         let (mask, other) = (self.in_register(mask), self.in_register(other));
         let to = match self.own(val) {
@@ -102,7 +123,7 @@ impl Assembler {
     }
 
     /// An operation of one vector.
-    pub fn vector_unary(&mut self, op: VectorUnary) {
+    fn vector_unary(&mut self, op: VectorUnary) {
         let val = self.pop();
         let (to, from) = self.result_and_operand(val);
         self.code.vector_unary(op, to, from);
@@ -110,7 +131,7 @@ impl Assembler {
     }
 
     /// The same on the upper half.
-    pub fn vector_unary_high(&mut self, op: VectorUnary) {
+    fn vector_unary_high(&mut self, op: VectorUnary) {
         let val = self.pop();
         let (to, from) = self.result_and_operand(val);
         self.code.shuffle_words(to, from, HIGH_TWICE);
@@ -128,7 +149,7 @@ impl Assembler {
     }
 
     /// 0 minus the operand, by the subtraction of its lanes.
-    pub fn vector_negate(&mut self, subtraction: VectorOp) {
+    fn vector_negate(&mut self, subtraction: VectorOp) {
         let val = self.pop();
         let from = self.in_register(val);
         let to = self.new_vector();
@@ -138,7 +159,7 @@ impl Assembler {
     }
 
     /// The floats' absolute values, or the floats with their signs inverted.
-    pub fn vector_sign(&mut self, double: bool, absolute: bool) {
+    fn vector_sign(&mut self, double: bool, absolute: bool) {
         let val = self.pop();
         let to = self.own(val);
         let (shift, distance) = match (absolute, double) {
@@ -160,7 +181,7 @@ impl Assembler {
     }
 
     /// The products of the lower or upper halves' lanes of 32 bits, by the product of even lanes.
-    pub fn vector_multiply_half(&mut self, even: VectorOp, upper: bool) {
+    fn vector_multiply_half(&mut self, even: VectorOp, upper: bool) {
         let (right, left) = (self.pop(), self.pop());
         let order = if upper {
             EACH_HIGH_TWICE
@@ -176,7 +197,7 @@ impl Assembler {
     }
 
     /// Shifts all lanes by the amount on top, modulo their width.
-    pub fn vector_shift(&mut self, op: VectorShift) {
+    fn vector_shift(&mut self, op: VectorShift) {
         let (amount, val) = (self.pop(), self.pop());
         let mask = op.amount_mask();
         let to = self.own(val);
@@ -273,7 +294,7 @@ impl Assembler {
     }
 
     /// A vector of which each lane is the value on top.
-    pub fn vector_splat(&mut self, lane: Lane) {
+    fn vector_splat(&mut self, lane: Lane) {
         let val = self.pop();
         let to = match lane.is_float() {
             true => self.own(val),
@@ -390,7 +411,7 @@ impl Assembler {
     }
 
     /// The lanes' highest bits.
-    pub fn vector_bitmask(&mut self, lane: Lane) {
+    fn vector_bitmask(&mut self, lane: Lane) {
         let val = self.pop();
         let from = self.in_register(val);
         let to = self.allocate(false);

@@ -25,7 +25,7 @@ pub(super) enum Operand {
     Constant(i32),
 }
 
-fn int_test(cc: IntCC) -> IntTest {
+pub(super) fn int_test(cc: IntCC) -> IntTest {
     match cc {
         IntCC::Equal => IntTest::Eq,
         IntCC::NotEqual => IntTest::Ne,
@@ -44,12 +44,9 @@ fn is_signed(cc: IntCC) -> bool {
     cc.unsigned() != cc
 }
 
-/// `icmp` and `fcmp`.
+/// `icmp` and `fcmp` of single values.
 pub(super) fn compare(d: &mut Driver<'_>, inst: Inst) -> Result<(), CompileError> {
     let result = d.result(inst);
-    if d.ty(d.args(inst)[0]).is_vector() {
-        return super::stencils::operation(d, inst);
-    }
     if d.values.uses[d.index(result)] == 1 && is_asked_next(d, inst, result) {
         let index = d.index(result);
         d.values.places[index] = Place::Pending(inst);

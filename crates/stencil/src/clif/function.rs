@@ -4,7 +4,7 @@ use super::arithmetic as int;
 use super::scan::Scan;
 use super::state::{BlockState, Driver, bailout, check_order, kind};
 use super::values::{Place, Values};
-use super::{call, condition, memory, stencils};
+use super::{call, condition, memory, stencils, vector};
 use crate::arch::x64::{FRAME, IS_HOST, Mem};
 use crate::code::NO_POSITION;
 use crate::frame::Workspace;
@@ -184,7 +184,10 @@ fn instruction(d: &mut Driver<'_>, inst: Inst) -> Result<(), CompileError> {
         InstructionData::Binary { .. } => return binary(d, inst, opcode),
         InstructionData::Unary { .. } => return unary(d, inst, opcode),
         InstructionData::IntCompare { .. } | InstructionData::FloatCompare { .. } => {
-            return condition::compare(d, inst);
+            return match d.ty(d.args(inst)[0]).is_vector() {
+                true => vector::operation(d, inst),
+                false => condition::compare(d, inst),
+            };
         }
         InstructionData::Load { flags, offset, .. } => {
             return memory::load(d, inst, opcode, (flags, offset.into()));
@@ -212,7 +215,7 @@ fn instruction(d: &mut Driver<'_>, inst: Inst) -> Result<(), CompileError> {
             constant_handle,
             opcode: Opcode::Vconst,
         } => {
-            return memory::vector(d, inst, constant_handle);
+            return memory::vector_constant(d, inst, constant_handle);
         }
         InstructionData::Jump { destination, .. } => return jump(d, destination),
         InstructionData::Brif { arg, blocks, .. } => return brif(d, arg, &blocks),
@@ -279,7 +282,7 @@ fn other(d: &mut Driver<'_>, inst: Inst, data: &InstructionData) -> Result<(), C
             Ok(())
         }
         InstructionData::NullAry { opcode } => frame_address(d, inst, opcode),
-        _ => stencils::operation(d, inst),
+        _ => vector::operation(d, inst),
     }
 }
 
@@ -312,7 +315,7 @@ fn frame_address(d: &mut Driver<'_>, inst: Inst, opcode: Opcode) -> Result<(), C
 fn binary(d: &mut Driver<'_>, inst: Inst, opcode: Opcode) -> Result<(), CompileError> {
     let ty = d.ty(d.args(inst)[0]);
     if ty.is_vector() || ty.bits() > 64 {
-        return stencils::operation(d, inst);
+        return vector::operation(d, inst);
     }
     match opcode {
         Opcode::Iadd => int::int_binary(d, inst, IntOp::Add),
@@ -343,7 +346,7 @@ fn binary(d: &mut Driver<'_>, inst: Inst, opcode: Opcode) -> Result<(), CompileE
 fn unary(d: &mut Driver<'_>, inst: Inst, opcode: Opcode) -> Result<(), CompileError> {
     let ty = d.ty(d.args(inst)[0]);
     if ty.is_vector() || ty.bits() > 64 || d.ty(d.result(inst)).bits() > 64 {
-        return stencils::operation(d, inst);
+        return vector::operation(d, inst);
     }
     match opcode {
         Opcode::Ineg => int::int_unary(d, inst, (IntOp::Sub, 0)),

@@ -1,9 +1,10 @@
 //! Loads, stores and addresses.
 
 use super::state::{Driver, bailout, fault, kept_as};
-use super::stencils;
 use super::values::Place;
+use super::vector;
 use crate::arch::x64::{FRAME, Mem};
+use crate::lanes::VectorUnary;
 use crate::operate::short;
 use crate::value::{LoadKind, StoreKind, Ty};
 use cranelift_codegen::ir::{
@@ -93,22 +94,22 @@ pub(super) fn load(
     note_fault(d, fault);
     d.asm.code.load_kind(kind, to, from);
     d.asm.push_register(kept, to);
-    if let Some((opcode, narrow)) = widening {
-        stencils::copy(d, opcode, narrow, ty)?;
+    if let Some(operation) = widening {
+        vector::widen(d, operation)?;
     }
     d.define(result, clean);
     Ok(())
 }
 
-/// How the lanes of a load that widens are widened, and what they are in memory.
-fn widening(opcode: Opcode) -> Option<(Opcode, Type)> {
+/// How the lanes of a load that widens are widened.
+fn widening(opcode: Opcode) -> Option<VectorUnary> {
     Some(match opcode {
-        Opcode::Sload8x8 => (Opcode::SwidenLow, types::I8X16),
-        Opcode::Uload8x8 => (Opcode::UwidenLow, types::I8X16),
-        Opcode::Sload16x4 => (Opcode::SwidenLow, types::I16X8),
-        Opcode::Uload16x4 => (Opcode::UwidenLow, types::I16X8),
-        Opcode::Sload32x2 => (Opcode::SwidenLow, types::I32X4),
-        Opcode::Uload32x2 => (Opcode::UwidenLow, types::I32X4),
+        Opcode::Sload8x8 => VectorUnary::I16x8ExtendLowS,
+        Opcode::Uload8x8 => VectorUnary::I16x8ExtendLowU,
+        Opcode::Sload16x4 => VectorUnary::I32x4ExtendLowS,
+        Opcode::Uload16x4 => VectorUnary::I32x4ExtendLowU,
+        Opcode::Sload32x2 => VectorUnary::I64x2ExtendLowS,
+        Opcode::Uload32x2 => VectorUnary::I64x2ExtendLowU,
         _ => return None,
     })
 }
@@ -161,7 +162,7 @@ pub(super) fn stack_addr(d: &mut Driver<'_>, inst: Inst, at: i32) {
 }
 
 /// `vconst`.
-pub(super) fn vector(
+pub(super) fn vector_constant(
     d: &mut Driver<'_>,
     inst: Inst,
     constant: Constant,

@@ -18,8 +18,10 @@ mod state;
 mod stencils;
 mod table;
 mod values;
+mod vector;
 
 pub use table::{OPERANDS_MAX, operation_key};
+pub use vector::is_encoded_operation;
 
 use upshift_codegen::{CompileError, CompileRequest, CompiledCode, Compiler};
 

@@ -6,7 +6,9 @@ use super::state::Driver;
 use super::stencils;
 use super::vector_opcode::Vector;
 use upshift::embed::CompileError;
-use upshift::embed::stencil::{LoadIndex, LoadKind, StoreIndex, StoreKind, Ty, VectorUnary};
+use upshift::embed::stencil::{
+    LoadIndex, LoadKind, StoreIndex, StoreKind, Ty, VectorOperation, VectorUnary,
+};
 
 /// An operator behind the prefix 0xfd, which was just read. False if it has no encoder; nothing has happened then.
 pub(super) fn vector(d: &mut Driver<'_, '_>) -> Result<bool, CompileError> {
@@ -22,7 +24,7 @@ pub(super) fn vector(d: &mut Driver<'_, '_>) -> Result<bool, CompileError> {
         Vector::LoadSplat(kind, lane) => {
             let ty = if lane.is_float() { Ty::V128 } else { Ty::I32 };
             load(d, kind, ty);
-            d.asm.vector_splat(lane);
+            d.asm.vector(VectorOperation::Splat(lane));
         }
         Vector::LoadLane(kind, lane) => {
             let access = d.reader.access();
@@ -49,7 +51,6 @@ pub(super) fn vector(d: &mut Driver<'_, '_>) -> Result<bool, CompileError> {
             let mask = d.reader.bits128().to_le_bytes();
             return Ok(d.asm.vector_shuffle(&mask));
         }
-        Vector::Splat(lane) => d.asm.vector_splat(lane),
         Vector::Extract(lane, signed) => {
             let index = d.reader.byte();
             d.asm.vector_extract(lane, index, signed);
@@ -59,30 +60,9 @@ pub(super) fn vector(d: &mut Driver<'_, '_>) -> Result<bool, CompileError> {
             d.asm.vector_replace(lane, index);
         }
         Vector::AnyTrue | Vector::AllTrue(_) => test(d, op)?,
-        _ => operation(d, op),
+        Vector::Operation(operation) | Vector::Float(operation) => d.asm.vector(operation),
     }
     Ok(true)
-}
-
-/// An operator that has no immediates.
-fn operation(d: &mut Driver<'_, '_>, op: Vector) {
-    match op {
-        Vector::Not => d.asm.vector_not(),
-        Vector::Bitselect => d.asm.vector_bitselect(),
-        Vector::Binary(op) | Vector::Float(op) => d.asm.vector_binary(op),
-        Vector::Inverted(op) => d.asm.vector_binary_inverted(op),
-        Vector::Extreme(extreme, equal, inverted) => {
-            d.asm.vector_compare_extreme(extreme, equal, inverted);
-        }
-        Vector::Unary(op) | Vector::FloatUnary(op) => d.asm.vector_unary(op),
-        Vector::UnaryHigh(op) => d.asm.vector_unary_high(op),
-        Vector::Negate(subtraction) => d.asm.vector_negate(subtraction),
-        Vector::Sign(double, absolute) => d.asm.vector_sign(double, absolute),
-        Vector::MultiplyHalf(even, upper) => d.asm.vector_multiply_half(even, upper),
-        Vector::Shift(op) => d.asm.vector_shift(op),
-        Vector::Bitmask(lane) => d.asm.vector_bitmask(lane),
-        _ => {}
-    }
 }
 
 fn load(d: &mut Driver<'_, '_>, kind: LoadIndex, ty: Ty) {
@@ -93,7 +73,7 @@ fn load(d: &mut Driver<'_, '_>, kind: LoadIndex, ty: Ty) {
 
 fn load_extend(d: &mut Driver<'_, '_>, extension: VectorUnary) {
     load(d, LoadIndex::of(LoadKind::Full(Ty::F64)), Ty::V128);
-    d.asm.vector_unary(extension);
+    d.asm.vector(VectorOperation::Unary(extension));
 }
 
 /// A test, whose result the next operator may branch on.

@@ -2,7 +2,8 @@
 
 use LoadKind::*;
 use upshift::embed::stencil::{
-    Lane, LoadIndex, LoadKind, StoreIndex, StoreKind, Ty, VectorOp, VectorShift, VectorUnary,
+    IntTest, Lane, LoadIndex, LoadKind, StoreIndex, StoreKind, Ty, VectorOp, VectorOperation,
+    VectorShift, VectorUnary,
 };
 
 /// What an operator on vectors is encoded as.
@@ -26,45 +27,18 @@ pub(super) enum Vector {
     Const,
     /// A shuffle, which has an encoder for some masks.
     Shuffle,
-    /// One value becomes every lane.
-    Splat(Lane),
     /// A lane, and whether it is sign-extended.
     Extract(Lane, bool),
     /// A vector with one lane replaced.
     Replace(Lane),
-    /// All bits inverted.
-    Not,
-    /// Bits chosen by a mask.
-    Bitselect,
-    /// An operation of two vectors.
-    Binary(VectorOp),
-    /// Its result inverted.
-    Inverted(VectorOp),
-    /// A comparison: whether the first is the least or greatest, as the first operation says, which the second compares; or the
-    /// opposite.
-    Extreme(VectorOp, VectorOp, bool),
-    /// An operation of one vector.
-    Unary(VectorUnary),
-    /// The same on its upper half.
-    UnaryHigh(VectorUnary),
-    /// An operation of two vectors that is encoded directly only if any NaN will do.
-    Float(VectorOp),
-    /// The same of one vector.
-    FloatUnary(VectorUnary),
-    /// Integers negated, by a subtraction.
-    Negate(VectorOp),
-    /// The signs of floats, of 64 bits or not, removed or inverted.
-    Sign(bool, bool),
-    /// Products of a half's lanes, by those of the even lanes; of the upper half or not.
-    MultiplyHalf(VectorOp, bool),
-    /// A shift.
-    Shift(VectorShift),
     /// Whether any bit is set.
     AnyTrue,
     /// Whether no lane is zero, by the comparison with zero.
     AllTrue(VectorOp),
-    /// The lanes' signs.
-    Bitmask(Lane),
+    /// Anything without immediates.
+    Operation(VectorOperation),
+    /// The same, encoded directly only if any NaN will do.
+    Float(VectorOperation),
 }
 
 impl Vector {
@@ -80,7 +54,7 @@ impl Vector {
     pub(super) fn is_encoded(self, canonical_nans: bool) -> bool {
         match self {
             Vector::Other | Vector::Shuffle => false,
-            Vector::Float(_) | Vector::FloatUnary(_) => !canonical_nans,
+            Vector::Float(_) => !canonical_nans,
             _ => true,
         }
     }
@@ -112,6 +86,32 @@ const fn store_lane(kind: StoreKind, lane: Lane) -> Vector {
     Vector::StoreLane(StoreIndex::of(kind), lane)
 }
 
+const fn compare(lane: Lane, test: IntTest) -> Vector {
+    match VectorOperation::compare(lane, test) {
+        Some(operation) => Vector::Operation(operation),
+        None => Vector::Other,
+    }
+}
+
+macro_rules! operations {
+    ($($name:ident($operand:ty) = $vector:ident($operation:ident);)*) => {
+        $(const fn $name(operand: $operand) -> Vector {
+            Vector::$vector(VectorOperation::$operation(operand))
+        })*
+    };
+}
+operations! {
+    binary(VectorOp) = Operation(Binary);
+    unary(VectorUnary) = Operation(Unary);
+    unary_high(VectorUnary) = Operation(UnaryHigh);
+    float(VectorOp) = Float(Binary);
+    float_unary(VectorUnary) = Float(Unary);
+    negate(VectorOp) = Operation(Negate);
+    shift(VectorShift) = Operation(Shift);
+    splat(Lane) = Operation(Splat);
+    bitmask(Lane) = Operation(Bitmask);
+}
+
 /// Number, name, meaning.
 #[rustfmt::skip]
 const LIST: &[(u8, &str, Vector)] = &[
@@ -129,12 +129,12 @@ const LIST: &[(u8, &str, Vector)] = &[
     (11, "V128Store", Vector::Store),
     (12, "V128Const", Vector::Const),
     (13, "I8x16Shuffle", Vector::Shuffle),
-    (15, "I8x16Splat", Vector::Splat(Lane::I8)),
-    (16, "I16x8Splat", Vector::Splat(Lane::I16)),
-    (17, "I32x4Splat", Vector::Splat(Lane::I32)),
-    (18, "I64x2Splat", Vector::Splat(Lane::I64)),
-    (19, "F32x4Splat", Vector::Splat(Lane::F32)),
-    (20, "F64x2Splat", Vector::Splat(Lane::F64)),
+    (15, "I8x16Splat", splat(Lane::I8)),
+    (16, "I16x8Splat", splat(Lane::I16)),
+    (17, "I32x4Splat", splat(Lane::I32)),
+    (18, "I64x2Splat", splat(Lane::I64)),
+    (19, "F32x4Splat", splat(Lane::F32)),
+    (20, "F64x2Splat", splat(Lane::F64)),
     (21, "I8x16ExtractLaneS", Vector::Extract(Lane::I8, true)),
     (22, "I8x16ExtractLaneU", Vector::Extract(Lane::I8, false)),
     (23, "I8x16ReplaceLane", Vector::Replace(Lane::I8)),
@@ -149,54 +149,54 @@ const LIST: &[(u8, &str, Vector)] = &[
     (32, "F32x4ReplaceLane", Vector::Replace(Lane::F32)),
     (33, "F64x2ExtractLane", Vector::Extract(Lane::F64, false)),
     (34, "F64x2ReplaceLane", Vector::Replace(Lane::F64)),
-    (35, "I8x16Eq", Vector::Binary(VectorOp::I8x16Eq)),
-    (36, "I8x16Ne", Vector::Inverted(VectorOp::I8x16Eq)),
-    (37, "I8x16LtS", Vector::Binary(VectorOp::I8x16LtS)),
-    (38, "I8x16LtU", Vector::Extreme(VectorOp::I8x16MaxU, VectorOp::I8x16Eq, true)),
-    (39, "I8x16GtS", Vector::Binary(VectorOp::I8x16GtS)),
-    (40, "I8x16GtU", Vector::Extreme(VectorOp::I8x16MinU, VectorOp::I8x16Eq, true)),
-    (41, "I8x16LeS", Vector::Extreme(VectorOp::I8x16MinS, VectorOp::I8x16Eq, false)),
-    (42, "I8x16LeU", Vector::Extreme(VectorOp::I8x16MinU, VectorOp::I8x16Eq, false)),
-    (43, "I8x16GeS", Vector::Extreme(VectorOp::I8x16MaxS, VectorOp::I8x16Eq, false)),
-    (44, "I8x16GeU", Vector::Extreme(VectorOp::I8x16MaxU, VectorOp::I8x16Eq, false)),
-    (45, "I16x8Eq", Vector::Binary(VectorOp::I16x8Eq)),
-    (46, "I16x8Ne", Vector::Inverted(VectorOp::I16x8Eq)),
-    (47, "I16x8LtS", Vector::Binary(VectorOp::I16x8LtS)),
-    (48, "I16x8LtU", Vector::Extreme(VectorOp::I16x8MaxU, VectorOp::I16x8Eq, true)),
-    (49, "I16x8GtS", Vector::Binary(VectorOp::I16x8GtS)),
-    (50, "I16x8GtU", Vector::Extreme(VectorOp::I16x8MinU, VectorOp::I16x8Eq, true)),
-    (51, "I16x8LeS", Vector::Extreme(VectorOp::I16x8MinS, VectorOp::I16x8Eq, false)),
-    (52, "I16x8LeU", Vector::Extreme(VectorOp::I16x8MinU, VectorOp::I16x8Eq, false)),
-    (53, "I16x8GeS", Vector::Extreme(VectorOp::I16x8MaxS, VectorOp::I16x8Eq, false)),
-    (54, "I16x8GeU", Vector::Extreme(VectorOp::I16x8MaxU, VectorOp::I16x8Eq, false)),
-    (55, "I32x4Eq", Vector::Binary(VectorOp::I32x4Eq)),
-    (56, "I32x4Ne", Vector::Inverted(VectorOp::I32x4Eq)),
-    (57, "I32x4LtS", Vector::Binary(VectorOp::I32x4LtS)),
-    (58, "I32x4LtU", Vector::Extreme(VectorOp::I32x4MaxU, VectorOp::I32x4Eq, true)),
-    (59, "I32x4GtS", Vector::Binary(VectorOp::I32x4GtS)),
-    (60, "I32x4GtU", Vector::Extreme(VectorOp::I32x4MinU, VectorOp::I32x4Eq, true)),
-    (61, "I32x4LeS", Vector::Extreme(VectorOp::I32x4MinS, VectorOp::I32x4Eq, false)),
-    (62, "I32x4LeU", Vector::Extreme(VectorOp::I32x4MinU, VectorOp::I32x4Eq, false)),
-    (63, "I32x4GeS", Vector::Extreme(VectorOp::I32x4MaxS, VectorOp::I32x4Eq, false)),
-    (64, "I32x4GeU", Vector::Extreme(VectorOp::I32x4MaxU, VectorOp::I32x4Eq, false)),
-    (65, "F32x4Eq", Vector::Binary(VectorOp::F32x4Eq)),
-    (66, "F32x4Ne", Vector::Binary(VectorOp::F32x4Ne)),
-    (67, "F32x4Lt", Vector::Binary(VectorOp::F32x4Lt)),
-    (68, "F32x4Gt", Vector::Binary(VectorOp::F32x4Gt)),
-    (69, "F32x4Le", Vector::Binary(VectorOp::F32x4Le)),
-    (70, "F32x4Ge", Vector::Binary(VectorOp::F32x4Ge)),
-    (71, "F64x2Eq", Vector::Binary(VectorOp::F64x2Eq)),
-    (72, "F64x2Ne", Vector::Binary(VectorOp::F64x2Ne)),
-    (73, "F64x2Lt", Vector::Binary(VectorOp::F64x2Lt)),
-    (74, "F64x2Gt", Vector::Binary(VectorOp::F64x2Gt)),
-    (75, "F64x2Le", Vector::Binary(VectorOp::F64x2Le)),
-    (76, "F64x2Ge", Vector::Binary(VectorOp::F64x2Ge)),
-    (77, "V128Not", Vector::Not),
-    (78, "V128And", Vector::Binary(VectorOp::And)),
-    (79, "V128AndNot", Vector::Binary(VectorOp::AndNot)),
-    (80, "V128Or", Vector::Binary(VectorOp::Or)),
-    (81, "V128Xor", Vector::Binary(VectorOp::Xor)),
-    (82, "V128Bitselect", Vector::Bitselect),
+    (35, "I8x16Eq", compare(Lane::I8, IntTest::Eq)),
+    (36, "I8x16Ne", compare(Lane::I8, IntTest::Ne)),
+    (37, "I8x16LtS", compare(Lane::I8, IntTest::LtS)),
+    (38, "I8x16LtU", compare(Lane::I8, IntTest::LtU)),
+    (39, "I8x16GtS", compare(Lane::I8, IntTest::GtS)),
+    (40, "I8x16GtU", compare(Lane::I8, IntTest::GtU)),
+    (41, "I8x16LeS", compare(Lane::I8, IntTest::LeS)),
+    (42, "I8x16LeU", compare(Lane::I8, IntTest::LeU)),
+    (43, "I8x16GeS", compare(Lane::I8, IntTest::GeS)),
+    (44, "I8x16GeU", compare(Lane::I8, IntTest::GeU)),
+    (45, "I16x8Eq", compare(Lane::I16, IntTest::Eq)),
+    (46, "I16x8Ne", compare(Lane::I16, IntTest::Ne)),
+    (47, "I16x8LtS", compare(Lane::I16, IntTest::LtS)),
+    (48, "I16x8LtU", compare(Lane::I16, IntTest::LtU)),
+    (49, "I16x8GtS", compare(Lane::I16, IntTest::GtS)),
+    (50, "I16x8GtU", compare(Lane::I16, IntTest::GtU)),
+    (51, "I16x8LeS", compare(Lane::I16, IntTest::LeS)),
+    (52, "I16x8LeU", compare(Lane::I16, IntTest::LeU)),
+    (53, "I16x8GeS", compare(Lane::I16, IntTest::GeS)),
+    (54, "I16x8GeU", compare(Lane::I16, IntTest::GeU)),
+    (55, "I32x4Eq", compare(Lane::I32, IntTest::Eq)),
+    (56, "I32x4Ne", compare(Lane::I32, IntTest::Ne)),
+    (57, "I32x4LtS", compare(Lane::I32, IntTest::LtS)),
+    (58, "I32x4LtU", compare(Lane::I32, IntTest::LtU)),
+    (59, "I32x4GtS", compare(Lane::I32, IntTest::GtS)),
+    (60, "I32x4GtU", compare(Lane::I32, IntTest::GtU)),
+    (61, "I32x4LeS", compare(Lane::I32, IntTest::LeS)),
+    (62, "I32x4LeU", compare(Lane::I32, IntTest::LeU)),
+    (63, "I32x4GeS", compare(Lane::I32, IntTest::GeS)),
+    (64, "I32x4GeU", compare(Lane::I32, IntTest::GeU)),
+    (65, "F32x4Eq", binary(VectorOp::F32x4Eq)),
+    (66, "F32x4Ne", binary(VectorOp::F32x4Ne)),
+    (67, "F32x4Lt", binary(VectorOp::F32x4Lt)),
+    (68, "F32x4Gt", binary(VectorOp::F32x4Gt)),
+    (69, "F32x4Le", binary(VectorOp::F32x4Le)),
+    (70, "F32x4Ge", binary(VectorOp::F32x4Ge)),
+    (71, "F64x2Eq", binary(VectorOp::F64x2Eq)),
+    (72, "F64x2Ne", binary(VectorOp::F64x2Ne)),
+    (73, "F64x2Lt", binary(VectorOp::F64x2Lt)),
+    (74, "F64x2Gt", binary(VectorOp::F64x2Gt)),
+    (75, "F64x2Le", binary(VectorOp::F64x2Le)),
+    (76, "F64x2Ge", binary(VectorOp::F64x2Ge)),
+    (77, "V128Not", Vector::Operation(VectorOperation::Not)),
+    (78, "V128And", binary(VectorOp::And)),
+    (79, "V128AndNot", binary(VectorOp::AndNot)),
+    (80, "V128Or", binary(VectorOp::Or)),
+    (81, "V128Xor", binary(VectorOp::Xor)),
+    (82, "V128Bitselect", Vector::Operation(VectorOperation::Bitselect)),
     (83, "V128AnyTrue", Vector::AnyTrue),
     (84, "V128Load8Lane", load_lane(Unsigned8, Lane::I8)),
     (85, "V128Load16Lane", load_lane(Unsigned16, Lane::I16)),
@@ -208,118 +208,118 @@ const LIST: &[(u8, &str, Vector)] = &[
     (91, "V128Store64Lane", store_lane(StoreKind::Full(Ty::I64), Lane::I64)),
     (92, "V128Load32Zero", load(Full(Ty::F32))),
     (93, "V128Load64Zero", load(Full(Ty::F64))),
-    (94, "F32x4DemoteF64x2Zero", Vector::FloatUnary(VectorUnary::F32x4DemoteF64x2Zero)),
-    (95, "F64x2PromoteLowF32x4", Vector::FloatUnary(VectorUnary::F64x2PromoteLowF32x4)),
-    (96, "I8x16Abs", Vector::Unary(VectorUnary::I8x16Abs)),
-    (97, "I8x16Neg", Vector::Negate(VectorOp::I8x16Sub)),
+    (94, "F32x4DemoteF64x2Zero", float_unary(VectorUnary::F32x4DemoteF64x2Zero)),
+    (95, "F64x2PromoteLowF32x4", float_unary(VectorUnary::F64x2PromoteLowF32x4)),
+    (96, "I8x16Abs", unary(VectorUnary::I8x16Abs)),
+    (97, "I8x16Neg", negate(VectorOp::I8x16Sub)),
     (99, "I8x16AllTrue", Vector::AllTrue(VectorOp::I8x16Eq)),
-    (100, "I8x16Bitmask", Vector::Bitmask(Lane::I8)),
-    (101, "I8x16NarrowI16x8S", Vector::Binary(VectorOp::I8x16NarrowI16x8S)),
-    (102, "I8x16NarrowI16x8U", Vector::Binary(VectorOp::I8x16NarrowI16x8U)),
-    (103, "F32x4Ceil", Vector::FloatUnary(VectorUnary::F32x4Ceil)),
-    (104, "F32x4Floor", Vector::FloatUnary(VectorUnary::F32x4Floor)),
-    (105, "F32x4Trunc", Vector::FloatUnary(VectorUnary::F32x4Trunc)),
-    (106, "F32x4Nearest", Vector::FloatUnary(VectorUnary::F32x4Nearest)),
-    (110, "I8x16Add", Vector::Binary(VectorOp::I8x16Add)),
-    (111, "I8x16AddSatS", Vector::Binary(VectorOp::I8x16AddSatS)),
-    (112, "I8x16AddSatU", Vector::Binary(VectorOp::I8x16AddSatU)),
-    (113, "I8x16Sub", Vector::Binary(VectorOp::I8x16Sub)),
-    (114, "I8x16SubSatS", Vector::Binary(VectorOp::I8x16SubSatS)),
-    (115, "I8x16SubSatU", Vector::Binary(VectorOp::I8x16SubSatU)),
-    (116, "F64x2Ceil", Vector::FloatUnary(VectorUnary::F64x2Ceil)),
-    (117, "F64x2Floor", Vector::FloatUnary(VectorUnary::F64x2Floor)),
-    (118, "I8x16MinS", Vector::Binary(VectorOp::I8x16MinS)),
-    (119, "I8x16MinU", Vector::Binary(VectorOp::I8x16MinU)),
-    (120, "I8x16MaxS", Vector::Binary(VectorOp::I8x16MaxS)),
-    (121, "I8x16MaxU", Vector::Binary(VectorOp::I8x16MaxU)),
-    (122, "F64x2Trunc", Vector::FloatUnary(VectorUnary::F64x2Trunc)),
-    (123, "I8x16AvgrU", Vector::Binary(VectorOp::I8x16AvgrU)),
-    (128, "I16x8Abs", Vector::Unary(VectorUnary::I16x8Abs)),
-    (129, "I16x8Neg", Vector::Negate(VectorOp::I16x8Sub)),
+    (100, "I8x16Bitmask", bitmask(Lane::I8)),
+    (101, "I8x16NarrowI16x8S", binary(VectorOp::I8x16NarrowI16x8S)),
+    (102, "I8x16NarrowI16x8U", binary(VectorOp::I8x16NarrowI16x8U)),
+    (103, "F32x4Ceil", float_unary(VectorUnary::F32x4Ceil)),
+    (104, "F32x4Floor", float_unary(VectorUnary::F32x4Floor)),
+    (105, "F32x4Trunc", float_unary(VectorUnary::F32x4Trunc)),
+    (106, "F32x4Nearest", float_unary(VectorUnary::F32x4Nearest)),
+    (110, "I8x16Add", binary(VectorOp::I8x16Add)),
+    (111, "I8x16AddSatS", binary(VectorOp::I8x16AddSatS)),
+    (112, "I8x16AddSatU", binary(VectorOp::I8x16AddSatU)),
+    (113, "I8x16Sub", binary(VectorOp::I8x16Sub)),
+    (114, "I8x16SubSatS", binary(VectorOp::I8x16SubSatS)),
+    (115, "I8x16SubSatU", binary(VectorOp::I8x16SubSatU)),
+    (116, "F64x2Ceil", float_unary(VectorUnary::F64x2Ceil)),
+    (117, "F64x2Floor", float_unary(VectorUnary::F64x2Floor)),
+    (118, "I8x16MinS", binary(VectorOp::I8x16MinS)),
+    (119, "I8x16MinU", binary(VectorOp::I8x16MinU)),
+    (120, "I8x16MaxS", binary(VectorOp::I8x16MaxS)),
+    (121, "I8x16MaxU", binary(VectorOp::I8x16MaxU)),
+    (122, "F64x2Trunc", float_unary(VectorUnary::F64x2Trunc)),
+    (123, "I8x16AvgrU", binary(VectorOp::I8x16AvgrU)),
+    (128, "I16x8Abs", unary(VectorUnary::I16x8Abs)),
+    (129, "I16x8Neg", negate(VectorOp::I16x8Sub)),
     (131, "I16x8AllTrue", Vector::AllTrue(VectorOp::I16x8Eq)),
-    (132, "I16x8Bitmask", Vector::Bitmask(Lane::I16)),
-    (133, "I16x8NarrowI32x4S", Vector::Binary(VectorOp::I16x8NarrowI32x4S)),
-    (134, "I16x8NarrowI32x4U", Vector::Binary(VectorOp::I16x8NarrowI32x4U)),
-    (135, "I16x8ExtendLowI8x16S", Vector::Unary(VectorUnary::I16x8ExtendLowS)),
-    (136, "I16x8ExtendHighI8x16S", Vector::UnaryHigh(VectorUnary::I16x8ExtendLowS)),
-    (137, "I16x8ExtendLowI8x16U", Vector::Unary(VectorUnary::I16x8ExtendLowU)),
-    (138, "I16x8ExtendHighI8x16U", Vector::UnaryHigh(VectorUnary::I16x8ExtendLowU)),
-    (139, "I16x8Shl", Vector::Shift(VectorShift::I16x8Shl)),
-    (140, "I16x8ShrS", Vector::Shift(VectorShift::I16x8ShrS)),
-    (141, "I16x8ShrU", Vector::Shift(VectorShift::I16x8ShrU)),
-    (142, "I16x8Add", Vector::Binary(VectorOp::I16x8Add)),
-    (143, "I16x8AddSatS", Vector::Binary(VectorOp::I16x8AddSatS)),
-    (144, "I16x8AddSatU", Vector::Binary(VectorOp::I16x8AddSatU)),
-    (145, "I16x8Sub", Vector::Binary(VectorOp::I16x8Sub)),
-    (146, "I16x8SubSatS", Vector::Binary(VectorOp::I16x8SubSatS)),
-    (147, "I16x8SubSatU", Vector::Binary(VectorOp::I16x8SubSatU)),
-    (148, "F64x2Nearest", Vector::FloatUnary(VectorUnary::F64x2Nearest)),
-    (149, "I16x8Mul", Vector::Binary(VectorOp::I16x8Mul)),
-    (150, "I16x8MinS", Vector::Binary(VectorOp::I16x8MinS)),
-    (151, "I16x8MinU", Vector::Binary(VectorOp::I16x8MinU)),
-    (152, "I16x8MaxS", Vector::Binary(VectorOp::I16x8MaxS)),
-    (153, "I16x8MaxU", Vector::Binary(VectorOp::I16x8MaxU)),
-    (155, "I16x8AvgrU", Vector::Binary(VectorOp::I16x8AvgrU)),
-    (160, "I32x4Abs", Vector::Unary(VectorUnary::I32x4Abs)),
-    (161, "I32x4Neg", Vector::Negate(VectorOp::I32x4Sub)),
+    (132, "I16x8Bitmask", bitmask(Lane::I16)),
+    (133, "I16x8NarrowI32x4S", binary(VectorOp::I16x8NarrowI32x4S)),
+    (134, "I16x8NarrowI32x4U", binary(VectorOp::I16x8NarrowI32x4U)),
+    (135, "I16x8ExtendLowI8x16S", unary(VectorUnary::I16x8ExtendLowS)),
+    (136, "I16x8ExtendHighI8x16S", unary_high(VectorUnary::I16x8ExtendLowS)),
+    (137, "I16x8ExtendLowI8x16U", unary(VectorUnary::I16x8ExtendLowU)),
+    (138, "I16x8ExtendHighI8x16U", unary_high(VectorUnary::I16x8ExtendLowU)),
+    (139, "I16x8Shl", shift(VectorShift::I16x8Shl)),
+    (140, "I16x8ShrS", shift(VectorShift::I16x8ShrS)),
+    (141, "I16x8ShrU", shift(VectorShift::I16x8ShrU)),
+    (142, "I16x8Add", binary(VectorOp::I16x8Add)),
+    (143, "I16x8AddSatS", binary(VectorOp::I16x8AddSatS)),
+    (144, "I16x8AddSatU", binary(VectorOp::I16x8AddSatU)),
+    (145, "I16x8Sub", binary(VectorOp::I16x8Sub)),
+    (146, "I16x8SubSatS", binary(VectorOp::I16x8SubSatS)),
+    (147, "I16x8SubSatU", binary(VectorOp::I16x8SubSatU)),
+    (148, "F64x2Nearest", float_unary(VectorUnary::F64x2Nearest)),
+    (149, "I16x8Mul", binary(VectorOp::I16x8Mul)),
+    (150, "I16x8MinS", binary(VectorOp::I16x8MinS)),
+    (151, "I16x8MinU", binary(VectorOp::I16x8MinU)),
+    (152, "I16x8MaxS", binary(VectorOp::I16x8MaxS)),
+    (153, "I16x8MaxU", binary(VectorOp::I16x8MaxU)),
+    (155, "I16x8AvgrU", binary(VectorOp::I16x8AvgrU)),
+    (160, "I32x4Abs", unary(VectorUnary::I32x4Abs)),
+    (161, "I32x4Neg", negate(VectorOp::I32x4Sub)),
     (163, "I32x4AllTrue", Vector::AllTrue(VectorOp::I32x4Eq)),
-    (164, "I32x4Bitmask", Vector::Bitmask(Lane::I32)),
-    (167, "I32x4ExtendLowI16x8S", Vector::Unary(VectorUnary::I32x4ExtendLowS)),
-    (168, "I32x4ExtendHighI16x8S", Vector::UnaryHigh(VectorUnary::I32x4ExtendLowS)),
-    (169, "I32x4ExtendLowI16x8U", Vector::Unary(VectorUnary::I32x4ExtendLowU)),
-    (170, "I32x4ExtendHighI16x8U", Vector::UnaryHigh(VectorUnary::I32x4ExtendLowU)),
-    (171, "I32x4Shl", Vector::Shift(VectorShift::I32x4Shl)),
-    (172, "I32x4ShrS", Vector::Shift(VectorShift::I32x4ShrS)),
-    (173, "I32x4ShrU", Vector::Shift(VectorShift::I32x4ShrU)),
-    (174, "I32x4Add", Vector::Binary(VectorOp::I32x4Add)),
-    (177, "I32x4Sub", Vector::Binary(VectorOp::I32x4Sub)),
-    (181, "I32x4Mul", Vector::Binary(VectorOp::I32x4Mul)),
-    (182, "I32x4MinS", Vector::Binary(VectorOp::I32x4MinS)),
-    (183, "I32x4MinU", Vector::Binary(VectorOp::I32x4MinU)),
-    (184, "I32x4MaxS", Vector::Binary(VectorOp::I32x4MaxS)),
-    (185, "I32x4MaxU", Vector::Binary(VectorOp::I32x4MaxU)),
-    (186, "I32x4DotI16x8S", Vector::Binary(VectorOp::I32x4DotI16x8S)),
-    (193, "I64x2Neg", Vector::Negate(VectorOp::I64x2Sub)),
+    (164, "I32x4Bitmask", bitmask(Lane::I32)),
+    (167, "I32x4ExtendLowI16x8S", unary(VectorUnary::I32x4ExtendLowS)),
+    (168, "I32x4ExtendHighI16x8S", unary_high(VectorUnary::I32x4ExtendLowS)),
+    (169, "I32x4ExtendLowI16x8U", unary(VectorUnary::I32x4ExtendLowU)),
+    (170, "I32x4ExtendHighI16x8U", unary_high(VectorUnary::I32x4ExtendLowU)),
+    (171, "I32x4Shl", shift(VectorShift::I32x4Shl)),
+    (172, "I32x4ShrS", shift(VectorShift::I32x4ShrS)),
+    (173, "I32x4ShrU", shift(VectorShift::I32x4ShrU)),
+    (174, "I32x4Add", binary(VectorOp::I32x4Add)),
+    (177, "I32x4Sub", binary(VectorOp::I32x4Sub)),
+    (181, "I32x4Mul", binary(VectorOp::I32x4Mul)),
+    (182, "I32x4MinS", binary(VectorOp::I32x4MinS)),
+    (183, "I32x4MinU", binary(VectorOp::I32x4MinU)),
+    (184, "I32x4MaxS", binary(VectorOp::I32x4MaxS)),
+    (185, "I32x4MaxU", binary(VectorOp::I32x4MaxU)),
+    (186, "I32x4DotI16x8S", binary(VectorOp::I32x4DotI16x8S)),
+    (193, "I64x2Neg", negate(VectorOp::I64x2Sub)),
     (195, "I64x2AllTrue", Vector::AllTrue(VectorOp::I64x2Eq)),
-    (196, "I64x2Bitmask", Vector::Bitmask(Lane::I64)),
-    (199, "I64x2ExtendLowI32x4S", Vector::Unary(VectorUnary::I64x2ExtendLowS)),
-    (200, "I64x2ExtendHighI32x4S", Vector::UnaryHigh(VectorUnary::I64x2ExtendLowS)),
-    (201, "I64x2ExtendLowI32x4U", Vector::Unary(VectorUnary::I64x2ExtendLowU)),
-    (202, "I64x2ExtendHighI32x4U", Vector::UnaryHigh(VectorUnary::I64x2ExtendLowU)),
-    (203, "I64x2Shl", Vector::Shift(VectorShift::I64x2Shl)),
-    (205, "I64x2ShrU", Vector::Shift(VectorShift::I64x2ShrU)),
-    (206, "I64x2Add", Vector::Binary(VectorOp::I64x2Add)),
-    (209, "I64x2Sub", Vector::Binary(VectorOp::I64x2Sub)),
-    (214, "I64x2Eq", Vector::Binary(VectorOp::I64x2Eq)),
-    (215, "I64x2Ne", Vector::Inverted(VectorOp::I64x2Eq)),
-    (216, "I64x2LtS", Vector::Binary(VectorOp::I64x2LtS)),
-    (217, "I64x2GtS", Vector::Binary(VectorOp::I64x2GtS)),
-    (218, "I64x2LeS", Vector::Inverted(VectorOp::I64x2GtS)),
-    (219, "I64x2GeS", Vector::Inverted(VectorOp::I64x2LtS)),
-    (220, "I64x2ExtMulLowI32x4S", Vector::MultiplyHalf(VectorOp::I64x2MulEvenS, false)),
-    (221, "I64x2ExtMulHighI32x4S", Vector::MultiplyHalf(VectorOp::I64x2MulEvenS, true)),
-    (222, "I64x2ExtMulLowI32x4U", Vector::MultiplyHalf(VectorOp::I64x2MulEvenU, false)),
-    (223, "I64x2ExtMulHighI32x4U", Vector::MultiplyHalf(VectorOp::I64x2MulEvenU, true)),
-    (224, "F32x4Abs", Vector::Sign(false, true)),
-    (225, "F32x4Neg", Vector::Sign(false, false)),
-    (227, "F32x4Sqrt", Vector::FloatUnary(VectorUnary::F32x4Sqrt)),
-    (228, "F32x4Add", Vector::Float(VectorOp::F32x4Add)),
-    (229, "F32x4Sub", Vector::Float(VectorOp::F32x4Sub)),
-    (230, "F32x4Mul", Vector::Float(VectorOp::F32x4Mul)),
-    (231, "F32x4Div", Vector::Float(VectorOp::F32x4Div)),
-    (234, "F32x4PMin", Vector::Binary(VectorOp::F32x4PMin)),
-    (235, "F32x4PMax", Vector::Binary(VectorOp::F32x4PMax)),
-    (236, "F64x2Abs", Vector::Sign(true, true)),
-    (237, "F64x2Neg", Vector::Sign(true, false)),
-    (239, "F64x2Sqrt", Vector::FloatUnary(VectorUnary::F64x2Sqrt)),
-    (240, "F64x2Add", Vector::Float(VectorOp::F64x2Add)),
-    (241, "F64x2Sub", Vector::Float(VectorOp::F64x2Sub)),
-    (242, "F64x2Mul", Vector::Float(VectorOp::F64x2Mul)),
-    (243, "F64x2Div", Vector::Float(VectorOp::F64x2Div)),
-    (246, "F64x2PMin", Vector::Binary(VectorOp::F64x2PMin)),
-    (247, "F64x2PMax", Vector::Binary(VectorOp::F64x2PMax)),
-    (250, "F32x4ConvertI32x4S", Vector::Unary(VectorUnary::F32x4ConvertI32x4S)),
-    (254, "F64x2ConvertLowI32x4S", Vector::Unary(VectorUnary::F64x2ConvertLowI32x4S)),
+    (196, "I64x2Bitmask", bitmask(Lane::I64)),
+    (199, "I64x2ExtendLowI32x4S", unary(VectorUnary::I64x2ExtendLowS)),
+    (200, "I64x2ExtendHighI32x4S", unary_high(VectorUnary::I64x2ExtendLowS)),
+    (201, "I64x2ExtendLowI32x4U", unary(VectorUnary::I64x2ExtendLowU)),
+    (202, "I64x2ExtendHighI32x4U", unary_high(VectorUnary::I64x2ExtendLowU)),
+    (203, "I64x2Shl", shift(VectorShift::I64x2Shl)),
+    (205, "I64x2ShrU", shift(VectorShift::I64x2ShrU)),
+    (206, "I64x2Add", binary(VectorOp::I64x2Add)),
+    (209, "I64x2Sub", binary(VectorOp::I64x2Sub)),
+    (214, "I64x2Eq", compare(Lane::I64, IntTest::Eq)),
+    (215, "I64x2Ne", compare(Lane::I64, IntTest::Ne)),
+    (216, "I64x2LtS", compare(Lane::I64, IntTest::LtS)),
+    (217, "I64x2GtS", compare(Lane::I64, IntTest::GtS)),
+    (218, "I64x2LeS", compare(Lane::I64, IntTest::LeS)),
+    (219, "I64x2GeS", compare(Lane::I64, IntTest::GeS)),
+    (220, "I64x2ExtMulLowI32x4S", Vector::Operation(VectorOperation::MultiplyHalf(VectorOp::I64x2MulEvenS, false))),
+    (221, "I64x2ExtMulHighI32x4S", Vector::Operation(VectorOperation::MultiplyHalf(VectorOp::I64x2MulEvenS, true))),
+    (222, "I64x2ExtMulLowI32x4U", Vector::Operation(VectorOperation::MultiplyHalf(VectorOp::I64x2MulEvenU, false))),
+    (223, "I64x2ExtMulHighI32x4U", Vector::Operation(VectorOperation::MultiplyHalf(VectorOp::I64x2MulEvenU, true))),
+    (224, "F32x4Abs", Vector::Operation(VectorOperation::Sign(false, true))),
+    (225, "F32x4Neg", Vector::Operation(VectorOperation::Sign(false, false))),
+    (227, "F32x4Sqrt", float_unary(VectorUnary::F32x4Sqrt)),
+    (228, "F32x4Add", float(VectorOp::F32x4Add)),
+    (229, "F32x4Sub", float(VectorOp::F32x4Sub)),
+    (230, "F32x4Mul", float(VectorOp::F32x4Mul)),
+    (231, "F32x4Div", float(VectorOp::F32x4Div)),
+    (234, "F32x4PMin", binary(VectorOp::F32x4PMin)),
+    (235, "F32x4PMax", binary(VectorOp::F32x4PMax)),
+    (236, "F64x2Abs", Vector::Operation(VectorOperation::Sign(true, true))),
+    (237, "F64x2Neg", Vector::Operation(VectorOperation::Sign(true, false))),
+    (239, "F64x2Sqrt", float_unary(VectorUnary::F64x2Sqrt)),
+    (240, "F64x2Add", float(VectorOp::F64x2Add)),
+    (241, "F64x2Sub", float(VectorOp::F64x2Sub)),
+    (242, "F64x2Mul", float(VectorOp::F64x2Mul)),
+    (243, "F64x2Div", float(VectorOp::F64x2Div)),
+    (246, "F64x2PMin", binary(VectorOp::F64x2PMin)),
+    (247, "F64x2PMax", binary(VectorOp::F64x2PMax)),
+    (250, "F32x4ConvertI32x4S", unary(VectorUnary::F32x4ConvertI32x4S)),
+    (254, "F64x2ConvertLowI32x4S", unary(VectorUnary::F64x2ConvertLowI32x4S)),
 ];
 
 #[cfg(test)]
@@ -345,27 +345,30 @@ mod tests {
     fn an_operator_is_what_its_name_says() {
         for &(_, name, vector) in LIST {
             let said = format!("{vector:?}");
-            match vector {
-                Vector::Binary(op) if name.starts_with("V128") => {
+            let (Vector::Operation(operation) | Vector::Float(operation)) = vector else {
+                continue;
+            };
+            match operation {
+                VectorOperation::Binary(op) if name.starts_with("V128") => {
                     assert_eq!(format!("{op:?}"), name[4..]);
                 }
-                Vector::Binary(op) | Vector::Float(op) => assert_eq!(format!("{op:?}"), name),
-                Vector::FloatUnary(op) => assert_eq!(format!("{op:?}"), name),
-                Vector::Unary(_) | Vector::UnaryHigh(_) if name.contains("Extend") => {
+                VectorOperation::Binary(op) => assert_eq!(format!("{op:?}"), name),
+                VectorOperation::Unary(_) | VectorOperation::UnaryHigh(_)
+                    if name.contains("Extend") =>
+                {
                     let high = name.contains("High");
                     assert_eq!(said.contains("UnaryHigh"), high, "{name}");
                     let (result, sign) = (&name[..5], &name[name.len() - 1..]);
                     assert!(said.contains(&format!("{result}ExtendLow{sign}")), "{name}");
                 }
-                Vector::Unary(op) => assert_eq!(format!("{op:?}"), name),
-                Vector::Shift(op) => assert_eq!(format!("{op:?}"), name),
-                Vector::Splat(lane) | Vector::Extract(lane, _) | Vector::Replace(lane) => {
+                VectorOperation::Unary(op) => assert_eq!(format!("{op:?}"), name),
+                VectorOperation::Shift(op) => assert_eq!(format!("{op:?}"), name),
+                VectorOperation::Splat(lane) | VectorOperation::Bitmask(lane) => {
                     assert_eq!(format!("{lane:?}"), name[..name.find('x').unwrap_or(0)]);
-                    assert_eq!(said.contains("true"), name.ends_with('S'), "{name}");
                 }
-                Vector::Extreme(..) | Vector::Inverted(_) | Vector::AllTrue(_) => {
-                    assert!(said.contains(&name[..5]), "{name}");
-                }
+                VectorOperation::Extreme(..)
+                | VectorOperation::Inverted(_)
+                | VectorOperation::Negate(_) => assert!(said.contains(&name[..5]), "{name}"),
                 _ => {}
             }
         }

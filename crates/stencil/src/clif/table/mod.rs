@@ -55,10 +55,20 @@ pub(super) fn numbered(opcode: Opcode, choice: u8, operand: Type, result: Type) 
     Some((opcode as u32) << 16 | u32::from(choice) << 8 | operand << 4 | result)
 }
 
+/// The level of stencils that this processor can run.
+fn used_level() -> Option<usize> {
+    static LEVEL: OnceLock<Option<usize>> = OnceLock::new();
+    *LEVEL.get_or_init(level)
+}
+
+/// Whether the processor has what the stencils and the encoders of operations on vectors take for granted.
+pub(super) fn is_supported() -> bool {
+    used_level().is_some()
+}
+
 /// The stencil of an operation on this processor, if there is one.
 pub(super) fn find(key: u32, canonical_nans: bool) -> Option<Stencil<'static>> {
-    static LEVEL: OnceLock<Option<usize>> = OnceLock::new();
-    let level = (*LEVEL.get_or_init(level))?;
+    let level = used_level()?;
     let variant = 1 << (2 * level + usize::from(canonical_nans));
     let first = ROWS.partition_point(|row| row.key < key);
     let same = ROWS.get(first..)?.iter().take_while(|row| row.key == key);
